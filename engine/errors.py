@@ -1,0 +1,140 @@
+"""The errors of duolog: one tree, each with a code, what happened in words, and the mend.
+
+A message never carries a password or a row's content. `code` is stable and documented in `docs/errors.md`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DuologError(Exception):
+    """Something duolog cannot go on with."""
+
+    code: ClassVar[str] = "D000"
+
+    def __init__(self, found: str, *, system: str = "", mend: str = "") -> None:
+        """`found`: what is wrong, in words; `system`: where; `mend`: what to do about it, the exact SQL if there is one."""
+        super().__init__(found)
+        self.found = found
+        self.system = system
+        self.mend = mend
+
+    def __str__(self) -> str:
+        where = f"{self.system}: " if self.system else ""
+        mend = f"\n  mend: {self.mend}" if self.mend else ""
+        return f"{self.code} {where}{self.found}{mend}"
+
+
+class SystemUnavailable(DuologError):
+    """A system cannot be reached, or its connection broke. Retried for ever, with growing pauses."""
+
+    code = "D100"
+
+
+class SystemStopped(DuologError):
+    """A system must not be read or written until a person has done something. Never retried by itself."""
+
+    code = "D200"
+
+
+class WrongServer(SystemStopped):
+    """The server, database or timeline behind an address is not the one whose positions are in the store."""
+
+    code = "D201"
+
+
+class SlotMissing(SystemStopped):
+    """The replication slot that holds our position is gone: changes may be lost."""
+
+    code = "D202"
+
+
+class SlotLost(SystemStopped):
+    """The server has given up the log that our slot needed (`wal_status = lost`)."""
+
+    code = "D203"
+
+
+class SlotBusy(SystemUnavailable):
+    """Another process is reading our slot. Retried: the server may not have noticed yet that the former reader died."""
+
+    code = "D204"
+
+
+class SlotAhead(SystemStopped):
+    """The slot was confirmed beyond the position in the store: what lies between was never read."""
+
+    code = "D205"
+
+
+class PositionForeign(SystemStopped):
+    """The position in the store lies beyond the server's log: the database was restored from a backup."""
+
+    code = "D206"
+
+
+class PublicationMissing(SystemStopped):
+    """The publication is gone, or a bound table is not in it."""
+
+    code = "D207"
+
+
+class NotSetUp(SystemStopped):
+    """Something that `duolog setup` makes (ledger, origin, slot, publication) is not there."""
+
+    code = "D208"
+
+
+class TableTruncated(SystemStopped):
+    """A user emptied a bound table with TRUNCATE. duolog never turns that into a mass deletion by itself."""
+
+    code = "D209"
+
+
+class SchemaChanged(SystemStopped):
+    """A bound table no longer has a bound column, or the key, that the rules name."""
+
+    code = "D210"
+
+
+class AccessDenied(SystemStopped):
+    """The role lacks a right that it needs, or cannot log in."""
+
+    code = "D211"
+
+
+class WireError(DuologError):
+    """Bytes from a server that do not follow its documented protocol."""
+
+    code = "D300"
+
+    def __init__(self, expected: str, offset: int, *, system: str = "") -> None:
+        """`expected`: what should have stood there; `offset`: in bytes, from the start of the message."""
+        super().__init__(f"at byte {offset}: {expected}", system=system)
+        self.offset = offset
+        self.expected = expected
+
+
+class ValueRefused(DuologError):
+    """A value has no counterpart on the other side of a mapping. Its record waits in quarantine; the rest flows."""
+
+    code = "D400"
+
+
+class StoreBusy(DuologError):
+    """Another engine is running on this store."""
+
+    code = "D500"
+
+
+class StoreUnfit(DuologError):
+    """The store cannot be used: unreadable, of a newer version, of another rule set, or not writable."""
+
+    code = "D501"
+
+
+class EngineFault(DuologError):
+    """duolog contradicts itself: a defect. It stops rather than guess."""
+
+    code = "D900"

@@ -1,0 +1,211 @@
+"""Every noun of duolog that crosses a layer: what a source hands over, what a target is asked to write, what it answers.
+
+Nothing here computes. The words are those of `docs/vocabulary.md`; a test compares the two.
+
+Three ways of "no value" are kept apart everywhere:
+
+* `None` is SQL NULL.
+* `ABSENT` is a column that the log did not carry (an unchanged TOAST value, a column outside the replica identity).
+  It never means NULL.
+* `UNSET` is a field that no system entitled to write it has ever given a value: it is left out of an INSERT, so that
+  the target's own default applies.
+
+All values are exact text, as the system prints them under fixed session settings (`stored`), or in the house's form
+(`canonical`). Text compares, hashes and encodes at C speed and loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+ABSENT: Final = ...
+"""The log did not carry this column. (The Ellipsis singleton: it survives pickling and marshalling as itself.)"""
+
+UNSET: Final = False
+"""Nobody entitled to write this field has done so yet. (The False singleton: it survives every encoding as itself.)"""
+
+Text: TypeAlias = str | None
+"""A value: exact text, or NULL."""
+
+Row: TypeAlias = "tuple[str | None | EllipsisType, ...]"
+"""One row's values, in the order of the table's bound columns; `ABSENT` where the log did not carry one."""
+
+Values: TypeAlias = "tuple[str | None | bool, ...]"
+"""One record's canonical values, in the order of the entity's fields; `UNSET` where nobody may have written yet."""
+
+Position: TypeAlias = int
+"""A place in one system's log: an ordered number within that log, meaningless in another.
+
+For PostgreSQL it is the LSN at the *end* of a commit. Its printed form belongs to the adapter."""
+
+INSERT: Final = "I"
+UPDATE: Final = "U"
+DELETE: Final = "D"
+TRUNCATE: Final = "T"
+
+Change: TypeAlias = "tuple[int, str, Row | None, Row | None]"
+"""What one transaction did to one row: (table number, operation, new row, old row).
+
+The table number indexes the list of tables that the source was opened with. The new row is None for DELETE and
+TRUNCATE. The old row is present for DELETE (at least the key) and for an UPDATE that changed the key; None otherwise.
+A plain tuple, because millions of them are made."""
+
+
+class Version(NamedTuple):
+    """One accepted write of a register: who wrote it, when, and where that stands in the writer's log.
+
+    Shared by everything that one source transaction wrote. Two versions are the same only if all of it is the same."""
+
+    number: int
+    """The number of the deciding step that accepted it; grows for ever, unique per step and system."""
+    system: str
+    """The system of origin; `""` when duolog made it (a merged value, the first merge, a person's resolution)."""
+    committed_at: int
+    """Commit time at the origin, microseconds since 1970 UTC, as its log tells it; 0 when unknown."""
+    position: Position
+    """Where the origin's log has it; 0 when there is none."""
+    note: str = ""
+    """Why duolog made it, in words, when `system` is `""`."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One committed transaction of one system, whole.
+
+    `changes` is a list, or for a transaction too large for memory an iterable of lists that may be read once."""
+
+    system: str
+    position: Position
+    """The end of its commit: reading resumes after it."""
+    committed_at: int
+    """Microseconds since 1970 UTC."""
+    own: bool
+    """True if it bears our mark: it is the echo of one of our own writes, with whatever triggers did beside it."""
+    changes: list[Change]
+    rows: int
+    """How many changes it has, also when they are spooled."""
+    spool: Iterable[list[Change]] | None = None
+    """The changes of a transaction that was too large to keep in memory; then `changes` is empty."""
+
+    def chunks(self) -> Iterator[list[Change]]:
+        """All changes, in order, in lists of bounded length."""
+        if self.spool is not None:
+            yield from self.spool
+        elif self.changes:
+            yield self.changes
+
+
+@dataclass(slots=True)
+class Progress:
+    """The reader of `system` has seen everything up to `position`, and none of it was a change for us."""
+
+    system: str
+    position: Position
+
+
+WriteRow: TypeAlias = "tuple[int, str, Values, Values, Values]"
+"""One row to write: (deciding step, record key, key values, new values, held values), all as the target stores them.
+
+New values are in the order of `Write.columns` (empty for a delete); held values likewise (empty for an insert)."""
+
+WriteKind: TypeAlias = Literal["insert", "update", "delete"]
+
+
+@dataclass(slots=True)
+class Write:
+    """Rows of one table to be written by one set-based statement, each guarded by what the target holds."""
+
+    kind: WriteKind
+    entity: str
+    columns: tuple[int, ...]
+    """Field numbers: set and guarded (update), given (insert), guarded (delete)."""
+    rows: list[WriteRow]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one target is to make visible in one transaction: whole source transactions, in order."""
+
+    system: str
+    number_to: int
+    """The last deciding step that is in it: once confirmed, the target has everything up to here."""
+    writes: list[Write]
+    rows: int
+    forget_to: int
+    """Ledger rows of batches up to this step are no longer needed and may be deleted."""
+    pages: Iterable[list[Write]] | None = None
+    """For a batch that is too large for memory: its writes, page by page, to be executed in this order. Then `writes`
+    is empty. May be iterated again after a failure."""
+
+    def parts(self) -> Iterator[list[Write]]:
+        """All writes, in order, in lists of bounded size."""
+        if self.pages is not None:
+            yield from self.pages
+        elif self.writes:
+            yield self.writes
+
+
+ResultKind: TypeAlias = Literal["unmatched", "stored", "deferred", "failed"]
+
+
+class RowResult(NamedTuple):
+    """What became of one row of a batch, where it was not simply written as asked."""
+
+    entity: str
+    key: str
+    kind: ResultKind
+    """`unmatched`: the guard did not match, nothing was written. `stored`: written, but the target stored something
+    else. `deferred`: a user holds the row's lock; nothing of that source transaction was written. `failed`: the target
+    refuses the row."""
+    stored: dict[int, Text] = {}
+    """For `stored`: by field number, what the target really holds now, where it differs from what was sent."""
+    reason: str = ""
+    """For `failed`: the target's reason, without any content of the row."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A batch has been committed by its target. Everything in it was written as asked but for `exceptions`."""
+
+    system: str
+    number_to: int
+    separator: Position
+    """The target's log position read inside the transaction, after its last row lock had been taken."""
+    exceptions: list[RowResult] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Reread:
+    """A record's row as a target has it now, read under the row's lock, with the log position at that moment."""
+
+    system: str
+    entity: str
+    key: str
+    row: Row | None
+    """In the order of the entity's fields (`ABSENT` where the system has no such column); None: no such row."""
+    position: Position
+
+
+@dataclass(slots=True)
+class JournalEntry:
+    """One user's write that did not become, or did not stay, what all have; or another event a person may ask for."""
+
+    entity: str
+    key: str
+    fields: tuple[str, ...]
+    """The names of the fields decided together; empty when the whole record is meant."""
+    kind: str
+    """`insert_exists`, `update_differs`, `update_missing`, `update_deleted`, `delete_differs`, `delete_missing`,
+    `unique_conflict`, or `owner`, `hold`, `resolved`, `unlogged`, `quarantine`."""
+    because: str
+    """The reason, in words."""
+    winner: Version | None
+    won: tuple[Text | bool, ...]
+    """Canonical values, in the order of `fields`."""
+    loser: Version | None
+    lost: tuple[Text | bool, ...]
+    number: int = 0
+    """The deciding step."""
