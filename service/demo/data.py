@@ -169,10 +169,7 @@ def make_order(chance: Random, key: str, customer: str, product: Record) -> Reco
 def day_one(world: World, seed: int) -> dict[str, World]:
     """The two pictures that the ERP and the CRM have of the world before duolog comes."""
     chance = Random(seed + 1)
-    sides = {
-        name: World(dict(world.customers), dict(world.products), dict(world.orders))
-        for name in ("erp", "crm")
-    }
+    sides = {name: World(dict(world.customers), dict(world.products), dict(world.orders)) for name in ("erp", "crm")}
     for key in chance.sample(list(world.customers), len(world.customers) // 30):
         side = sides[chance.choice(("erp", "crm"))]
         side.customers[key] = grow_apart(chance, side.customers[key])

@@ -62,6 +62,11 @@ ERP_CODES: Final = {
 Connection = psycopg.Connection[Any]
 
 
+def connect(address: str) -> Connection:
+    """A session that commits each statement by itself."""
+    return psycopg.connect(address, autocommit=True)
+
+
 def stored(system: str, entity: str, field: str, value: Any) -> Any:
     """The value as that system writes it."""
     codes = ERP_CODES.get((entity, field)) if system == "erp" else None
@@ -74,10 +79,7 @@ def load(connection: Connection, system: str, world: World) -> None:
         with connection.cursor() as cursor, cursor.copy(copy_statement(system, entity)) as copy:
             for record in world.table(entity).values():
                 copy.write_row(
-                    [
-                        stored(system, entity, field, value)
-                        for field, value in zip(fields, record, strict=True)
-                    ]
+                    [stored(system, entity, field, value) for field, value in zip(fields, record, strict=True)]
                 )
 
 
@@ -92,9 +94,7 @@ def insert(connection: Connection, system: str, entity: str, record: Record) -> 
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS[system][entity]))
     marks = sql.SQL(", ").join([sql.Placeholder()] * len(record))
     statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table(system, entity), columns, marks)
-    values = [
-        stored(system, entity, field, value) for field, value in zip(FIELDS[entity], record, strict=True)
-    ]
+    values = [stored(system, entity, field, value) for field, value in zip(FIELDS[entity], record, strict=True)]
     return connection.execute(statement, values).rowcount
 
 
@@ -127,15 +127,11 @@ def delete(connection: Connection, system: str, entity: str, key: str) -> int:
 
 def records(connection: Connection, system: str, entity: str) -> Iterator[tuple[str, ...]]:
     """All records as the system has them, as canonical text."""
-    chosen = sql.SQL(", ").join(
-        sql.SQL("{}::text").format(column(system, entity, field)) for field in FIELDS[entity]
-    )
+    chosen = sql.SQL(", ").join(sql.SQL("{}::text").format(column(system, entity, field)) for field in FIELDS[entity])
     statement = sql.SQL("SELECT {} FROM {}").format(chosen, table(system, entity))
     words = backwards(system, entity)
     for row in connection.execute(statement):
-        yield tuple(
-            words[place].get(value, value) if place in words else value for place, value in enumerate(row)
-        )
+        yield tuple(words[place].get(value, value) if place in words else value for place, value in enumerate(row))
 
 
 def backwards(system: str, entity: str) -> dict[int, dict[str, str]]:

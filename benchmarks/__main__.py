@@ -1,0 +1,62 @@
+"""The command: runs the measures with the contenders, one after the other, and writes the report.
+
+A measure that fails is reported as failed, the others go on, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from benchmarks import report
+from benchmarks.bench import TooSlow
+from benchmarks.builtin import BuiltIn
+from benchmarks.contender import Contender
+from benchmarks.duolog import Duolog
+from benchmarks.measures import MEASURES
+from benchmarks.sizes import FULL, QUICK, Sizes
+from service.demo.engine import CommandFailed
+
+CONTENDERS: Final[dict[str, Callable[[], Contender]]] = {"built-in": BuiltIn, "duolog": Duolog}
+
+
+def main() -> int:
+    """Reads the options, measures, writes; 1 if anything failed or the tables differed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small smoke version; its figures mean nothing")
+    parser.add_argument("--only", action="append", choices=list(MEASURES), help="this measure (may be repeated)")
+    parser.add_argument("--system", action="append", choices=list(CONTENDERS), help="this contender (may be repeated)")
+    parser.add_argument("--results", type=Path, help="where the report goes; with --quick nowhere else")
+    options = parser.parse_args()
+    sizes = QUICK if options.quick else FULL
+    folder = options.results or (None if options.quick else report.RESULTS)
+    about = report.machine()
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    for measure in options.only or MEASURES:
+        results[measure] = {}
+        for name in options.system or CONTENDERS:
+            print(f"{measure}, {name} ...", file=sys.stderr, flush=True)
+            results[measure][name] = attempt(measure, CONTENDERS[name](), sizes)
+            if folder is not None:
+                report.write(folder, results, sizes, about)
+    print(report.markdown(results, sizes, about))
+    each = [figures for contenders in results.values() for figures in contenders.values()]
+    return 0 if all(figures.get("equal") for figures in each) else 1
+
+
+def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:
+    """The figures of one measure, or why there are none."""
+    try:
+        return MEASURES[measure](contender, sizes)
+    except (TooSlow, CommandFailed, psycopg.Error, AssertionError) as error:
+        print(f"  failed: {error}", file=sys.stderr)
+        return {"failed": str(error).splitlines()[0], "equal": False}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

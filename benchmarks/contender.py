@@ -1,0 +1,32 @@
+"""What a measure asks of a system under test: five verbs, the same for every contender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from benchmarks.bench import Bench
+
+
+class Contender(Protocol):
+    """Something that carries changes from one server to the other."""
+
+    name: str
+
+    def connect(self, bench: Bench, *, both: bool) -> None:
+        """Starts to carry, from the ERP to the CRM or both ways, between tables that are alike already.
+
+        Returns when a change would be carried at once."""
+
+    def pause(self) -> None:
+        """Stops carrying; the servers keep what is missed."""
+
+    def resume(self) -> None:
+        """Begins to start again, and returns at once: the measure watches the slots to see when it
+        streams."""
+
+    def processes(self) -> Iterable[int]:
+        """The processes that do the work now."""
+
+    def close(self) -> None:
+        """Stops for good, and ends what it started."""

@@ -1,0 +1,63 @@
+"""The contender that this is about: `duolog run` as a process of its own, between the two servers.
+
+It always runs both ways, also where only one side writes: that is what it is for. Its process is one; the
+walsenders and sessions that serve it in the two servers are not counted, as built-in replication's are not
+duolog's.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.bench import Bench, TooSlow
+from service.demo.engine import Engine, quiet
+
+RULES = Path(__file__).with_name("rules.yaml")
+
+
+class Duolog:
+    """duolog, with its store on disk and everything durable."""
+
+    name = "duolog"
+
+    def __init__(self, profile: Path | None = None) -> None:
+        """`profile`: where `duolog run` leaves one profile per thread."""
+        self._engine: Engine | None = None
+        self._folder: Path | None = None
+        self._environment = {"DUOLOG_PROFILE": str(profile)} if profile else {}
+
+    def connect(self, bench: Bench, *, both: bool) -> None:
+        """Sets up, runs the first merge, and waits until nothing is left to do."""
+        self._folder = Path(tempfile.mkdtemp(prefix="duolog-bench-"))
+        addresses = {"ERP_URL": bench.url("erp"), "CRM_URL": bench.url("crm")}
+        self._engine = Engine(RULES, addresses, self._folder)
+        self._engine.call("setup")
+        self._engine.start()
+        if self._engine.until(quiet, bench.sizes.patience_s) is None:
+            raise TooSlow(f"the first merge did not end; the log ends:\n{self._engine.log_tail()}")
+
+    def pause(self) -> None:
+        """SIGTERM; the engine finishes the transaction in hand."""
+        assert self._engine is not None
+        code = self._engine.stop()
+        assert code == 0, f"`duolog run` ended with {code}:\n{self._engine.log_tail()}"
+
+    def resume(self) -> None:
+        """Starts the process again."""
+        assert self._engine is not None
+        self._engine.start(self._environment)
+
+    def processes(self) -> Iterable[int]:
+        """The engine's process."""
+        pid = self._engine.pid if self._engine else None
+        return [pid] if pid else []
+
+    def close(self) -> None:
+        """Stops the engine, and removes its folder."""
+        if self._engine is not None:
+            self._engine.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

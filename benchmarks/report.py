@@ -1,0 +1,120 @@
+"""Turns the figures of one run into `latest.json` and a Markdown table with duolog's ratio to built-in
+replication.
+
+Judges nothing; a measure that failed is told as failed, with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.bench import SETTINGS
+from benchmarks.sizes import Sizes
+from service.embedded import find_programs
+
+RESULTS: Final = Path(__file__).with_name("results")
+
+LINES: Final = (
+    ("drain_one_way", "rows_per_s", "drain, one way, rows/s", True),
+    ("drain_one_way", "rows_per_s_with_start", "the same with starting, rows/s", True),
+    ("drain_one_way", "cpu_us_per_row", "CPU a row, µs", False),
+    ("drain_one_way", "private_mb", "peak memory, MB (private)", False),
+    ("drain_both_ways", "rows_per_s", "drain, both ways, rows/s of both", True),
+    ("drain_both_ways", "rows_per_s_with_start", "the same with starting, rows/s", True),
+    ("drain_both_ways", "cpu_us_per_row", "CPU a row, µs", False),
+    ("drain_both_ways", "private_mb", "peak memory, MB (private)", False),
+    ("latency", "p50_from_sending_ms", "latency from sending COMMIT, p50, ms", False),
+    ("latency", "p95_from_sending_ms", "p95, ms", False),
+    ("latency", "p99_from_sending_ms", "p99, ms", False),
+    ("latency", "p50_ms", "latency from COMMIT's answer, p50, ms", False),
+    ("latency", "p95_ms", "p95, ms", False),
+    ("latency", "p99_ms", "p99, ms", False),
+    ("latency", "private_mb", "peak memory, MB (private)", False),
+    ("big_transaction", "rows_per_s", "one large transaction, rows/s", True),
+    ("big_transaction", "private_mb", "peak memory, MB (private)", False),
+    ("big_transaction", "rss_mb", "peak memory, MB (resident, with shared buffers)", False),
+)
+"""(measure, figure, how it is called, True if more is better)"""
+
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""measure → contender → figure"""
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on: never a name or a path of the machine."""
+    version = subprocess.run([find_programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return {
+        "cpus": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "postgresql": version.stdout.strip(),
+        "load_before": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]) -> None:
+    """Writes both files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": about,
+        "settings": SETTINGS,
+        "sizes": asdict(sizes),
+        "results": results,
+    }
+    (folder / "latest.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "latest.md").write_text(markdown(results, sizes, about), encoding="utf-8")
+
+
+def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
+    """The report as a person reads it."""
+    settings = ", ".join(f"`{name} = {value}`" for name, value in SETTINGS.items())
+    lines = [
+        "# duolog against PostgreSQL's built-in logical replication",
+        "",
+        f"One run on one machine: {about['cpus']} CPUs, {about['system']}, {about['postgresql']}, "
+        f"Python {about['python']}, load before the run {about['load_before'][0]}. Both servers, the contender and the "
+        f"load share it. PostgreSQL's defaults but {settings}.",
+        "",
+        f"One table of 13 columns, {sizes.preload_rows:,} rows before; backlog of {sizes.backlog_changes:,} changes "
+        f"on each side that writes, transactions of {sizes.transaction_rows} (70 % updates of two or three columns, "
+        f"20 % inserts, 10 % deletes); latency at {sizes.latency_per_s} transactions/s on each side for "
+        f"{sizes.latency_s:g} s; the large transaction inserts {sizes.big_rows:,} rows. Ratio: duolog / built-in.",
+        "",
+        "| measure | built-in | duolog | ratio | better |",
+        "|---|---:|---:|---:|---|",
+    ]
+    lines += [line(results, *one) for one in LINES if one[0] in results]
+    return "\n".join([*lines, "", *remarks(results), ""])
+
+
+def line(results: Results, measure: str, figure: str, called: str, more_is_better: bool) -> str:
+    """One line of the table."""
+    values = [results[measure].get(name, {}).get(figure) for name in ("built-in", "duolog")]
+    ratio = f"{values[1] / values[0]:.2f}" if values[0] and values[1] is not None else ""
+    shown = [f"{value:,}" if value is not None else "–" for value in values]
+    return f"| {called} | {shown[0]} | {shown[1]} | {ratio} | {'more' if more_is_better else 'less'} |"
+
+
+def remarks(results: Results) -> list[str]:
+    """What a reader must know who only sees the table."""
+    notes = [
+        f"- `{measure}`, {name}: **{reason}**"
+        for measure, contenders in results.items()
+        for name, figures in contenders.items()
+        if (reason := figures.get("failed") or ("" if figures.get("equal", True) else "the tables differ at the end"))
+    ]
+    return [
+        *notes,
+        "- Built-in replication detects conflicts but merges nothing; no measure gives it anything to merge.",
+        "- Memory and CPU: built-in's walsenders and apply workers together; duolog's one process.",
+        "- duolog always runs both ways, also in the one-way measure.",
+    ]

@@ -1,0 +1,47 @@
+"""How much of everything one run takes: one frozen value, full or quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """The size of each measure."""
+
+    preload_rows: int
+    backlog_changes: int
+    """Per side that writes."""
+    transaction_rows: int
+    latency_s: float
+    latency_per_s: int
+    """Transactions a second on each side."""
+    latency_warmup_s: float
+    big_rows: int
+    """Rows of the one large transaction."""
+    patience_s: float
+    """A measure that is not over by then has failed."""
+
+
+FULL: Final = Sizes(
+    preload_rows=100_000,
+    backlog_changes=100_000,
+    transaction_rows=10,
+    latency_s=20,
+    latency_per_s=100,
+    latency_warmup_s=2,
+    big_rows=1_000_000,
+    patience_s=900,
+)
+
+QUICK: Final = Sizes(
+    preload_rows=2_000,
+    backlog_changes=2_000,
+    transaction_rows=10,
+    latency_s=3,
+    latency_per_s=50,
+    latency_warmup_s=0.5,
+    big_rows=10_000,
+    patience_s=120,
+)
