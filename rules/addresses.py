@@ -1,0 +1,153 @@
+"""The addresses in a rule file: of the systems and of the store. References are resolved, forms judged.
+
+Turns `url:` and `store:` into Secrets. Opens no connection. What it finds is told without the text of any address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rules import secrets
+from rules.findings import Findings
+from rules.problem import Path as TreePath
+from rules.problem import quoted
+from rules.ruling import table_of
+from rules.secrets import Secret
+from rules.syntax import FileSyntax
+
+SCHEMES: Mapping[str, tuple[str, ...]] = {"postgresql": ("postgresql", "postgres")}
+"""By adapter."""
+
+STORE_SCHEMES = ("sqlite", "postgresql", "postgres")
+
+_SHOWN_SCHEMES = frozenset(
+    ["mysql", "mariadb", "oracle", "mssql", "sqlserver", "db2", "mongodb", "redis", "http", "https", "jdbc", "odbc", "file", "sqlite", "postgres", "postgresql"]
+)
+"""A wrong scheme is named only if it is one: with a slip of the pen, anything could stand there."""
+
+_DEFAULT_PORT = 5432
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """What the addresses of a file resolve to."""
+
+    systems: Mapping[str, Secret]
+    store: Secret
+
+
+def addresses(
+    syntax: FileSyntax, name: str, folder: Path, environ: Mapping[str, str] | None, findings: Findings
+) -> Addresses | None:
+    """All addresses; None without an environment, or if one of them cannot be had."""
+    systems: dict[str, Secret] = {}
+    for system, entry in syntax.systems.items():
+        path: TreePath = ("systems", system, "url")
+        url = _address(entry.url, path, SCHEMES[entry.adapter], folder, environ, findings)
+        if url is not None and _complete(url, path, findings):
+            systems[system] = url
+    store: Secret | None
+    if syntax.store is None:
+        store = Secret(f"sqlite:///{folder / f'{name}.store.db'}")
+    else:
+        store = _address(syntax.store, ("store",), STORE_SCHEMES, folder, environ, findings)
+    _check_loops(syntax, systems, findings)
+    if store is None or len(systems) < len(syntax.systems):
+        return None
+    return Addresses(systems, _beside(store, folder))
+
+
+def _address(
+    template: str, path: TreePath, schemes: tuple[str, ...], folder: Path, environ: Mapping[str, str] | None,
+    findings: Findings,
+) -> Secret | None:  # fmt: skip
+    """One address, resolved and of a scheme that is known here."""
+    if secrets.has_literal_password(template):
+        findings.error("R501", path, "a password stands in the file",
+                       mend="write `${NAME}` or `${file:/path}` instead, and change the password")  # fmt: skip
+        return None
+    if environ is None:
+        resolved, refusals = None, secrets.malformed(template)
+        if not refusals and not template.startswith("${"):
+            _scheme_known(template, path, "", schemes, findings)
+    else:
+        resolved, refusals = secrets.resolve(template, environ, folder)
+    for refusal in refusals:
+        findings.error(refusal.code, path, refusal.what, found=refusal.found, mend=refusal.mend)
+    if resolved is None:
+        return None
+    names = secrets.references(template)
+    source = f" in {quoted(names[0])}" if template.startswith("${") and names else ""
+    return resolved if _scheme_known(resolved.reveal(), path, source, schemes, findings) else None
+
+
+def _scheme_known(url: str, path: TreePath, source: str, schemes: tuple[str, ...], findings: Findings) -> bool:
+    scheme, colon, _ = url.partition("://")
+    base = scheme.lower().partition("+")[0]
+    if colon and base in schemes:
+        return True
+    if colon:
+        found = quoted(base + "://") if base in _SHOWN_SCHEMES else "another scheme"
+    else:
+        found = "no scheme"
+    findings.error("R506", path, f"the address{source} is of a scheme that cannot be used here", found=found,
+                   allowed=tuple(f"{known}://" for known in schemes))  # fmt: skip
+    return False
+
+
+def _complete(url: Secret, path: TreePath, findings: Findings) -> bool:
+    """Host, port and database can be told."""
+    named = hosted = False
+    try:
+        parts = urlsplit(url.reveal())
+        named = bool(parts.path.strip("/")) or "dbname=" in parts.query
+        hosted = bool(parts.hostname) or "host=" in parts.query
+        unusable = parts.port == 0
+    except ValueError:
+        unusable = True
+    if unusable:
+        findings.error("R507", path, "the address cannot be understood", mend="postgresql://user@host:5432/database")
+        return False
+    if not hosted or not named:
+        missing = "no host" if not hosted else "no database"
+        findings.error("R507", path, f"the address names {missing}", mend="postgresql://user@host:5432/database")
+    return hosted and named
+
+
+def _check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Findings) -> None:
+    """One table of one database as two systems would be a loop."""
+    names = list(systems)
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
+            if _database(systems[one]) != _database(systems[other]):
+                continue
+            for name, entity in syntax.entities.items():
+                tables = {system: table_of(table) for system, table in entity.bind.items()}
+                if one in tables and tables[one] == tables.get(other):
+                    findings.error(
+                        "R324", ("entities", name, "bind", other, "table"), f"{quoted(one)} and {quoted(other)} are the"
+                        " same database, and this is the same table: it would loop",
+                        mend="correct one of the addresses, or the table",
+                        also=((f"{quoted(one)} has it too", ("entities", name, "bind", one, "table")),),
+                    )  # fmt: skip
+
+
+def _database(url: Secret) -> tuple[str, int, str]:
+    """Host, port and name. Several names of one host are told apart here; the live check knows better."""
+    parts = urlsplit(url.reveal())
+    host = (parts.hostname or "").lower()
+    if host in ("127.0.0.1", "::1"):
+        host = "localhost"
+    return host + "?" + parts.query, parts.port or _DEFAULT_PORT, unquote(parts.path.strip("/"))
+
+
+def _beside(store: Secret, folder: Path) -> Secret:
+    """A relative SQLite file stands beside the rule file, wherever duolog is started."""
+    text = store.reveal()
+    prefix = "sqlite:///"
+    if not text.startswith(prefix) or text.startswith(prefix + "/") or text == prefix + ":memory:":
+        return store
+    return Secret(prefix + str(folder / text[len(prefix) :]))

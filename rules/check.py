@@ -1,0 +1,285 @@
+"""The meaning of a rule file by itself: names that must exist, things said twice, things that nobody said.
+
+Needs no database. What needs the catalogs is in `rules/fit.py`; maps are in `rules/maps.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rules.findings import Findings
+from rules.maps import check_maps
+from rules.order import parents_first
+from rules.problem import Path, did_you_mean, quoted
+from rules.ruling import column_path, columns_of, groups_by_field, ruling, table_of
+from rules.shape import Shaped, unknown_key
+from rules.syntax import FIELD_OPTIONS, POLICIES, EntitySyntax, FieldSyntax, FileSyntax, TableSyntax
+
+IDENTIFIER_BYTES_MAX = 63
+"""What PostgreSQL keeps of a name."""
+
+SINGLE_VALUE_POLICIES = ("max", "min", "delta")
+
+
+def check(shaped: Shaped, findings: Findings) -> None:
+    """Everything that can be said without a database."""
+    syntax = shaped.syntax
+    if len(syntax.systems) < 2:
+        findings.error("R302", ("systems",), "there must be two systems or more", key=True,
+                       found=quoted(", ".join(syntax.systems)), mend="add the other database")  # fmt: skip
+    for system in syntax.systems:
+        if system in FIELD_OPTIONS:
+            findings.error("R206", ("systems", system), "a system cannot bear a name that means something in a field",
+                           key=True, found=quoted(system), mend="choose another name")  # fmt: skip
+    for name, entity in syntax.entities.items():
+        _check_entity(name, entity, syntax, findings)
+        check_references(name, entity, shaped, findings)
+    check_tables(syntax, findings)
+    parents_first(syntax.entities, findings)
+
+
+def _check_entity(name: str, entity: EntitySyntax, syntax: FileSyntax, findings: Findings) -> None:
+    top: Path = ("entities", name)
+    for system in entity.bind:
+        _known_system(findings, (*top, "bind", system), system, syntax.systems, key=True)
+    if len(entity.bind) < 2:
+        findings.error("R302", (*top, "bind"), f"{quoted(name)} is bound in one system only", key=True,
+                       mend="bind it in another system, or take it out")  # fmt: skip
+    _check_entity_words(top, entity, findings)
+    check_identity(top, entity, findings)
+    check_groups(name, entity, findings)
+    for field_name, field in entity.fields.items():
+        check_field(name, entity, field_name, field, findings)
+    check_columns(name, entity, findings)
+    check_maps(name, entity, findings)
+
+
+def _known_system(findings: Findings, path: Path, system: str, known: Iterable[str], *, key: bool = False,
+                  what: str = "") -> bool:  # fmt: skip
+    known = tuple(known)
+    if system in known:
+        return True
+    findings.error("R301", path, what or f"unknown system {quoted(system)}", key=key, allowed=known,
+                   mend=did_you_mean(system, known))  # fmt: skip
+    return False
+
+
+def _check_entity_words(top: Path, entity: EntitySyntax, findings: Findings) -> None:
+    """`owner`, `order`, `create`, `delete`: each names systems in which the entity is bound."""
+    if entity.owner is not None:
+        _known_system(findings, (*top, "owner"), entity.owner, entity.bind)
+        if entity.conflict is not None:
+            findings.warn(
+                "R352", (*top, "conflict"), f"this policy is never asked: `owner: {entity.owner}` decides every field"
+                " that says nothing itself", mend="leave one of them out",
+                also=(("the owner is named here", (*top, "owner")),),
+            )  # fmt: skip
+    for word, systems in (("order", entity.order), ("create", entity.create)):
+        for index, system in enumerate(systems or ()):
+            _known_system(findings, (*top, word, index), system, entity.bind)
+    for system in entity.delete:
+        if system != "*":
+            _known_system(findings, (*top, "delete", system), system, entity.bind, key=True)
+    missing = [system for system in entity.bind if entity.order and system not in entity.order]
+    if missing:
+        findings.error("R322", (*top, "order"), f"{quoted(missing[0])} has no place in the order",
+                       mend="name every system of the entity, the most trusted first")  # fmt: skip
+
+
+def check_identity(top: Path, entity: EntitySyntax, findings: Findings) -> None:
+    """The key's fields exist, are bound everywhere, and are decided by nobody."""
+    group_of = groups_by_field(entity)
+    for index, name in enumerate(entity.identity):
+        path: Path = (*top, "fields", name)
+        if name not in entity.fields:
+            findings.error("R305", (*top, "identity", index), f"there is no field {quoted(name)}",
+                           allowed=tuple(entity.fields), mend=did_you_mean(name, entity.fields))  # fmt: skip
+            continue
+        field = entity.fields[name]
+        for system in entity.bind:
+            if system not in columns_of(entity, field):
+                findings.error("R306", path, f"{quoted(name)} is part of the identity, but not bound in"
+                               f" {quoted(system)}", key=True, mend=f"name its column: `{system}: …`")  # fmt: skip
+        for word, said in (("owner", field.owner), ("conflict", field.conflict)):
+            if said is not None:
+                findings.error("R307", (*path, word), f"a field of the identity has no {_noun(word)}: another key is"
+                               " another record", mend="take it out")  # fmt: skip
+        if name in group_of:
+            at = entity.groups[group_of[name]].fields.index(name)
+            findings.error("R307", _member_path(findings, top, group_of[name], at),
+                           f"{quoted(name)} is part of the identity and cannot be in a group", mend="take it out")  # fmt: skip
+
+
+def _noun(word: str) -> str:
+    return {"conflict": "policy"}.get(word, word)
+
+
+def _member_path(findings: Findings, top: Path, group: str, index: int) -> Path:
+    """Where a group names a field, in its short or its long form."""
+    short: Path = (*top, "groups", group, index)
+    return short if short in findings.document else (*top, "groups", group, "fields", index)
+
+
+def check_field(name: str, entity: EntitySyntax, field_name: str, field: FieldSyntax, findings: Findings) -> None:
+    """One field: its systems, and who decides it."""
+    path: Path = ("entities", name, "fields", field_name)
+    unknown = [system for system in field.columns if system not in entity.bind]
+    for system in unknown:
+        if system in findings.document.root["systems"]:  # type: ignore[call-overload,index,operator]
+            findings.error("R301", (*path, system), f"{quoted(name)} is not bound in {quoted(system)}", key=True,
+                           allowed=tuple(entity.bind), mend=f"bind it: `{system}: {{table: …}}`")  # fmt: skip
+        else:
+            problem = unknown_key(findings.document, (*path, system), tuple(entity.bind))
+            findings.problems.append(problem)
+    if unknown:
+        return
+    columns = columns_of(entity, field)
+    if len(columns) < 2 and len(entity.bind) > 1 and field_name not in entity.identity:
+        findings.error("R308", path, f"{quoted(field_name)} is bound in {quoted(next(iter(columns), 'no system'))}"
+                       " only: nothing to keep in step", key=True, mend="name its column in another system, or take"
+                       " it out")  # fmt: skip
+    if field_name in entity.identity:
+        return
+    group = groups_by_field(entity).get(field_name)
+    if group is None:
+        check_ruling(name, entity, field_name, None, set(columns), findings)
+    elif field.owner is not None or field.conflict is not None:
+        word = "owner" if field.owner is not None else "conflict"
+        index = entity.groups[group].fields.index(field_name)
+        member = _member_path(findings, ("entities", name), group, index)
+        findings.error("R314", (*path, word), f"{quoted(field_name)} is decided with its group {quoted(group)}",
+                       mend=f"say it of the group: `{group}: {{fields: […], {word}: …}}`",
+                       also=(("the group has it here", member),))  # fmt: skip
+
+
+def check_ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None, systems: set[str],
+                 findings: Findings) -> None:  # fmt: skip
+    """Who decides a field or a group: said once, by somebody who can."""
+    decided = field if field is not None else group
+    path: Path = ("entities", name, "fields" if field is not None else "groups", str(decided))
+    own = entity.fields[field] if field is not None else entity.groups[str(group)]
+    if own.owner is not None and own.conflict is not None:
+        findings.error("R310", (*path, "conflict"), f"{quoted(own.owner)} owns {quoted(decided)}: no conflict can"
+                       " arise", mend="leave out `owner` or `conflict`",
+                       also=(("the owner is named here", (*path, "owner")),))  # fmt: skip
+    said = ruling(name, entity, field, group)
+    if own.owner is not None and not _known_system(findings, (*path, "owner"), own.owner, entity.bind):
+        return
+    if said.owner in entity.bind and said.owner not in systems:
+        mend = "choose another owner, or a policy"
+        what = f"{quoted(said.owner)} owns {quoted(decided)}, but does not have it"
+        findings.error("R311", (*path, "owner") if own.owner is not None else path, what, key=own.owner is None,
+                       mend=mend)  # fmt: skip
+    if said.policy is None and len(systems) > 1:
+        findings.error("R309", path, f"{quoted(decided)} has neither owner nor policy", key=True,
+                       allowed=tuple(f"owner: {system}" for system in systems_in_order(entity, systems))
+                       + tuple(f"conflict: {policy}" for policy in POLICIES),
+                       mend="choose one, here or for the whole entity")  # fmt: skip
+
+
+def systems_in_order(entity: EntitySyntax, systems: set[str]) -> list[str]:
+    """As the entity binds them."""
+    return [system for system in entity.bind if system in systems]
+
+
+def check_groups(name: str, entity: EntitySyntax, findings: Findings) -> None:
+    """Groups: known fields, each in one group, all bound alike."""
+    top: Path = ("entities", name)
+    seen: dict[str, Path] = {}
+    for group_name, group in entity.groups.items():
+        bound: dict[str, set[str]] = {}
+        for index, member in enumerate(group.fields):
+            path = _member_path(findings, top, group_name, index)
+            if member not in entity.fields:
+                findings.error("R312", path, f"there is no field {quoted(member)}", allowed=tuple(entity.fields),
+                               mend=did_you_mean(member, entity.fields))  # fmt: skip
+                continue
+            if member in seen:
+                findings.error("R313", path, f"{quoted(member)} is in two groups", mend="keep it in one",
+                               also=(("it is here too", seen[member]),))  # fmt: skip
+            seen[member] = path
+            if member not in entity.identity:
+                bound[member] = set(columns_of(entity, entity.fields[member]))
+        check_ruling(name, entity, None, group_name, set().union(*bound.values()), findings)
+        _check_group_policy(top, group_name, entity, findings)
+        first = next(iter(bound), None)
+        for member, systems in bound.items():
+            if first is not None and systems != bound[first]:
+                odd = sorted(systems ^ bound[first])[0]
+                findings.error("R315", _member_path(findings, top, group_name, group.fields.index(member)),
+                               f"{quoted(member)} and {quoted(first)} are not bound in the same systems",
+                               found=f"{quoted(odd)} has one of them only",
+                               mend="bind both there, or decide them apart")  # fmt: skip
+
+
+def _check_group_policy(top: Path, name: str, entity: EntitySyntax, findings: Findings) -> None:
+    said = ruling(str(top[1]), entity, None, name)
+    if said.policy in SINGLE_VALUE_POLICIES:
+        allowed = tuple(policy for policy in POLICIES if policy not in SINGLE_VALUE_POLICIES)
+        own = entity.groups[name].conflict is not None
+        findings.error("R316", said.said if own else (*top, "groups", name), f"{quoted(said.policy)} decides one"
+                       f" value, and {quoted(name)} is a group", key=not own, allowed=allowed)  # fmt: skip
+
+
+def check_columns(name: str, entity: EntitySyntax, findings: Findings) -> None:
+    """No column for two fields; no name that no database could have."""
+    seen: dict[tuple[str, str], Path] = {}
+    for field_name, field in entity.fields.items():
+        for system, column in columns_of(entity, field).items():
+            path = column_path(name, field_name, system)
+            check_identifier(findings, path, column.column)
+            if (system, column.column) in seen:
+                findings.error("R304", path, f"the column {quoted(column.column)} of {quoted(system)} is bound twice",
+                               mend="take out one of the fields",
+                               also=(("it is bound here first", seen[system, column.column]),))  # fmt: skip
+            seen.setdefault((system, column.column), path)
+
+
+def check_identifier(findings: Findings, path: Path, name: str) -> None:
+    """Any name may be used, as it is always quoted; but no database has an empty or an endless one."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if not name or "\0" in name or size > IDENTIFIER_BYTES_MAX:
+        findings.error("R325", path, "no table or column can have this name",
+                       found=f"{quoted(name)}, {size} bytes", allowed=(f"1 to {IDENTIFIER_BYTES_MAX} bytes, no NUL",))  # fmt: skip
+
+
+def check_tables(syntax: FileSyntax, findings: Findings) -> None:
+    """No table for two entities."""
+    seen: dict[tuple[str, str, str], tuple[str, Path]] = {}
+    for name, entity in syntax.entities.items():
+        for system, table in entity.bind.items():
+            path: Path = ("entities", name, "bind", system, "table")
+            _check_table_name(findings, path, table)
+            at = (system, *table_of(table))
+            if at in seen:
+                other, first = seen[at]
+                findings.error("R303", path, f"the table {quoted('.'.join(at[1:]))} of {quoted(system)} is bound twice",
+                               mend=f"bind {quoted(name)} or {quoted(other)} to it, not both",
+                               also=((f"{quoted(other)} has it already", first),))  # fmt: skip
+            seen.setdefault(at, (name, path))
+
+
+def _check_table_name(findings: Findings, path: Path, table: TableSyntax) -> None:
+    if table.schema_ is None and table.table.count(".") > 1:
+        findings.error("R326", path, "a table's name has one dot at most, after its schema", found=quoted(table.table),
+                       mend="say which part is which: `{schema: …, table: …}`")  # fmt: skip
+        return
+    for part in table_of(table):
+        check_identifier(findings, path, part)
+
+
+def check_references(name: str, entity: EntitySyntax, shaped: Shaped, findings: Findings) -> None:
+    """A reference names an entity whose key is one field."""
+    entities = shaped.syntax.entities
+    for field_name, field in entity.fields.items():
+        if field.reference is None or field.reference in shaped.left_out:
+            continue
+        path: Path = ("entities", name, "fields", field_name, "reference")
+        known = (*entities, *sorted(shaped.left_out))
+        if field.reference not in entities:
+            findings.error("R318", path, f"there is no entity {quoted(field.reference)}", allowed=known,
+                           mend=did_you_mean(field.reference, known))  # fmt: skip
+        elif len(entities[field.reference].identity) != 1:
+            identity = ", ".join(entities[field.reference].identity)
+            findings.error("R319", path, f"{quoted(field.reference)} is known by several fields, and one field cannot"
+                           " refer to it", found=f"identity: {identity}", mend="take `reference` out")  # fmt: skip

@@ -1,0 +1,153 @@
+"""Named pairs there and back: a column's text as stored ↔ the field's canonical text.
+
+Stored text is what PostgreSQL prints under fixed settings (ISO dates, UTC, hexadecimal bytea, `t` and `f`); canonical
+text is the one form in which a value of a family is compared everywhere. `encode` gives exactly what the column will
+print after storing it, rounded and padded as the database does, so that what was written is known without reading it.
+
+Where nothing has to change there is no codec at all. A codec never sees NULL, and its refusals never tell a value.
+Laws (tests/rules/test_codecs.py): what was read and written back is unchanged, up to what the canonical form leaves out
+(zeros after the point of an unconstrained numeric); what was written and read back is the value, up to what the column
+cannot hold, and a second time nothing changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+from engine.catalog import Column
+from engine.errors import ValueRefused
+from engine.rulebook import Codec
+from rules.floats import narrowed, widened
+from rules.moments import rounded
+
+_PLENTY = Context(prec=200_000, rounding=ROUND_HALF_UP, Emin=-200_000, Emax=200_000)
+"""More digits than PostgreSQL's numeric can have (131,072 before the point, 16,383 after)."""
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_SPECIAL_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
+_UUID = re.compile(r"\{?[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\}?")
+
+SECOND_DIGITS = 6
+"""As fine as PostgreSQL tells time."""
+
+
+def codec(family: str, column: Column) -> Codec | None:
+    """The pair for a column of a field of that canonical family; None if the stored form is the canonical one."""
+    match family, column.family:
+        case "numeric", "integer":
+            return Codec("numeric in integer", _same, to_integer)
+        case "numeric", "numeric":
+            return _numeric(column.scale)
+        case "text", "text":
+            return _padded(column.length) if is_blank_padded(column) else None
+        case "uuid", "text":
+            pad = column.length if is_blank_padded(column) else None
+            return Codec("uuid in text", to_uuid, _same if pad is None else lambda text: text.ljust(pad))
+        case ("timestamp" | "timestamptz" | "time"), _ if column.scale is not None and column.scale < SECOND_DIGITS:
+            scale = column.scale
+            return Codec(f"{family} to {scale} digits", _same, lambda text: rounded(text, scale))
+        case "float", "float":
+            return Codec("float in real", widened, narrowed) if is_single(column) else None
+        case _:
+            return None
+
+
+def mapped(field: str, values: Mapping[str, str], column: Column | None) -> Codec:
+    """A value map, stored → canonical and back, on top of the column's own form."""
+    own = codec(column.family, column) if column is not None else None
+    meanings = dict(values)
+    stored = {meaning: value for value, meaning in values.items()}
+    known_stored, known = ", ".join(meanings), ", ".join(stored)
+
+    def decode(text: str) -> str:
+        try:
+            return meanings[own.decode(text) if own is not None else text]
+        except KeyError:
+            raise ValueRefused(f"`{field}`: a stored value is not in the map, which has: {known_stored}") from None
+
+    def encode(text: str) -> str:
+        try:
+            value = stored[text]
+        except KeyError:
+            raise ValueRefused(f"`{field}`: a value has no counterpart in the map, which has: {known}") from None
+        return own.encode(value) if own is not None else value
+
+    return Codec(f"map of {field}", decode, encode)
+
+
+def is_blank_padded(column: Column) -> bool:
+    """char(n): blanks at the end mean nothing, and are printed."""
+    return bool(column.length) and re.match(r"(character|char|bpchar|nchar)\b(?! varying)", column.type) is not None
+
+
+def is_single(column: Column) -> bool:
+    """A floating-point number of four bytes."""
+    return column.type in ("real", "float4")
+
+
+def is_zoned_time(column: Column) -> bool:
+    """A time of day that carries its own offset: nothing else can hold it."""
+    return column.family == "time" and ("with time zone" in column.type or column.type.startswith("timetz"))
+
+
+def canonical_number(text: str) -> str:
+    """Plain digits: no plus, no zeros that mean nothing, no minus before zero."""
+    if text in _SPECIAL_NUMBERS:
+        return text
+    if not _NUMBER.fullmatch(text):
+        raise ValueRefused("a number is not written in plain digits")
+    whole, _, fraction = text.partition(".")
+    negative, whole = whole.startswith("-"), whole.lstrip("-").lstrip("0") or "0"
+    fraction = fraction.rstrip("0")
+    if whole == "0" and not fraction:
+        return "0"
+    return ("-" if negative else "") + whole + ("." + fraction if fraction else "")
+
+
+def to_scale(text: str, scale: int) -> str:
+    """As `numeric(p, scale)` prints it: rounded half away from zero, padded with zeros."""
+    if text in _SPECIAL_NUMBERS:
+        return text
+    if not _NUMBER.fullmatch(text):
+        raise ValueRefused("a number is not written in plain digits")
+    number = _PLENTY.quantize(Decimal(text), Decimal((0, (1,), -scale)))
+    if number.is_zero():
+        number = abs(number)
+    return f"{number:f}"
+
+
+def to_integer(text: str) -> str:
+    """As an integer column stores a numeric: rounded half away from zero."""
+    if text in _SPECIAL_NUMBERS:
+        raise ValueRefused(f"an integer cannot be {text}")
+    return to_scale(text, 0)
+
+
+def to_uuid(text: str) -> str:
+    """Lower case, with the usual hyphens."""
+    text = text.rstrip(" ")
+    if not _UUID.fullmatch(text):
+        raise ValueRefused("a text is not a uuid")
+    digits = re.sub(r"[{}-]", "", text).lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _numeric(scale: int | None) -> Codec:
+    if scale is None:
+        return Codec("numeric", canonical_number, canonical_number)
+    return Codec(f"numeric to {scale} digits", canonical_number, lambda text: to_scale(text, scale))
+
+
+def _padded(length: int | None) -> Codec:
+    assert length is not None
+
+    def encode(text: str) -> str:
+        return text.rstrip(" ").ljust(length)
+
+    return Codec(f"char({length})", lambda text: text.rstrip(" "), encode)
+
+
+def _same(text: str) -> str:
+    return text

@@ -1,0 +1,261 @@
+"""The canonical form of each field: its family, and the codec of each column that stores it in another form.
+
+Works on the columns' types as the catalogs tell them. A field that refers to an entity's key must have the key's own
+form, or the two could not be compared: such fields are kin, and are given their form together. Where one type serves
+all kin and there is no map, nothing has to be changed and nothing is: that is the fast path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
+
+from engine.catalog import Column
+from engine.errors import ValueRefused
+from engine.rulebook import Codec
+from rules import codecs
+from rules.findings import Findings
+from rules.problem import Path, listed, quoted
+from rules.ruling import column_path, columns_of
+from rules.syntax import EntitySyntax
+
+FieldKey: TypeAlias = "tuple[str, str]"
+"""(entity, field)"""
+
+SAME_TYPE_ONLY = frozenset({"array", "json", "interval", "bytes", "other"})
+"""Families whose texts are compared only within one type: two types would print one value differently."""
+
+_JOINS = {
+    frozenset({"integer", "numeric"}): "numeric",
+    frozenset({"enum", "text"}): "text",
+    frozenset({"uuid", "text"}): "uuid",
+}
+_WHY_NOT = {
+    frozenset({"timestamp", "timestamptz"}): "nobody has said in which time zone the one without one is",
+    frozenset({"timestamp", "date"}): "the time of day would be lost",
+    frozenset({"timestamptz", "date"}): "the time of day would be lost, and the date depends on a time zone",
+    frozenset({"integer", "text"}): "`042` and `42` are two texts, but one number",
+    frozenset({"numeric", "text"}): "`1.50` and `1.5` are two texts, but one number",
+    frozenset({"integer", "float"}): "`9007199254740993` has no floating-point form",
+    frozenset({"numeric", "float"}): "`0.1` has no exact floating-point form",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a field is told."""
+
+    family: str
+    codecs: Mapping[str, Codec]
+    """By system; none where the stored form is the canonical one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A field's column in one system."""
+
+    system: str
+    path: Path
+    column: Column | None
+    """None: no catalog has told us."""
+    map: Mapping[str, str] | None
+
+
+Fields: TypeAlias = "Mapping[FieldKey, tuple[Stored, ...]]"
+
+
+def stored_fields(entities: Mapping[str, EntitySyntax], known: Mapping[Path, Column]) -> Fields:
+    """Every field's columns; `known` by the path of the column's name."""
+    return {
+        (name, field_name): tuple(
+            Stored(system, path, known.get(path), column.map)
+            for system, column in columns_of(entity, field).items()
+            for path in (column_path(name, field_name, system),)
+        )
+        for name, entity in entities.items()
+        for field_name, field in entity.fields.items()
+    }
+
+
+def forms(entities: Mapping[str, EntitySyntax], fields: Fields, findings: Findings) -> dict[FieldKey, Form]:
+    """The form of every field; what cannot be told is a problem, and then the family is text."""
+    result: dict[FieldKey, Form] = {}
+    for kin in _kin(entities):
+        joined = {key: _family(key, fields[key], findings) for key in kin}
+        family = _together(kin, joined, fields, findings)
+        everything = [stored for key in kin for stored in fields[key]]
+        plain = len({stored.column.type if stored.column else "" for stored in everything}) == 1
+        plain = plain and not any(stored.map for stored in everything)
+        for key in kin:
+            codecs_of_field = {} if plain or joined[key] is None else dict(_codecs(key[1], family, fields[key]))
+            result[key] = Form(family if joined[key] is not None else "text", codecs_of_field)
+    return result
+
+
+def is_offline(columns: Iterable[Stored]) -> bool:
+    """Whether some type that matters is not known."""
+    return any(stored.column is None for stored in columns)
+
+
+def _kin(entities: Mapping[str, EntitySyntax]) -> Iterator[list[FieldKey]]:
+    """Fields that need one form: a key, and whatever refers to it."""
+    graph: nx.Graph[FieldKey] = nx.Graph()
+    for name, entity in entities.items():
+        for field_name, field in entity.fields.items():
+            graph.add_node((name, field_name))
+            other = entities.get(field.reference) if field.reference is not None else None
+            if other is not None and len(other.identity) == 1 and other.identity[0] in other.fields:
+                graph.add_edge((name, field_name), (str(field.reference), other.identity[0]))
+    order = {key: index for index, key in enumerate(graph)}
+    for component in nx.connected_components(graph):
+        yield sorted(component, key=order.__getitem__)
+
+
+def _family(key: FieldKey, columns: tuple[Stored, ...], findings: Findings) -> str | None:
+    """The family of one field's columns; None, told as a problem, if they have none in common."""
+    plain = [stored for stored in columns if stored.map is None]
+    if is_offline(plain) or not plain:
+        return "text"
+    first = plain[0]
+    family: str | None = first.column.family if first.column else "text"
+    for stored in plain[1:]:
+        if first.column is not None and stored.column is not None and family is not None:
+            family = _joined(family, first, stored, findings, key[1])
+    return family
+
+
+def _joined(family: str, first: Stored, stored: Stored, findings: Findings, field: str) -> str | None:
+    one, other = first.column, stored.column
+    assert one is not None and other is not None
+    joined = join(family, other.family)
+    found = f"{quoted(one.type)} in {quoted(first.system)}, {quoted(other.type)} in {quoted(stored.system)}"
+    if joined is None:
+        why = _WHY_NOT.get(frozenset({family, other.family}), "the values of one have no form in the other")
+        mend = "give one of the columns the other's type"
+        if "boolean" in (family, other.family):
+            mend = f"give the other column a map: `{stored.system}: {{column: …, map: {{Y: true, N: false}}}}`"
+        findings.error("R405", stored.path, f"{quoted(field)} cannot be told alike in all systems: {why}",
+                       found=found, mend=mend)  # fmt: skip
+        return None
+    zoned = codecs.is_zoned_time(one) != codecs.is_zoned_time(other)
+    if (joined in SAME_TYPE_ONLY and one.type != other.type) or zoned:
+        findings.error("R406", stored.path, f"{quoted(field)} can be kept in step with the very same type only",
+                       found=found, mend="give one of the columns the other's type")  # fmt: skip
+        return None
+    return joined
+
+
+def join(one: str, other: str) -> str | None:
+    """The family in which values of both can be told; None if there is none."""
+    return one if one == other else _JOINS.get(frozenset({one, other}))
+
+
+def _together(kin: list[FieldKey], joined: Mapping[FieldKey, str | None], fields: Fields, findings: Findings) -> str:
+    """The family of all kin. The key comes with whatever refers to it: they must agree."""
+    family: str | None = None
+    for key in kin:
+        mine = joined[key]
+        if mine is None or is_offline(fields[key]):
+            continue
+        both = mine if family is None else join(family, mine)
+        if both is None:
+            findings.error("R411", ("entities", key[0], "fields", key[1]), f"{quoted(key[1])} is of another type than"
+                           " the key it refers to, or that refers to it", key=True, found=f"{mine}, and {family}",
+                           mend="give the columns one type")  # fmt: skip
+        else:
+            family = both
+    return family or next((mine for mine in joined.values() if mine is not None), "text")
+
+
+def _codecs(field: str, family: str, columns: tuple[Stored, ...]) -> Iterator[tuple[str, Codec]]:
+    for stored in columns:
+        codec: Codec | None = None
+        if stored.map is not None:
+            column = stored.column
+            values = {
+                _normal(column.family if column else "text", value): _normal(family, meaning)
+                for value, meaning in stored.map.items()
+            }
+            codec = codecs.mapped(field, values, column)
+        elif stored.column is not None:
+            codec = codecs.codec(family, stored.column)
+        if codec is not None:
+            yield stored.system, codec
+
+
+def _normal(family: str, text: str) -> str:
+    """A value as somebody writes it in a rule file → as the column prints it. Leaves alone what it does not know."""
+    try:
+        return normal(family, text)
+    except ValueRefused:
+        return text
+
+
+def normal(family: str, text: str) -> str:
+    """The same; raises ValueRefused for what is no value of the family."""
+    match family:
+        case "boolean":
+            words = {"true": "t", "t": "t", "false": "f", "f": "f"}
+            if text not in words:
+                raise ValueRefused("true or false")
+            return words[text]
+        case "integer" | "numeric":
+            number = codecs.canonical_number(text)
+            if family == "integer" and "." in number:
+                raise ValueRefused("a whole number")
+            return number
+        case "uuid":
+            return codecs.to_uuid(text)
+        case "text":
+            return text
+        case _:
+            return text
+
+
+def check_maps_fit(fields: Fields, shapes: Mapping[FieldKey, Form], findings: Findings) -> None:
+    """Every value in a map is one that its column can hold, or that the other columns can."""
+    for key, columns in fields.items():
+        plain = [stored for stored in columns if stored.map is None and stored.column is not None]
+        for stored in columns:
+            if stored.map is None:
+                continue
+            path: Path = (*stored.path[:-1], "map")
+            for value, meaning in stored.map.items():
+                if stored.column is not None:
+                    _check_value(value, stored.column, stored.system, (*path, value), findings, key=True)
+                for other in plain:
+                    if other.column is not None and join(shapes[key].family, other.column.family) is not None:
+                        _check_value(meaning, other.column, other.system, (*path, value), findings, key=False)
+            _check_labels(stored, findings)
+
+
+def _check_value(value: str, column: Column, system: str, path: Path, findings: Findings, *, key: bool) -> None:
+    """One value of a map against the column that is to hold it."""
+    where = f"the column {quoted(column.name)} of {quoted(system)} ({column.type})"
+    allowed: tuple[str, ...] = ()
+    try:
+        told = normal(column.family, value)
+        good = column.family == "boolean" or told == value
+        allowed = (told,) if not good else ()
+    except ValueRefused as refused:
+        good, allowed = False, (refused.found,)
+    if column.family == "enum" and value not in column.labels:
+        good, allowed = False, column.labels
+    if column.length is not None and len(value) > column.length:
+        good, allowed = False, (f"at most {column.length} characters",)
+    if not good:
+        findings.error("R408", path, f"{where} cannot hold this value", key=key, found=quoted(value), allowed=allowed)
+
+
+def _check_labels(stored: Stored, findings: Findings) -> None:
+    """Labels of an enum that its map leaves out."""
+    if stored.column is None or stored.map is None:
+        return
+    missing = [label for label in stored.column.labels if label not in stored.map]
+    if missing:
+        findings.warn("R455", (*stored.path[:-1], "map"), f"the map leaves out values of {quoted(stored.system)}'s"
+                      f" {quoted(stored.column.name)}", found=listed(map(quoted, missing)),
+                      mend="add them, or such a record waits in quarantine")  # fmt: skip

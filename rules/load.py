@@ -1,0 +1,104 @@
+"""A rule file from the disk to checked rules: read, shaped, checked, its addresses resolved. All problems at once.
+
+Reads the one file, the secret files that it names, and the environment it is given; opens no connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rules import located
+from rules.addresses import addresses
+from rules.check import check
+from rules.findings import Findings
+from rules.located import Document
+from rules.problem import Place, Problem, in_order
+from rules.secrets import Secret
+from rules.shape import shape
+from rules.syntax import EntitySyntax
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A database that takes part."""
+
+    name: str
+    adapter: str
+    url: Secret | None
+    """None if the file was loaded without an environment."""
+    insecure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """A rule file without problems."""
+
+    path: Path
+    name: str
+    store: Secret | None
+    """Our own state, as a URL for SQLAlchemy; None if the file was loaded without an environment."""
+    systems: Mapping[str, System]
+    entities: Mapping[str, EntitySyntax]
+    document: Document = field(repr=False)
+    """Knows the place of everything, for problems that only the catalogs show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of a rule file."""
+
+    rules: RuleFile | None
+    """None if there is a problem."""
+    problems: list[Problem]
+    """What keeps the file from being used, by place."""
+    warnings: list[Problem]
+    """What the user should know, by place."""
+
+
+def load(path: Path | str, environ: Mapping[str, str] | None) -> Loaded:
+    """The rules of a file, or everything that is wrong with it.
+
+    `environ` holds the variables that `${NAME}` may name; None leaves all addresses alone, for offline checks."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(located.FILE_BYTES_MAX + 1)
+    except OSError as error:
+        what = f"the rule file cannot be read: {error.strerror}"
+        return Loaded(None, [Problem(code="R101", place=Place(str(path), 0, 0), what=what)], [])
+    document, problems = located.read(str(path), raw)
+    if document is None:
+        return Loaded(None, in_order(problems), [])
+    return _loaded(path, document, problems, environ)
+
+
+def _loaded(path: Path, document: Document, problems: list[Problem], environ: Mapping[str, str] | None) -> Loaded:
+    places = {problem.place for problem in problems}
+    shaped, misshapen = shape(document)
+    # What was refused as YAML has left a hole in the tree, which is no second problem.
+    problems = problems + [problem for problem in misshapen if problem.place not in places]
+    if shaped is None:
+        return Loaded(None, in_order(problems), [])
+    findings = Findings(document, problems)
+    check(shaped, findings)
+    name = shaped.syntax.name or legal_name(path.stem)
+    found = addresses(shaped.syntax, name, path.parent.absolute(), environ, findings)
+    errors = [problem for problem in findings.problems if problem.severity == "error"]
+    warnings = [problem for problem in findings.problems if problem.severity == "warning"]
+    if errors:
+        return Loaded(None, in_order(errors), in_order(warnings))
+    systems = {
+        system: System(system, entry.adapter, found.systems[system] if found else None, entry.insecure)
+        for system, entry in shaped.syntax.systems.items()
+    }
+    rules = RuleFile(path, name, found.store if found else None, systems, shaped.syntax.entities, document)
+    return Loaded(rules, [], in_order(warnings))
+
+
+def legal_name(stem: str) -> str:
+    """A file's name made fit to name a slot."""
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:31].rstrip("_")
+    return name if re.match(r"[a-z]", name) else f"duolog_{name}"[:31].rstrip("_")

@@ -1,0 +1,134 @@
+"""What may be lost on the way from one column to another: told before it happens, with an example.
+
+Looks at every direction in which a value may go: from those who may write a field to all others. What is lost is a
+warning, as versions are compared before values and nothing goes back and forth; for a key it is a problem, because two
+records could become one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.catalog import Column
+from rules import codecs
+from rules.findings import Findings
+from rules.forms import Stored, join
+from rules.problem import listed, quoted
+
+_INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
+_UUID_CHARACTERS = 36
+_NUMBERS = ("integer", "numeric")
+_KEY_LOSSES = frozenset({"R452", "R453", "R458"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One thing that does not survive the way."""
+
+    code: str
+    what: str
+    mend: str
+
+
+def check_losses(field: str, columns: tuple[Stored, ...], writers: frozenset[str], is_key: bool, findings: Findings
+                 ) -> None:  # fmt: skip
+    """Everything that a field's values may lose. `writers`: the systems whose values go to the others."""
+    for target in columns:
+        told: set[str] = set()
+        for source in columns:
+            if source is target or source.system not in writers or source.map is not None or target.map is not None:
+                continue
+            if source.column is None or target.column is None:
+                continue
+            if join(source.column.family, target.column.family) is None:
+                continue
+            for loss in losses(source.column, target.column):
+                if loss.code not in told:
+                    told.add(loss.code)
+                    _tell(field, loss, source, target, is_key, findings)
+
+
+def _tell(field: str, loss: Loss, source: Stored, target: Stored, is_key: bool, findings: Findings) -> None:
+    assert source.column is not None and target.column is not None
+    found = (f"{quoted(source.column.type)} in {quoted(source.system)}, "
+             f"{quoted(target.column.type)} in {quoted(target.system)}")  # fmt: skip
+    what = f"{quoted(field)} from {quoted(source.system)} to {quoted(target.system)}: {loss.what}"
+    if is_key and loss.code in _KEY_LOSSES:
+        findings.error("R410", target.path, f"{what}, and two records could become one", found=found, mend=loss.mend)
+    else:
+        findings.warn(loss.code, target.path, what, found=found, mend=loss.mend)
+
+
+def losses(source: Column, target: Column) -> Iterator[Loss]:
+    """What a value of the one column may lose in the other."""
+    if source.family in ("text", "enum", "uuid") and target.family in ("text", "enum", "uuid"):
+        yield from _text(source, target)
+    elif source.family in _NUMBERS and target.family in _NUMBERS:
+        yield from _numbers(source, target)
+    elif source.family in ("time", "timestamp", "timestamptz"):
+        yield from _times(source, target)
+    elif codecs.is_single(target) and not codecs.is_single(source):
+        yield Loss("R458", "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`", "make it double precision")
+
+
+def _text(source: Column, target: Column) -> Iterator[Loss]:
+    if target.family == "enum" or (target.family == "uuid" and source.family == "text"):
+        missing = [label for label in source.labels if label not in target.labels]
+        if source.family == "enum" and missing:
+            yield Loss("R455", f"{listed(map(quoted, missing))} cannot be told there", "add the labels, or give a map")
+        elif source.family == "text":
+            yield Loss("R455", "a text that is no such value waits in quarantine", "give a map, or take care of it there")
+        return
+    longest = _longest(source)
+    if target.length is not None and (longest is None or longest > target.length):
+        size = f"up to {longest} characters" if longest is not None else "texts of any length"
+        yield Loss("R451", f"{size} into {target.length}; a longer one waits in quarantine", "make the column longer")
+    if source.family == "text" and codecs.is_blank_padded(target) and not codecs.is_blank_padded(source):
+        yield Loss("R456", "blanks at the end are not kept, `A ` becomes `A`", "make it character varying")
+
+
+def _longest(column: Column) -> int | None:
+    if column.family == "enum":
+        return max(map(len, column.labels), default=0)
+    return _UUID_CHARACTERS if column.family == "uuid" else column.length
+
+
+def _numbers(source: Column, target: Column) -> Iterator[Loss]:
+    scale, kept = _scale(source), _scale(target)
+    if kept is not None and (scale is None or scale > kept):
+        digits = kept + 1 if scale is None else scale
+        example = "1." + "123456789"[:digits] if 0 < digits <= 9 else ""
+        shown = f", `{example}` becomes `{codecs.to_scale(example, kept)}`" if example and kept >= 0 else ""
+        yield Loss("R452", f"{max(kept, 0)} digits after the point are kept{shown}", "give the column more digits")
+    whole, room = _whole(source), _whole(target)
+    if room is not None and (whole is None or whole > room):
+        size = f"up to {whole} digits" if whole is not None else "numbers of any size"
+        yield Loss("R454", f"{size} before the point into {room}; a larger one waits in quarantine",
+                   "make the column larger")  # fmt: skip
+
+
+def _scale(column: Column) -> int | None:
+    """Digits after the point; None: any number of them."""
+    return 0 if column.family == "integer" else column.scale
+
+
+def _whole(column: Column) -> int | None:
+    """Digits before the point; None: any number of them."""
+    if column.family == "integer":
+        return _INTEGER_DIGITS.get(column.precision or 64, 19)
+    if column.precision is None:
+        return None
+    return column.precision - (column.scale or 0)
+
+
+def _times(source: Column, target: Column) -> Iterator[Loss]:
+    fine, kept = _second_digits(source), _second_digits(target)
+    if kept < fine:
+        before, after = "12:00:00." + "123456"[:fine], ("12:00:00." + "123456"[:kept]).rstrip(".")
+        yield Loss("R453", f"{kept} digits of a second are kept, `{before}` becomes `{after}`",
+                   "give the column more digits")  # fmt: skip
+
+
+def _second_digits(column: Column) -> int:
+    return codecs.SECOND_DIGITS if column.scale is None else column.scale

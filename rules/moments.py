@@ -1,0 +1,77 @@
+"""Moments and times of day, as text, rounded to fewer digits of a second exactly as PostgreSQL rounds them.
+
+Takes and gives PostgreSQL's own ISO text: any year, `BC`, `infinity`, with or without an offset. PostgreSQL rounds half
+away from its epoch, the start of 2000, so that moments before it round the other way; and it drops zeros at the end of
+a fraction. Python's `datetime` cannot do this: it ends at the year 9999 and begins with the year 1.
+"""
+
+from __future__ import annotations
+
+import re
+
+from engine.errors import ValueRefused
+
+_MOMENT = re.compile(
+    r"(?:(?P<year>[0-9]{4,7})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2}) )?"
+    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,6}))?"
+    r"(?P<offset>[+-][0-9]{2}(?::[0-9]{2}){0,2})?(?P<era> BC)?"
+)
+_MICROSECONDS_A_SECOND = 1_000_000
+_MICROSECONDS_A_DAY = 86_400 * _MICROSECONDS_A_SECOND
+_DAYS_A_CYCLE = 146_097
+"""Days in 400 years."""
+
+
+def rounded(text: str, digits: int) -> str:
+    """The text of a timestamp, timestamptz (in UTC) or time, to at most `digits` digits of a second."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        if text in ("infinity", "-infinity"):
+            return text
+        raise ValueRefused("a time is not written as PostgreSQL writes it")
+    if len(match["fraction"] or "") <= digits:
+        return text
+    of_day = int(match["hour"]) * 3600 + int(match["minute"]) * 60 + int(match["second"])
+    microseconds = of_day * _MICROSECONDS_A_SECOND + int(match["fraction"].ljust(6, "0"))
+    tail = match["offset"] or ""
+    if match["year"] is None:
+        return _time(_half_away(microseconds, digits)) + tail
+    year = int(match["year"]) if match["era"] is None else 1 - int(match["year"])
+    days = _days(year, int(match["month"]), int(match["day"]))
+    total = _half_away(days * _MICROSECONDS_A_DAY + microseconds, digits)
+    days, microseconds = divmod(total, _MICROSECONDS_A_DAY)
+    year, month, day = _date(days)
+    era = " BC" if year < 1 else ""
+    return f"{1 - year if era else year:04}-{month:02}-{day:02} {_time(microseconds)}{tail}{era}"
+
+
+def _half_away(microseconds: int, digits: int) -> int:
+    step: int = 10 ** (6 - digits)
+    size = (abs(microseconds) + step // 2) // step * step
+    return size if microseconds >= 0 else -size
+
+
+def _time(microseconds: int) -> str:
+    """`hh:mm:ss.fff`, without zeros at the end; a time of day may become 24:00:00, as in PostgreSQL."""
+    seconds, fraction = divmod(microseconds, _MICROSECONDS_A_SECOND)
+    text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{text}.{fraction:06}".rstrip("0") if fraction else text
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 2000-01-01 of the proleptic Gregorian calendar; the year before 1 is 0."""
+    year -= month <= 2
+    cycle, of_cycle = divmod(year - 2000, 400)
+    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return cycle * _DAYS_A_CYCLE + of_cycle * 365 + of_cycle // 4 - of_cycle // 100 + of_year + 60
+
+
+def _date(days: int) -> tuple[int, int, int]:
+    """The inverse of `_days`."""
+    cycle, of_cycle = divmod(days - 60, _DAYS_A_CYCLE)
+    years = (of_cycle - of_cycle // 1460 + of_cycle // 36_524 - of_cycle // 146_096) // 365
+    of_year = of_cycle - (365 * years + years // 4 - years // 100)
+    month = (5 * of_year + 2) // 153
+    day = of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    return 2000 + cycle * 400 + years + (month <= 2), month, day

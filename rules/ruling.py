@@ -1,0 +1,110 @@
+"""What the short words of an entity amount to: columns by system, tables, and who decides which fields.
+
+Turns the models of one entity into plain values, filling in every default. Judges nothing: `rules/check.py` does.
+
+Who decides a field is said by the nearest level that says anything (the field, its group, the entity), and by that
+level alone: a field's own `conflict` sets aside the entity's owner. A level that says both is an owner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.rulebook import DeletePolicy, PolicyName
+from rules.problem import Path
+from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax, TableSyntax
+
+DEFAULT_SCHEMA = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Who decides a field or a group."""
+
+    owner: str | None
+    policy: PolicyName | None
+    """None: nobody said."""
+    said: Path
+    """Where."""
+
+
+def table_of(table: TableSyntax) -> tuple[str, str]:
+    """(schema, name), exactly as the catalog should have them."""
+    if table.schema_ is not None:
+        return table.schema_, table.table
+    schema, dot, name = table.table.partition(".")
+    return (schema, name) if dot else (DEFAULT_SCHEMA, table.table)
+
+
+def columns_of(entity: EntitySyntax, field: FieldSyntax) -> dict[str, ColumnSyntax]:
+    """A field's column in each system that has one, in the order in which the entity is bound."""
+    if field.everywhere is not None:
+        column = ColumnSyntax(column=field.everywhere)
+        return dict.fromkeys(entity.bind, column)
+    return {system: field.columns[system] for system in entity.bind if system in field.columns}
+
+
+def column_path(entity: str, field: str, system: str) -> Path:
+    """Where the name of a field's column stands (the shorter forms have shorter paths, which are found all the same)."""
+    return ("entities", entity, "fields", field, system, "column")
+
+
+def groups_by_field(entity: EntitySyntax) -> dict[str, str]:
+    """The group of each field that is in one."""
+    return {field: name for name, group in entity.groups.items() for field in group.fields}
+
+
+def ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None) -> Ruling:
+    """Who decides a field (its group, where it is in one); both None: what the entity says."""
+    top: Path = ("entities", name)
+    levels: list[tuple[str | None, PolicyName | None, Path]] = []
+    if field is not None:
+        own = entity.fields[field]
+        levels.append((own.owner, own.conflict, (*top, "fields", field)))
+    if group is not None:
+        both = entity.groups[group]
+        levels.append((both.owner, both.conflict, (*top, "groups", group)))
+    levels.append((entity.owner, entity.conflict, top))
+    for owner, policy, path in levels:
+        if owner is not None:
+            return Ruling(owner, "system_of_record", (*path, "owner"))
+        if policy is not None:
+            return Ruling(None, policy, (*path, "conflict"))
+    return Ruling(None, None, top)
+
+
+def registers(entity: EntitySyntax) -> Iterator[tuple[str | None, tuple[str, ...]]]:
+    """What is decided as one, in the order of the file: (group or None, its fields). Key fields are never decided."""
+    group_of = groups_by_field(entity)
+    told: set[str] = set()
+    for field in entity.fields:
+        group = group_of.get(field)
+        if field in entity.identity or (group is not None and group in told):
+            continue
+        if group is None:
+            yield None, (field,)
+        else:
+            told.add(group)
+            members = entity.groups[group].fields
+            yield group, tuple(f for f in entity.fields if f in members and f not in entity.identity)
+
+
+def order_of(entity: EntitySyntax, systems: tuple[str, ...], owner: str | None = None) -> tuple[str, ...]:
+    """The systems of the entity, the most trusted first; an owner before all."""
+    order = entity.order or [system for system in systems if system in entity.bind]
+    return tuple(sorted(order, key=lambda system: system != owner))
+
+
+def create_of(entity: EntitySyntax) -> frozenset[str]:
+    """Whose inserts make a record."""
+    if entity.create is not None:
+        return frozenset(entity.create)
+    return frozenset({entity.owner} if entity.owner is not None else entity.bind)
+
+
+def delete_of(entity: EntitySyntax) -> dict[str, DeletePolicy]:
+    """What a deletion means, by system."""
+    create = create_of(entity)
+    default: dict[bool, DeletePolicy] = {True: "propagate", False: "restore"}
+    return {system: entity.delete.get(system, default[system in create]) for system in entity.bind}

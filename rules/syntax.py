@@ -1,0 +1,213 @@
+"""The words of a rule file as pydantic models: which keys there are, and what may stand behind each.
+
+Takes the tree of `rules/located.py`; short forms (`city: city`, a list for a group, one word for `delete`) become the
+long ones here. Nothing is looked up: whether a system or a field exists is for `rules/check.py` to say. The editor's
+JSON Schema is generated from these models (`rules/schema.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from engine.rulebook import DeletePolicy, PolicyName
+
+FORMAT: Final = 1
+"""The format version that this duolog reads."""
+
+SYSTEM_NAME: Final = r"[a-z][a-z0-9_]{0,30}"
+FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
+
+LATER_KEYS: Final = frozenset(
+    ["parts", "key", "member_when", "on_create", "on", "where", "first_by", "lookup", "round", "same", "tests", "time_zone", "mode", "expression"]
+)
+"""Keys of the language that this version does not have."""
+
+LATER_WORDS: Final = frozenset(["union", "expression", "deactivate", "restrict", "mariadb", "mysql", "odbc", "debezium", "memory"])
+"""Policies and adapters that this version does not have."""
+
+
+def _named(pattern: str, rule: str) -> Any:
+    def judge(value: object) -> object:
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            raise PydanticCustomError("R206", "this cannot be a name here", {"allowed": (rule,)})
+        return value
+
+    return BeforeValidator(judge)
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    raise PydanticCustomError("R204", "a whole number must stand here", {"allowed": ()})
+
+
+def _truth(value: object) -> object:
+    if value in ("true", "false"):
+        return value == "true"
+    raise PydanticCustomError("R205", "this is neither true nor false", {"allowed": ("true", "false")})
+
+
+def _nonempty(value: object) -> object:
+    if value in ([], {}):
+        raise PydanticCustomError("R208", "this may not be empty", {})
+    return value
+
+
+def _once_each(value: object) -> object:
+    """A list in which nothing stands twice."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, str) and value.count(item) > 1:
+                raise PydanticCustomError("R209", "{name} is listed twice", {"name": f"`{item}`"})
+    return _nonempty(value)
+
+
+Nonempty = BeforeValidator(_nonempty)
+OnceEach = BeforeValidator(_once_each)
+
+SystemName = Annotated[
+    str, _named(SYSTEM_NAME, "a lower-case letter, then up to 30 of a-z 0-9 _"), StringConstraints(pattern=f"^{SYSTEM_NAME}$")
+]
+FieldName = Annotated[
+    str, _named(FIELD_NAME, "a letter, then up to 62 of A-Z a-z 0-9 _"), StringConstraints(pattern=f"^{FIELD_NAME}$")
+]
+Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": FORMAT})]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+
+
+class Syntax(BaseModel):
+    """What all models have in common: no unknown keys, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+
+class SystemSyntax(Syntax):
+    """`erp: {adapter: postgresql, url: "${ERP_URL}"}`"""
+
+    adapter: Literal["postgresql"] = Field(description="The kind of database.")
+    url: str = Field(repr=False, description="Its address, with references for secrets: `${NAME}`, `${file:/path}`.")
+    insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
+
+
+class TableSyntax(Syntax):
+    """`erp: {table: public.customer}`, or `{schema: sales, table: a.name.with.dots}`"""
+
+    table: str = Field(description="`name` or `schema.name`; the name alone where `schema` is given.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+
+
+class ColumnSyntax(Syntax):
+    """`erp: stage`, or `erp: {column: stage, map: {P: prospect, A: active}}`"""
+
+    column: str = Field(description="The column's name, as the catalog has it.")
+    map: Annotated[dict[str, str], Nonempty] | None = Field(
+        default=None, description="What is stored: what it means; one-to-one."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"column": value} if isinstance(value, str) else value
+
+
+class FieldSyntax(Syntax):
+    """`city: city`, or `name: {erp: name, crm: account_name, conflict: last_writer}`"""
+
+    everywhere: str | None = Field(default=None)
+    columns: dict[str, ColumnSyntax] = Field(default_factory=dict)
+    owner: str | None = Field(default=None, description="The only system whose writes count.")
+    conflict: PolicyName | None = Field(default=None, description="Who wins when two write at the same time.")
+    reference: str | None = Field(default=None, description="The entity whose key this field holds.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"everywhere": value}
+        if not isinstance(value, dict):
+            return value
+        options = {key: value[key] for key in FIELD_OPTIONS if key in value}
+        return {"columns": {k: v for k, v in value.items() if k not in FIELD_OPTIONS}, **options}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The short form, and systems beside the options."""
+        schema = handler.resolve_ref_schema(handler(core))
+        properties = schema["properties"]
+        column = properties.pop("columns")["additionalProperties"]
+        properties.pop("everywhere")
+        long = {**schema, "additionalProperties": column}
+        return {"anyOf": [{"type": "string"}, long], "description": schema.pop("description", "")}
+
+
+FIELD_OPTIONS: Final = ("owner", "conflict", "reference")
+
+
+class GroupSyntax(Syntax):
+    """`[street, city]`, or `{fields: [street, city], conflict: last_writer}`"""
+
+    fields: Annotated[list[str], OnceEach] = Field(description="Fields that are decided together.")
+    owner: str | None = Field(default=None, description="The only system whose writes count.")
+    conflict: PolicyName | None = Field(default=None, description="Who wins when two write at the same time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"fields": value} if isinstance(value, list) else value
+
+
+class EntitySyntax(Syntax):
+    """A business object that is kept in step."""
+
+    identity: Annotated[list[str], OnceEach] = Field(description="The fields that make its key, shared by all systems.")
+    bind: Annotated[dict[str, TableSyntax], Nonempty] = Field(description="By system: where it lives.")
+    fields: Annotated[dict[FieldName, FieldSyntax], Nonempty] = Field(description="What is kept in step.")
+    groups: dict[FieldName, GroupSyntax] = Field(default_factory=dict, description="Fields decided together.")
+    owner: str | None = Field(default=None, description="The owner of fields that say nothing themselves.")
+    conflict: PolicyName | None = Field(default=None, description="The policy of fields that say nothing themselves.")
+    order: Annotated[list[str], OnceEach] | None = Field(
+        default=None, description="The systems, the most trusted first: for `system_of_record`, and for every tie."
+    )
+    create: Annotated[list[str], OnceEach] | None = Field(default=None, description="Whose inserts make a record.")
+    delete: dict[str, DeletePolicy] = Field(
+        default_factory=dict, description="What a deletion means: by system, or one word for all."
+    )
+    on_delete_conflict: Literal["keep", "delete"] = Field(
+        default="keep", description="When a deletion meets a write that it had not seen."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("delete"), str):
+            bound = value.get("bind")
+            systems = list(bound) if isinstance(bound, dict) and bound else ["*"]
+            return {**value, "delete": dict.fromkeys(systems, value["delete"])}
+        return value
+
+
+class FileSyntax(Syntax):
+    """A rule file."""
+
+    duolog: Whole = Field(description="The format version.")
+    name: SystemName | None = Field(default=None, description="Names the slot, the origin and the ledger's rows.")
+    store: str | None = Field(default=None, repr=False, description="Where our own state is kept; default: beside this file.")
+    systems: Annotated[dict[SystemName, SystemSyntax], Nonempty] = Field(description="The databases that take part.")
+    entities: Annotated[dict[FieldName, EntitySyntax], Nonempty] = Field(description="What is kept in step.")
+
+
+POLICIES: Final = get_args(PolicyName)
