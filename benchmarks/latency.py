@@ -22,6 +22,7 @@ from threading import Condition
 from typing import Any, Final, NamedTuple
 
 from psycopg import pq
+from psycopg.pq.abc import PGconn
 
 from benchmarks.bench import Bench, TooSlow, other
 from benchmarks.workload import SEED, SIDES
@@ -117,14 +118,14 @@ def next_row(way: OnTheWay) -> Expected | None:
         return way.rows.popleft() if way.rows else None
 
 
-def prepared(url: str, statement: bytes) -> pq.PGconn:
+def prepared(url: str, statement: bytes) -> PGconn:
     """A bare libpq session with the one statement prepared: the fewest microseconds between two looks."""
     session = pq.PGconn.connect(url.encode())
     session.prepare(b"s", statement)
     return session
 
 
-def execute(session: pq.PGconn, *values: int) -> bool:
+def execute(session: PGconn, *values: int) -> bool:
     """Runs the statement, in a transaction of its own; True if it found a row."""
     result = session.exec_prepared(b"s", [str(value).encode() for value in values])
     if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):

@@ -66,7 +66,7 @@ class Screen:
             self._live.update(self._picture(status, diary, elapsed), refresh=True)
         elif elapsed >= self._next_line:
             self._next_line = elapsed + plain_interval_s
-            self._console.print(plain(status, diary, elapsed, self._rate), highlight=False)
+            self._console.print(plain(status, diary, elapsed, self._rate), highlight=False, soft_wrap=True)
 
     def _measure(self, elapsed: float, changes: float) -> None:
         """Changes a second since the last look."""

@@ -196,7 +196,9 @@ class Demo:
         if diary.rivalries:
             entity, key, _ = diary.rivalries[-1]
             self.say(f"\nduolog explain {engine.rules.name} {entity} {key}")
-            self.console.print(engine.call("explain", entity, key).stdout, markup=False, highlight=False)
+            self.console.print(
+                engine.call("explain", entity, key).stdout, markup=False, highlight=False, soft_wrap=True
+            )
 
     def differences(self) -> dict[str, list[str]]:
         """By entity: the keys of records that are not the same on both sides."""
@@ -211,7 +213,7 @@ class Demo:
 
     def say(self, words: str, style: str = "") -> None:
         """One line of the story."""
-        self.console.print(words, style=style, markup=False, highlight=False)
+        self.console.print(words, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def watch(engine: Engine, diary: Diary, console: Console, seconds: float | None) -> None:
