@@ -76,7 +76,8 @@ class Screen:
 
     def _picture(self, status: Status, diary: Diary, elapsed: float) -> RenderableType:
         head = Text(f"{elapsed:4.0f} s   {self._rate:6.0f} changes/s", style="bold")
-        bar = ProgressBar(total=self._seconds or elapsed + 1, completed=elapsed, width=None)
+        bar = Table.grid(expand=True)  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=self._seconds or elapsed + 1, completed=elapsed))
         foot = Text("Ctrl-C ends it" if self._seconds is None else "Ctrl-C ends it early", style="dim")
         body = Group(head, bar, users(diary, status), decisions(status, diary), foot)
         return Panel(body, title="duolog between an ERP and a CRM", border_style="cyan")
@@ -104,9 +105,7 @@ def decisions(status: Status, diary: Diary) -> Table:
     for name, meaning in COUNTERS:
         table.add_row(str(counter(status, name)), meaning)
     rivalries = len(diary.rivalries) + len(diary.held)
-    table.add_row(
-        str(rivalries), "deliberate conflicts: the same field, at the same moment, on both sides", style="yellow"
-    )
+    table.add_row(str(rivalries), "deliberate conflicts: the same field on both sides at once", style="yellow")
     for name, meaning in (("holds", "on hold for a person"), ("quarantine", "in quarantine")):
         table.add_row(str(status.get(name, 0)), meaning, style="magenta")
     return table
