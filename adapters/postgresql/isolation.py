@@ -1,0 +1,215 @@
+"""Turns a batch that a target did not take as a whole into one that it does: finds the rows to blame, writes the rest.
+
+Runs inside the batch's transaction, under savepoints: the whole again, then halves by source transaction, then the
+rows of a single source transaction. A source transaction that meets a user's lock steps aside as a whole
+(`deferred`); a row that the target refuses is reported alone (`failed`), and everything else is written.
+
+It never waits long: rows that are locked are found by one statement that skips them, and after `patience` further
+lock timeouts it only asks and no longer waits. It knows no driver but the four calls of `Writing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from engine.vocabulary import RowResult, Write, WriteRow
+
+patience: Final = 4
+"""So many lock timeouts are waited for in full; a table that a DBA has locked costs no more than these."""
+
+
+class Blocked(Exception):
+    """A segment met a lock that somebody else holds, and was rolled back."""
+
+
+class Refused(Exception):
+    """A segment holds a row that the target will never store, and was rolled back."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Again(Exception):
+    """The transaction has to be started anew: source transactions must step aside that it has written in part."""
+
+
+class Writing(Protocol):
+    """What isolation asks of the transaction it works in."""
+
+    def segment(self) -> AbstractContextManager[None]:
+        """A savepoint: all that is written inside stands, its deferred constraints checked; or none of it does, and
+        Blocked or Refused is raised."""
+
+    def write(self, write: Write) -> list[RowResult]:
+        """Executes one statement; answers its exceptions."""
+
+    def locked(self, write: Write) -> list[int]:
+        """Which rows of `write` somebody else has locked, by index; the locks of the others are ours from now on.
+        Raises Blocked if the table itself is locked."""
+
+    def stop_waiting(self) -> None:
+        """From now on a lock is asked for, and not waited for."""
+
+
+class Isolation:
+    """One try to write a batch part by part. `aside`: the steps that have to step aside from the start; those that it
+    finds itself are added to it."""
+
+    def __init__(self, writing: Writing, aside: set[int]) -> None:
+        self.writing = writing
+        self.aside = aside
+        self.results: list[RowResult] = []
+        self.timeouts = 0
+        self._begun: set[int] = set()
+        """Steps of which earlier parts of the batch have written rows."""
+        self._refused: list[tuple[Write, str]] = []
+        """Rows that were refused, each alone, with the reason: tried again when all others are in."""
+
+    def run(self, parts: Iterable[list[Write]]) -> list[RowResult]:
+        """Writes all that can be written; answers the exceptions.
+
+        Raises Again if a step that turned out to be blocked had already been written in part: then the transaction
+        has to be rolled back and tried with the larger `aside`."""
+        for writes in parts:
+            self._probe(writes)
+            steps = sorted({row[0] for write in writes for row in write.rows})
+            self._defer(_of_steps(writes, self.aside))
+            free = [step for step in steps if step not in self.aside]
+            self._steps(writes, free)
+            self._begun.update(step for step in free if step not in self.aside)
+        self._retry_refused()
+        return self.results
+
+    def _probe(self, writes: list[Write]) -> None:
+        """Finds what is locked without waiting for each of them in turn."""
+        for write in writes:
+            if write.kind == "insert":
+                continue
+            try:
+                with self.writing.segment():
+                    locked = self.writing.locked(write)
+            except Blocked:
+                self._count_timeout()
+                locked = list(range(len(write.rows)))
+            self._set_aside({write.rows[at][0] for at in locked} - self.aside)
+
+    def _steps(self, writes: list[Write], steps: list[int]) -> None:
+        """Writes the rows of these source transactions, or of as many of them as possible."""
+        if not steps:
+            return
+        chosen = _of_steps(writes, set(steps))
+        try:
+            with self.writing.segment():
+                results = self._execute(chosen)
+        except Blocked:
+            self._count_timeout()
+            if len(steps) > 1:
+                self._halve(writes, steps)
+            else:
+                self._step_aside(chosen, steps[0])
+        except Refused:
+            if len(steps) > 1:
+                self._halve(writes, steps)
+            else:
+                self._single(chosen, steps[0])
+        else:
+            self.results += results
+
+    def _halve(self, writes: list[Write], steps: list[int]) -> None:
+        middle = len(steps) // 2
+        self._steps(writes, steps[:middle])
+        self._steps(writes, steps[middle:])
+
+    def _single(self, writes: list[Write], step: int) -> None:
+        """Writes one source transaction of which at least one row is refused."""
+        refused_before, results_before = len(self._refused), len(self.results)
+        try:
+            with self.writing.segment():
+                self._rows([(write, row) for write in writes for row in write.rows])
+        except Blocked:
+            self._count_timeout()
+            del self._refused[refused_before:], self.results[results_before:]
+            self._step_aside(writes, step)
+
+    def _rows(self, rows: list[tuple[Write, WriteRow]]) -> None:
+        """Writes these rows, in their order, but for the refused ones. Raises Blocked."""
+        writes = _regrouped(rows)
+        try:
+            with self.writing.segment():
+                results = self._execute(writes)
+        except Refused as refused:
+            if len(rows) == 1:
+                self._refused.append((writes[0], refused.reason))
+                return
+            middle = len(rows) // 2
+            self._rows(rows[:middle])
+            self._rows(rows[middle:])
+        else:
+            self.results += results
+
+    def _retry_refused(self) -> None:
+        """A row may have been refused only because its parent came later in the halves than in the whole: each is
+        tried again after all others, until a round brings nothing."""
+        progress = True
+        while progress and self._refused:
+            progress, waiting, self._refused = False, self._refused, []
+            for write, reason in waiting:
+                try:
+                    with self.writing.segment():
+                        results = self.writing.write(write)
+                except Blocked:
+                    self._count_timeout()
+                    self._defer([write])
+                except Refused as refused:
+                    self._refused.append((write, refused.reason or reason))
+                else:
+                    self.results += results
+                    progress = True
+        self.results += [
+            RowResult(write.entity, row[1], "failed", reason=why) for write, why in self._refused for row in write.rows
+        ]
+
+    def _execute(self, writes: list[Write]) -> list[RowResult]:
+        return [result for write in writes for result in self.writing.write(write)]
+
+    def _step_aside(self, writes: list[Write], step: int) -> None:
+        self._set_aside({step})
+        self._defer(writes)
+
+    def _set_aside(self, steps: set[int]) -> None:
+        self.aside |= steps
+        if steps & self._begun:
+            raise Again
+
+    def _defer(self, writes: list[Write]) -> None:
+        self.results += [RowResult(write.entity, row[1], "deferred") for write in writes for row in write.rows]
+
+    def _count_timeout(self) -> None:
+        self.timeouts += 1
+        if self.timeouts == patience:
+            self.writing.stop_waiting()
+
+
+def _of_steps(writes: list[Write], steps: set[int]) -> list[Write]:
+    """The rows of these steps, in the order and kinds of `writes`."""
+    chosen = []
+    for write in writes:
+        rows = [row for row in write.rows if row[0] in steps]
+        if rows:
+            chosen.append(Write(write.kind, write.entity, write.columns, rows))
+    return chosen
+
+
+def _regrouped(rows: list[tuple[Write, WriteRow]]) -> list[Write]:
+    """Rows, each with the write it came from, as writes in the same order."""
+    writes: list[Write] = []
+    origin: Write | None = None
+    for write, row in rows:
+        if write is not origin:
+            writes.append(Write(write.kind, write.entity, write.columns, []))
+            origin = write
+        writes[-1].rows.append(row)
+    return writes

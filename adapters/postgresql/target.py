@@ -1,0 +1,243 @@
+"""Turns batches into transactions of one PostgreSQL database: guarded, marked with our origin, told in the ledger.
+
+The usual batch costs two round trips, whatever its size: BEGIN, ledger row, one statement a `Write` and the separator
+go out together; then the ledger row is completed and the transaction committed. Only when the server refuses a row or
+a user holds a lock does `isolation` take over, in a transaction of its own. Nothing is ever written that is not
+guarded by what the target was known to hold, and no user is waited for longer than the lock timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from adapters.postgresql import ledger, refusals
+from adapters.postgresql.catalog import read_columns
+from adapters.postgresql.executor import Executor
+from adapters.postgresql.isolation import Again, Isolation
+from adapters.postgresql.reread import reread
+from adapters.postgresql.session import connect, lsn_number, translate
+from adapters.postgresql.statements import Layout, layout
+from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
+from engine.rulebook import RuleBook
+from engine.vocabulary import Batch, Outcome, Reread, RowResult
+
+prepared_max: Final = 1000
+"""Statement forms kept prepared: tables times kinds times the sets of changed columns that really occur."""
+
+DEFERRABLE: Final = (
+    "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable AND tgrelid IN ("
+    "SELECT c.oid FROM unnest(%s::text[], %s::text[]) AS w(schema, name) "
+    "JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name))"
+)
+"""Whether a bound table has anything that is checked, or fired, only at COMMIT."""
+
+SETUP: Final = "duolog setup RULES"
+
+
+class PostgresTarget:
+    """Writes one system; implements `engine.ports.Target`. Used by one thread.
+
+    `engine`: the name under which the ledger knows us; `origin`: the replication origin that marks our transactions;
+    `lock_timeout_ms`: how long a batch waits for a row that a user has locked."""
+
+    def __init__(
+        self, system: str, url: str, *, engine: str, origin: str, book: RuleBook, lock_timeout_ms: int = 50
+    ) -> None:
+        self.system = system
+        self._url = url
+        self._engine = engine
+        self._origin = origin
+        self._book = book
+        self._lock_timeout_ms = lock_timeout_ms
+        self._opened: Executor | None = None
+        self._layouts: dict[str, Layout] = {}
+        self._deferrable = False
+
+    def open(self) -> None:
+        """Connects, marks the session with our origin, and reads the columns' types.
+
+        Raises SystemUnavailable (also when another session has our origin), NotSetUp, SchemaChanged, AccessDenied."""
+        self.close()
+        conn = connect(self.system, self._url, application_name=self._origin)
+        self._layouts = {}
+        self._opened = Executor(conn, self._layouts)
+        with self._translated(close=True):
+            self._mark(conn)
+            self._prepare_session(conn)
+            self._read_layouts(conn)
+
+    def close(self) -> None:
+        """Hangs up; may be opened again."""
+        if self._opened is not None:
+            self._opened.conn.close()
+        self._opened = None
+
+    def committed(self, after: int) -> list[Outcome]:
+        """The ledger's rows of ours with `number_to > after`, in order. Raises SystemUnavailable, SystemStopped."""
+        with self._translated():
+            rows = self._executor.run(ledger.COMMITTED, [self._engine, str(after)]).fetchall()
+        return [ledger.outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
+
+    def apply(self, batch: Batch) -> Outcome:
+        """Writes the whole batch in one transaction; see `engine.ports.Target.apply`.
+
+        No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
+        tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
+        with self._translated():
+            try:
+                return self._at_once(batch)
+            except psycopg.Error as error:
+                conn = self._executor.conn
+                if conn.closed or _is_ledgers(error) or refusals.verdict(error) == "broken":
+                    raise
+                conn.execute("ROLLBACK")
+            return self._isolated(batch)
+
+    def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
+        """The rows of these records as they are now, each under its lock; those that a user has locked are left out.
+
+        See `adapters.postgresql.reread` for the position of a record that is not there. Raises SystemUnavailable,
+        SystemStopped."""
+        with self._translated():
+            return reread(self._executor.conn, self.system, self._layouts[entity], keys)
+
+    @property
+    def _executor(self) -> Executor:
+        if self._opened is None:
+            raise SystemUnavailable("the connection was lost, or was never opened", system=self.system)
+        return self._opened
+
+    def _at_once(self, batch: Batch) -> Outcome:
+        """The usual way: everything in one go. Raises psycopg.Error; then nothing was written."""
+        executor = self._executor
+        exceptions: list[RowResult] = []
+        with executor.conn.pipeline():
+            self._begin(batch)
+            if batch.pages is None:
+                sent = [(write, executor.send(write)) for write in batch.writes if write.rows]
+                separator = self._ask_separator(self._deferrable)
+                for write, cursor in sent:
+                    exceptions += executor.answer(write, cursor)
+            else:
+                for writes in batch.parts():
+                    for write in writes:
+                        exceptions += executor.write(write) if write.rows else []
+                separator = self._ask_separator(self._deferrable)
+            position = self._complete(batch, separator, exceptions)
+            commit = executor.run("COMMIT")
+        return self._outcome(batch, commit, position, exceptions)
+
+    def _isolated(self, batch: Batch) -> Outcome:
+        """The other way: part by part, under savepoints. Raises psycopg.Error for what no row is to blame for."""
+        executor = self._executor
+        aside: set[int] = set()
+        while True:
+            self._begin(batch)
+            try:
+                exceptions = Isolation(executor, aside).run(batch.parts())
+            except Again:
+                executor.run("ROLLBACK")
+                continue
+            position = self._complete(batch, self._ask_separator(constraints=True), exceptions)
+            return self._outcome(batch, executor.run("COMMIT"), position, exceptions)
+
+    def _begin(self, batch: Batch) -> None:
+        self._executor.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        given = [self._engine, str(batch.number_to), str(batch.forget_to)]
+        self._executor.run(ledger.BEGIN_BATCH, given)
+
+    def _ask_separator(self, constraints: bool) -> psycopg.RawCursor[Any]:
+        """The log's position, asked when all row locks are held: with `constraints` also those of deferred triggers."""
+        if constraints:
+            self._executor.run("SET CONSTRAINTS ALL IMMEDIATE")
+        return self._executor.run(ledger.SEPARATOR)
+
+    def _complete(self, batch: Batch, separator: psycopg.RawCursor[Any], exceptions: list[RowResult]) -> str:
+        """Completes the ledger row; answers the separator as text."""
+        answer = separator.fetchone()
+        assert answer is not None, "the separator is one row"
+        given = [self._engine, str(batch.number_to), answer[0], ledger.encode(exceptions)]
+        self._executor.run(ledger.END_BATCH, given)
+        return str(answer[0])
+
+    def _outcome(
+        self, batch: Batch, commit: psycopg.RawCursor[Any], position: str, exceptions: list[RowResult]
+    ) -> Outcome:
+        if commit.statusmessage != "COMMIT":
+            raise EngineFault("the server ended a transaction without an error", system=self.system)
+        return Outcome(self.system, batch.number_to, lsn_number(position), exceptions)
+
+    def _mark(self, conn: psycopg.Connection[Any]) -> None:
+        """From now on, every transaction of this session bears our origin in the log."""
+        try:
+            conn.execute("SELECT pg_catalog.pg_replication_origin_session_setup(%s)", [self._origin])
+        except psycopg.errors.UndefinedObject:
+            raise NotSetUp(
+                f"there is no replication origin `{self._origin}`", system=self.system, mend=SETUP
+            ) from None
+        except psycopg.errors.ObjectInUse as error:
+            pid = (error.diag.message_primary or "").rpartition("PID ")[2] or "?"
+            raise SystemUnavailable(
+                f"the replication origin `{self._origin}` is in use by the process {pid}",
+                system=self.system,
+                mend="none needed if that is a broken connection of ours: the server will notice by itself; "
+                "otherwise another duolog runs with these rules: stop it",
+            ) from None
+
+    def _prepare_session(self, conn: psycopg.Connection[Any]) -> None:
+        conn.prepared_max = prepared_max
+        conn.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(self._lock_timeout_ms)))
+        # The plan for a handful of rows (nested loop, index) is right for any number of them, and made once.
+        conn.execute("SET plan_cache_mode = force_generic_plan")
+        if conn.execute("SELECT to_regclass('duolog.ledger')").fetchone() == (None,):
+            raise NotSetUp("there is no table `duolog.ledger`", system=self.system, mend=SETUP)
+
+    def _read_layouts(self, conn: psycopg.Connection[Any]) -> None:
+        tables = self._book.tables[self.system]
+        known = read_columns(conn, [(table.schema, table.name) for table in tables])
+        for binding, table in zip(self._book.bound[self.system], tables, strict=True):
+            columns = known.get((table.schema, table.name), {})
+            for column in table.columns:
+                if column not in columns:
+                    raise SchemaChanged(
+                        f"`{table.schema}.{table.name}` has no column `{column}`",
+                        system=self.system, mend="`duolog check RULES` tells what the rules need",
+                    )  # fmt: skip
+            entity = self._book.entities[binding.entity]
+            self._layouts[binding.entity] = layout(entity, binding, table, columns)
+        given = [[table.schema for table in tables], [table.name for table in tables]]
+        self._deferrable = conn.execute(DEFERRABLE, given).fetchone() == (True,)
+
+    @contextmanager
+    def _translated(self, *, close: bool = False) -> Iterator[None]:
+        """Errors of the driver leave as ours; after any error no transaction is left open, with `close` nothing."""
+        try:
+            yield
+        except psycopg.Error as error:
+            self._give_up(close)
+            if _is_ledgers(error):
+                raise EngineFault("a batch was sent that is already in the ledger", system=self.system) from None
+            raise translate(error, self.system) from None
+        except BaseException:
+            self._give_up(close)
+            raise
+
+    def _give_up(self, close: bool) -> None:
+        if close or self._opened is None:
+            self.close()
+            return
+        try:
+            if self._opened.conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                self._opened.conn.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()
+
+
+def _is_ledgers(error: psycopg.Error) -> bool:
+    """True if a batch was begun that is already in the ledger."""
+    return error.sqlstate == "23505" and (error.diag.schema_name, error.diag.table_name) == ("duolog", "ledger")

@@ -1,0 +1,617 @@
+"""A PostgreSQL target writes exactly what it was asked, where its guard matches, and tells about everything else."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from adapters.postgresql.names import origin_name
+from adapters.postgresql.session import lsn_number
+from adapters.postgresql.setup import setup
+from adapters.postgresql.target import PostgresTarget
+from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
+from engine.rulebook import RuleBook
+from engine.vocabulary import ABSENT, Batch, RowResult, Write
+from tests.database.books import Bound, book, row, write
+
+ACCOUNT = Bound("account", ("id", "name", "credit", "note"), ("id",))
+BOOK = book(ACCOUNT)
+
+
+@pytest.fixture
+def user(erp_db: str) -> Iterator[psycopg.Connection[Any]]:
+    """The application's own connection."""
+    with psycopg.connect(erp_db, autocommit=True) as conn:
+        conn.execute("CREATE TABLE account (id bigint PRIMARY KEY, name varchar(20), credit numeric(12,2), note text)")
+        yield conn
+
+
+@contextmanager
+def opened(url: str, rules: RuleBook = BOOK, **settings: Any) -> Iterator[PostgresTarget]:
+    """A target on a database that has been set up."""
+    with psycopg.connect(url, autocommit=True) as conn:
+        setup(conn, rules, "erp")
+    target = PostgresTarget(
+        "erp", url, engine=rules.name, origin=origin_name(rules.name, "erp"), book=rules, **settings
+    )
+    target.open()
+    with closing(target):
+        yield target
+
+
+def batch(number: int, *writes: Write, forget_to: int = 0) -> Batch:
+    return Batch("erp", number, list(writes), sum(len(w.rows) for w in writes), forget_to)
+
+
+def table(user: psycopg.Connection[Any], query: str = "SELECT * FROM account ORDER BY id") -> list[Any]:
+    return [tuple(map(str, r)) for r in user.execute(query.encode()).fetchall()]
+
+
+def test_update_writes_where_the_guard_matches_and_leaves_alone_where_not(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, NULL), (3, 'c', 3, 'x')")
+
+    with opened(erp_db) as target:
+        rows = [
+            row(1, "1", ("A", "x"), ("a", None)),
+            row(2, "2", ("B", None), ("other", None)),
+            row(3, "3", ("C", None), ("c", None)),
+            row(4, "4", ("D", None), ("d", None)),
+        ]
+        outcome = target.apply(batch(4, write("update", "account", (1, 3), rows)))
+
+    assert outcome.exceptions == [RowResult("account", k, "unmatched") for k in ("2", "3", "4")]
+    assert table(user) == [("1", "A", "1.00", "x"), ("2", "b", "2.00", "None"), ("3", "c", "3.00", "x")]
+
+
+def test_guard_tells_values_apart_that_the_type_holds_equal(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("CREATE EXTENSION citext")
+    user.execute("CREATE COLLATION blind (provider = builtin, locale = 'C', deterministic = true)")
+    user.execute("CREATE TABLE lax (id int PRIMARY KEY, c citext, n numeric, f float8, i interval, j jsonb)")
+    user.execute("INSERT INTO lax SELECT g, 'a', 1.0, '-0', '1 mon', '{\"a\": 1.0}' FROM generate_series(1, 6) g")
+    held = ("a", "1.0", "-0", "P1M", '{"a": 1.0}')
+    wrong = ("A", "1.00", "0", "P30D", '{"a": 1.00}')
+    new = ("b", "2", "3", "P1D", "{}")
+    rows = [row(1, "6", new, held)]
+    rows += [row(1, str(at + 1), new, held[:at] + wrong[at : at + 1] + held[at + 1 :]) for at in range(5)]
+
+    rules = book(Bound("lax", ("id", "c", "n", "f", "i", "j"), ("id",)))
+    with opened(erp_db, rules) as target:
+        outcome = target.apply(batch(1, write("update", "lax", (1, 2, 3, 4, 5), rows)))
+
+    assert outcome.exceptions == [RowResult("lax", str(k), "unmatched") for k in range(1, 6)]
+
+
+def test_what_is_stored_differently_is_told(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("CREATE TABLE lossy (id int PRIMARY KEY, n numeric(8,1), c char(4), t text, u timestamptz(0))")
+    user.execute(
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.t := upper(NEW.t); RETURN NEW; END $$;"
+        "CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON lossy FOR EACH ROW EXECUTE FUNCTION shout()"
+    )
+    user.execute("INSERT INTO lossy (id) VALUES (1), (2)")
+    nothing = (None, None, None, None)
+    rounded = ("1.26", "ab", "hi", "2026-01-01 00:00:00.7+00")
+    exact = ("1.3", "ab  ", "HI", "2026-01-01 00:00:01+00")
+    stored = dict(zip((1, 2, 3, 4), exact, strict=True))
+
+    rules = book(Bound("lossy", ("id", "n", "c", "t", "u"), ("id",)))
+    with opened(erp_db, rules) as target:
+        update = write("update", "lossy", (1, 2, 3, 4), [row(1, "1", rounded, nothing), row(1, "2", exact, nothing)])
+        insert = write("insert", "lossy", (1, 2, 3, 4), [row(1, "3", rounded), row(1, "4", exact)])
+        outcome = target.apply(batch(1, insert, update))
+
+    assert outcome.exceptions == [RowResult("lossy", "3", "stored", stored), RowResult("lossy", "1", "stored", stored)]
+
+
+def test_insert_is_guarded_by_absence(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("INSERT INTO account VALUES (2, 'user', 2, 'mine')")
+
+    with opened(erp_db) as target:
+        rows = [row(1, str(n), ("ours", "1.00", None)) for n in (1, 2, 3)]
+        outcome = target.apply(batch(1, write("insert", "account", (1, 2, 3), rows)))
+
+    assert outcome.exceptions == [RowResult("account", "2", "unmatched")]
+    assert [r[1] for r in table(user)] == ["ours", "user", "ours"]
+
+
+def test_fields_that_an_insert_leaves_unset_come_back_as_the_targets_defaults(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("ALTER TABLE account ALTER note SET DEFAULT 'none', ADD doubled numeric GENERATED ALWAYS AS (credit * 2) STORED")
+
+    rules = book(Bound("account", ("id", "name", "credit", "note", "doubled"), ("id",)))
+    with opened(erp_db, rules) as target:
+        outcome = target.apply(batch(1, write("insert", "account", (1, 2), [row(1, "1", ("a", "1.50"))])))
+
+    assert outcome.exceptions == [RowResult("account", "1", "stored", {3: "none", 4: "3.00"})]
+
+
+def test_an_identity_column_takes_the_key_it_is_given(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("CREATE TABLE made (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
+
+    with opened(erp_db, book(Bound("made", ("id", "name"), ("id",)))) as target:
+        outcome = target.apply(batch(1, write("insert", "made", (1,), [row(1, "77", ("a",))])))
+
+    assert outcome.exceptions == []
+    assert table(user, "SELECT * FROM made") == [("77", "a")]
+
+
+def test_delete_compares_all_that_is_held(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, 'changed'), (3, 'c', 3, NULL)")
+
+    with opened(erp_db) as target:
+        rows = [row(1, str(n), (), (name, f"{n}.00", None)) for n, name in ((1, "a"), (2, "b"), (3, "c"), (4, "d"))]
+        outcome = target.apply(batch(1, write("delete", "account", (1, 2, 3), rows)))
+
+    assert outcome.exceptions == [RowResult("account", "2", "unmatched"), RowResult("account", "4", "unmatched")]
+    assert [r[0] for r in table(user)] == ["2"]
+
+
+def test_key_fields_among_the_columns_are_no_harm(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    with opened(erp_db) as target:
+        new = ("1", "a", "1.00", None)
+        first = target.apply(batch(1, write("insert", "account", (0, 1, 2, 3), [row(1, "1", new)])))
+        second = target.apply(batch(2, write("update", "account", (0, 1), [row(2, "1", ("1", "b"), ("1", "a"))])))
+        third = target.apply(batch(3, write("delete", "account", (0, 1), [row(3, "1", (), ("1", "b"))])))
+
+    assert [first.exceptions, second.exceptions, third.exceptions] == [[], [], []]
+    assert table(user) == []
+
+
+def test_one_refused_row_among_five_thousand_is_found_and_all_others_are_written(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 5000) g")
+    user.execute("ALTER TABLE account ADD CONSTRAINT account_credit_check CHECK (credit < 1000)")
+
+    with opened(erp_db) as target:
+        rows = [row(n // 10, str(n), ("1000.00" if n == 3333 else "5.00",), ("0.00",)) for n in range(1, 5001)]
+        outcome = target.apply(batch(500, write("update", "account", (2,), rows)))
+
+    assert outcome.exceptions == [
+        RowResult("account", "3333", "failed", reason="23514 check_violation: constraint `account_credit_check`")
+    ]
+    assert table(user, "SELECT count(*), count(*) FILTER (WHERE credit = 5) FROM account") == [("5000", "4999")]
+
+
+REFUSALS = [
+    (("far too long for its column", "1.00", None), "22001 string_data_right_truncation"),
+    (("a", "1e30", None), "22003 numeric_value_out_of_range"),
+    (("a", "one", None), "22P02 invalid_text_representation"),
+    (("taken", "1.00", None), "23505 unique_violation: constraint `account_name_key`"),
+    ((None, "1.00", None), "23502 not_null_violation: column `name`"),
+    (("a\x00b", "1.00", None), "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair"),
+    (("\ud800", "1.00", None), "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair"),
+    (("a", "1.00", "forbidden"), "P0001 raise_exception: raised in function `refuse`"),
+    (("a", "1.00", "own code"), "XY123: raised in function `refuse`"),
+    (("b", "1.00", "rename"), "the target stores another key than the one it was given"),
+    (("b", "1.00", "broken"), "42703 undefined_column: raised in function `refuse`"),
+]
+
+
+@pytest.mark.parametrize(("new", "reason"), REFUSALS, ids=[reason[:24] for _, reason in REFUSALS])
+def test_a_refusal_tells_the_condition_and_never_the_row(
+    erp_db: str, user: psycopg.Connection[Any], new: tuple[Any, ...], reason: str
+) -> None:
+    user.execute("ALTER TABLE account ADD UNIQUE (name), ALTER name SET NOT NULL")
+    user.execute("INSERT INTO account VALUES (1, 'taken', 1, NULL)")
+    user.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF NEW.note = 'forbidden' THEN RAISE EXCEPTION 'secret %', NEW.name; END IF; "
+        "IF NEW.note = 'own code' THEN RAISE EXCEPTION 'secret' USING ERRCODE = 'XY123'; END IF; "
+        "IF NEW.note = 'broken' THEN NEW.credit := nowhere; END IF; "
+        "IF NEW.note = 'rename' THEN NEW.id := NEW.id + 1000; END IF; RETURN NEW; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON account FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+
+    with opened(erp_db) as target:
+        rows = [row(5, "5", new), row(5, "6", ("fine", "1.00", None))]
+        outcome = target.apply(batch(5, write("insert", "account", (1, 2, 3), rows)))
+        told = target.committed(0)
+
+    assert outcome.exceptions == [RowResult("account", "5", "failed", reason=reason)]
+    assert told == [outcome]
+    assert [r[0] for r in table(user)] == ["1", "6"]
+
+
+def test_a_child_is_not_blamed_for_a_parent_that_halving_put_behind_it(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("CREATE TABLE child (id int PRIMARY KEY, parent bigint REFERENCES account)")
+    rules = book(ACCOUNT, Bound("child", ("id", "parent"), ("id",)))
+
+    with opened(erp_db, rules) as target:
+        parents = write("insert", "account", (1, 2, 3), [row(1, "1", ("x", "bad", None)), row(9, "2", ("a", "1.00", None))])
+        children = write("insert", "child", (1,), [row(2, "1", ("2",)), row(9, "2", ("1",))])
+        outcome = target.apply(batch(9, parents, children))
+
+    assert outcome.exceptions == [
+        RowResult("account", "1", "failed", reason="22P02 invalid_text_representation"),
+        RowResult("child", "2", "failed", reason="23503 foreign_key_violation: constraint `child_parent_fkey`"),
+    ]
+    assert table(user, "SELECT * FROM child") == [("1", "2")]
+
+
+def test_a_deferred_constraint_is_isolated_too(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("CREATE TABLE child (id int PRIMARY KEY, parent bigint REFERENCES account DEFERRABLE INITIALLY DEFERRED)")
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
+    rules = book(ACCOUNT, Bound("child", ("id", "parent"), ("id",)))
+
+    with opened(erp_db, rules) as target:
+        outcome = target.apply(batch(3, write("insert", "child", (1,), [row(n, str(n), (str(n),)) for n in (1, 2, 3)])))
+
+    reason = "23503 foreign_key_violation: constraint `child_parent_fkey`"
+    assert outcome.exceptions == [RowResult("child", k, "failed", reason=reason) for k in ("2", "3")]
+
+
+def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 1000) g")
+
+    with opened(erp_db, lock_timeout_ms=50) as target, user.transaction():
+        user.execute("UPDATE account SET note = 'busy' WHERE id = 500")
+        rows = [row(n // 10, str(n), ("5.00",), ("0.00",)) for n in range(1, 1001)]
+        began = time.monotonic()
+        outcome = target.apply(batch(100, write("update", "account", (2,), rows)))
+        took = time.monotonic() - began
+
+    assert outcome.exceptions == [RowResult("account", str(n), "deferred") for n in range(500, 510)]
+    assert table(user, "SELECT count(*) FROM account WHERE credit = 5") == [("990",)]
+    assert took < 1.0
+
+
+def test_a_source_transaction_of_several_tables_steps_aside_whole(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("CREATE TABLE child (id int PRIMARY KEY, parent bigint)")
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 1, NULL)")
+    rules = book(ACCOUNT, Bound("child", ("id", "parent"), ("id",)))
+
+    with opened(erp_db, rules) as target, user.transaction():
+        user.execute("INSERT INTO child VALUES (5, 5)")  # not yet committed: its key is locked
+        updates = [row(1, "1", ("A",), ("a",)), row(2, "2", ("B",), ("b",))]
+        inserts = [row(1, "5", ("1",)), row(2, "6", ("2",))]
+        outcome = target.apply(batch(2, write("update", "account", (1,), updates), write("insert", "child", (1,), inserts)))
+
+    assert outcome.exceptions == [RowResult("account", "1", "deferred"), RowResult("child", "5", "deferred")]
+    assert [r[1] for r in table(user)] == ["a", "B"]
+
+
+def test_a_locked_table_costs_a_few_lock_timeouts_not_one_a_row(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 500) g")
+
+    with opened(erp_db, lock_timeout_ms=50) as target, user.transaction():
+        user.execute("LOCK TABLE account IN SHARE MODE")
+        rows = [row(n, str(n), ("5.00",), ("0.00",)) for n in range(1, 501)]
+        began = time.monotonic()
+        outcome = target.apply(batch(500, write("update", "account", (2,), rows)))
+        took = time.monotonic() - began
+
+    assert {r.kind for r in outcome.exceptions} == {"deferred"} and len(outcome.exceptions) == 500
+    assert took < 4.0
+
+
+def test_pages_are_one_transaction_and_a_step_that_spans_them_steps_aside_whole(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 30) g")
+
+    def page(first: int) -> list[Write]:
+        rows = [row(1 + n % 2, str(n), ("5.00",), ("0.00",)) for n in range(first, first + 10)]
+        return [write("update", "account", (2,), rows)]
+
+    paged = Batch("erp", 2, [], 30, 0, pages=[page(1), page(11), page(21)])
+    with opened(erp_db) as target:
+        with user.transaction():
+            user.execute("SELECT FROM account WHERE id = 21 FOR UPDATE")
+            outcome = target.apply(paged)
+        assert sorted(int(r.key) for r in outcome.exceptions) == list(range(1, 31, 2))
+        assert {r.kind for r in outcome.exceptions} == {"deferred"}
+
+        again = target.apply(Batch("erp", 3, [], 30, 0, pages=paged.pages))
+
+    assert sorted(int(r.key) for r in again.exceptions) == list(range(2, 31, 2))
+    assert table(user, "SELECT count(*) FROM account WHERE credit = 5") == [("30",)]
+
+
+def test_the_ledger_tells_after_a_crash_what_was_committed_and_forgets_when_told(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    with opened(erp_db) as target:
+        target.apply(batch(1, write("insert", "account", (1, 2, 3), [row(1, "1", ("a", "1.00", None))])))
+        second = target.apply(batch(2, write("insert", "account", (1, 2), [row(2, "1", ("a", "1.00")), row(2, "2", ("b", "2.5"))])))
+
+    with opened(erp_db) as target:
+        assert target.committed(1) == [second]
+        assert [o.number_to for o in target.committed(0)] == [1, 2]
+        with pytest.raises(EngineFault, match="already in the ledger"):
+            target.apply(batch(2))
+        target.apply(batch(3, forget_to=2))
+        assert [o.number_to for o in target.committed(0)] == [3]
+
+
+def test_a_cut_connection_leaves_nothing_or_everything(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    with opened(erp_db) as target:
+        rows = [row(1, str(n), ("a", "1.00", None)) for n in range(100)]
+        user.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'duolog_unit_erp'")
+        with pytest.raises(SystemUnavailable):
+            target.apply(batch(1, write("insert", "account", (1, 2, 3), rows)))
+        target.open()
+        assert target.committed(0) == []
+        assert target.apply(batch(1, write("insert", "account", (1, 2, 3), rows))).exceptions == []
+
+
+def test_the_separator_divides_the_users_commits_before_ours_from_those_after(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
+
+    with opened(erp_db) as target:
+        user.execute("UPDATE account SET name = 'b' WHERE id = 1")
+        before = _position(user)
+        outcome = target.apply(batch(1, write("update", "account", (1,), [row(1, "1", ("c",), ("b",))])))
+        after_ours = _position(user)
+        user.execute("UPDATE account SET name = 'd' WHERE id = 1")
+
+    assert before <= outcome.separator < after_ours
+    commits = _commits(user)
+    ours = [end for end, marked in commits if marked]
+    assert ours and min(ours) > outcome.separator
+    assert [marked for end, marked in commits if end <= outcome.separator] == [False]
+    assert commits[-1] == (max(end for end, _ in commits), False)
+
+
+def test_under_a_running_writer_every_separator_stands_right_behind_what_was_matched(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'u0', 1, NULL)")
+    seen: list[tuple[int, str]] = []
+    stop = threading.Event()
+
+    with opened(erp_db) as target, psycopg.connect(erp_db, autocommit=True) as writer:
+        user.execute("SELECT pg_create_logical_replication_slot('duolog_unit_watch', 'test_decoding')")
+        join = _in_background(lambda: _write_until(stop, writer))
+        number = matched = 0
+        while matched < 40:
+            number += 1
+            for known in target.reread("account", ["1"]):
+                assert known.row is not None and isinstance(known.row[1], str)
+                seen.append((known.position, known.row[1]))
+                change = write("update", "account", (1,), [row(number, "1", (f"o{number}",), (known.row[1],))])
+                outcome = target.apply(batch(number, change))
+                if not outcome.exceptions:
+                    matched += 1
+                    seen.append((outcome.separator, known.row[1]))
+        stop.set()
+        join()
+
+    history = _history(user)
+    for position, value in seen:
+        before = [written for end, written in history if end <= position]
+        assert (before or ["u0"])[-1] == value
+
+
+def test_our_transactions_are_marked_and_the_users_are_not(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    with opened(erp_db) as target:
+        user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
+        target.apply(batch(1, write("update", "account", (1,), [row(1, "1", ("c",), ("a",))])))
+
+    assert [marked for _, marked in _commits(user)] == [False, True]
+
+
+def test_missing_setup_and_missing_columns_are_told_with_the_mend(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    def target(rules: RuleBook) -> PostgresTarget:
+        return PostgresTarget("erp", erp_db, engine="unit", origin="duolog_unit_erp", book=rules)
+
+    with pytest.raises(NotSetUp) as missing:
+        target(BOOK).open()
+    assert str(missing.value) == (
+        "D208 erp: there is no replication origin `duolog_unit_erp`\n  mend: duolog setup RULES"
+    )
+
+    with opened(erp_db) as first:
+        with pytest.raises(SystemUnavailable, match="`duolog_unit_erp` is in use by the process [0-9]+"):
+            target(BOOK).open()
+        first.close()
+
+    with pytest.raises(SchemaChanged, match=r"`public\.account` has no column `vat`"):
+        target(book(Bound("account", ("id", "vat"), ("id",)))).open()
+
+
+def test_a_deadlock_is_survived(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 1, NULL), (3, 'c', 1, NULL)")
+    user.execute("SET deadlock_timeout = '10s'")  # so that it is us whom the server chooses
+
+    with opened(erp_db, lock_timeout_ms=20_000) as target:
+        user.execute("BEGIN")
+        user.execute("UPDATE account SET note = 'x' WHERE id = 2")
+        with psycopg.connect(erp_db, autocommit=True) as watcher:
+            blocked = _in_background(lambda: _then_cross(user, watcher))
+            rows = [row(n, str(n), (f"n{n}",), (name,)) for n, name in ((1, "a"), (2, "b"), (3, "c"))]
+            outcome = target.apply(batch(3, write("update", "account", (1,), rows)))
+            blocked()
+        user.execute("COMMIT")
+
+    written = {r[0] for r in table(user) if r[1].startswith("n")}
+    assert {r.key for r in outcome.exceptions if r.kind == "deferred"} | written == {"1", "2", "3"}
+    assert "3" in written
+
+
+AWKWARD = ["order", "with-hyphen", "with space", "Capital", 'quo"te', "单价", "per%cent", "semi;colon", "$1", "u", "t"]
+
+
+def test_awkward_names_work_everywhere(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    names = [sql.Identifier(name) for name in AWKWARD]
+    user.execute('CREATE SCHEMA "Sche ma"')
+    user.execute(
+        sql.SQL('CREATE TABLE "Sche ma"."ta-ble" ({} text, PRIMARY KEY ({}, {}))').format(
+            sql.SQL(" text, ").join(names), names[0], names[1]
+        )
+    )
+    rules = book(Bound("awkward", AWKWARD, AWKWARD[:2], table="ta-ble", schema="Sche ma"))
+    rest = tuple(range(2, len(AWKWARD)))
+    given = tuple(f"v{n}" for n in rest)
+    key = ("k1", "k2")
+
+    with opened(erp_db, rules) as target:
+        first = target.apply(batch(1, write("insert", "awkward", rest, [(1, "k1\x1fk2", key, given, ())])))
+        changed = tuple(v + "'" for v in given)
+        second = target.apply(batch(2, write("update", "awkward", rest, [(2, "k1\x1fk2", key, changed, given)])))
+        read = target.reread("awkward", ["k1\x1fk2"])
+        third = target.apply(batch(3, write("delete", "awkward", rest, [(3, "k1\x1fk2", key, (), changed)])))
+
+    assert [first.exceptions, second.exceptions, third.exceptions] == [[], [], []]
+    assert read[0].row == key + changed
+
+
+VALUES = {
+    "smallint": ["-32768"],
+    "bigint": ["9223372036854775807"],
+    "numeric": ["NaN", "Infinity", "0.00000000000000000000000000000000000001", "1.10"],
+    "numeric(20,4)": ["1234567890123456.7890"],
+    "real": ["1e-45", "-0", "NaN", "0.1"],
+    "double precision": ["1e-320", "Infinity", "0.1", "-0"],
+    "boolean": ["t", "f"],
+    "text": ["", "NULL", "null", "a,b", '{"x"}', "back\\slash", 'quo"te', "it's", "line\nfeed\ttab", "emoji 😀 中", " sp "],
+    "varchar(9)": ["x"],
+    "char(5)": ["ab   ", "     "],
+    '"char"': ["x"],
+    "name": ["x"],
+    "date": ["infinity", "0044-03-15 BC", "10000-01-01", "2024-02-29"],
+    "time": ["24:00:00", "12:34:56.789012"],
+    "timetz": ["12:34:56+05:30"],
+    "timestamp": ["-infinity", "2024-02-29 23:59:59.999999"],
+    "timestamptz": ["infinity", "2024-02-29 23:59:59.999999+00"],
+    "interval": ["P1Y2M3DT4H5M6.789S", "PT-1S"],
+    "uuid": ["0197bbd0-0000-7000-8000-000000000000"],
+    "bytea": ["\\x00ff5c22", "\\x"],
+    "json": ['{"a":  1e400, "a": [null, "\\u00e9"]}'],
+    "jsonb": ['{"a": 1.10, "b": "\\\\"}'],
+    "inet": ["192.168.1.5", "::1/64"],
+    "cidr": ["10.0.0.0/8"],
+    "macaddr": ["08:00:2b:01:02:03"],
+    "bit(5)": ["10101"],
+    "varbit": ["", "101"],
+    "money": ["$1,234.50"],
+    "point": ["(1.5,-2)"],
+    "box": ["(2,2),(1,1)"],
+    "int4range": ["[1,5)", "empty"],
+    "tsvector": ["'a':1 'b''c':2"],
+    "oid": ["4294967295"],
+    "mood": ["sad", "it's"],
+    "short": ["12.30"],
+    "pair": ['(1,"a,b")'],
+    "integer[]": ["{1,NULL,3}", "{}", "{{1,2},{3,4}}", "[2:3]={1,2}"],
+    "text[]": ['{"a,b",NULL,"NULL","","q\\"\\\\"}'],
+    "mood[]": ["{sad}"],
+    "citext": ["MiXed"],
+    "hstore": ['"a"=>"b", "c"=>NULL'],
+}
+
+
+@pytest.mark.parametrize("type_name", VALUES)
+def test_every_type_round_trips_as_text(erp_db: str, user: psycopg.Connection[Any], type_name: str) -> None:
+    user.execute("CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TYPE mood AS ENUM ('sad', 'it''s')")
+    user.execute("CREATE DOMAIN short AS numeric(6,2) CHECK (value > 0); CREATE TYPE pair AS (a int, b text)")
+    user.execute(f"CREATE TABLE typed (id int PRIMARY KEY, v {type_name})".encode())
+    values: list[str | None] = [*VALUES[type_name], None]
+    rows = [row(1, str(n), (value,)) for n, value in enumerate(values)]
+
+    with opened(erp_db, book(Bound("typed", ("id", "v"), ("id",)))) as target:
+        inserted = target.apply(batch(1, write("insert", "typed", (1,), rows)))
+        shifted = values[1:] + values[:1]
+        updates = [row(2, str(n), (new,), (old,)) for n, (old, new) in enumerate(zip(values, shifted, strict=True))]
+        updated = target.apply(batch(2, write("update", "typed", (1,), updates)))
+        read = target.reread("typed", [str(n) for n in range(len(values))])
+        deletes = [row(3, str(n), (), (value,)) for n, value in enumerate(shifted)]
+        deleted = target.apply(batch(3, write("delete", "typed", (1,), deletes)))
+
+    assert [inserted.exceptions, updated.exceptions, deleted.exceptions] == [[], [], []]
+    assert [r.row for r in read] == [(str(n), value) for n, value in enumerate(shifted)]
+
+
+def test_reread_tells_rows_under_their_lock_and_leaves_out_what_a_user_has_locked(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, 'x')")
+    rules = book(Bound("account", ("id", "name", "credit"), ("id",), missing=("phone",)))
+
+    with opened(erp_db, rules) as target:
+        before = _position(user)
+        with user.transaction():
+            user.execute("SELECT FROM account WHERE id = 2 FOR UPDATE")
+            answers = {r.key: r for r in target.reread("account", ["1", "2", "3", "not a number"])}
+
+    assert set(answers) == {"1", "3", "not a number"}
+    assert answers["1"].row == ("1", "a", "1.00", ABSENT)
+    assert answers["1"].position >= before
+    assert answers["3"].row is None and answers["not a number"].row is None
+
+
+def _position(user: psycopg.Connection[Any]) -> int:
+    row = user.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    return lsn_number(row[0])
+
+
+def _commits(user: psycopg.Connection[Any]) -> list[tuple[int, bool]]:
+    """(end of commit, bears our origin) of every transaction in our slot that touched a bound table."""
+    rows = user.execute(
+        "SELECT data FROM pg_logical_slot_peek_binary_changes('duolog_unit_erp', NULL, NULL, "
+        "'proto_version', '1', 'publication_names', 'duolog_unit_erp')"
+    )
+    commits: list[tuple[int, bool]] = []
+    marked = touched = False
+    for (message,) in rows:
+        if message[:1] == b"B":
+            marked = touched = False
+        marked = marked or message[:1] == b"O"
+        touched = touched or message[:1] in (b"I", b"U", b"D")
+        if message[:1] == b"C" and touched:
+            commits.append((int.from_bytes(message[10:18], "big"), marked))
+    return commits
+
+
+def _write_until(stop: threading.Event, writer: psycopg.Connection[Any]) -> None:
+    number = 0
+    while not stop.is_set():
+        number += 1
+        writer.execute("UPDATE account SET name = %s WHERE id = 1", [f"u{number}"])
+
+
+def _history(user: psycopg.Connection[Any]) -> list[tuple[int, str]]:
+    """(end of commit, name) of every transaction that wrote record 1, in log order."""
+    history: list[tuple[int, str]] = []
+    name = ""
+    for lsn, said in user.execute("SELECT lsn::text, data FROM pg_logical_slot_get_changes('duolog_unit_watch', NULL, NULL)"):
+        found = re.search("name[^:]*:'([^']*)'", said)
+        name = found[1] if found else name
+        if said.startswith("COMMIT") and name:
+            history.append((lsn_number(lsn), name))
+            name = ""
+    return history
+
+
+def _in_background(work: Any) -> Any:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread.join
+
+
+def _then_cross(user: psycopg.Connection[Any], watcher: psycopg.Connection[Any]) -> None:
+    """When our batch waits for the user, has the user wait for our batch."""
+    waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'duolog_unit_erp' AND wait_event_type = 'Lock'"
+    while watcher.execute(waiting.encode()).fetchone() is None:
+        pass
+    user.execute("UPDATE account SET note = 'y' WHERE id = 1")
+
+
