@@ -23,12 +23,14 @@ SCHEMES: Mapping[str, tuple[str, ...]] = {"postgresql": ("postgresql", "postgres
 
 STORE_SCHEMES = ("sqlite", "postgresql", "postgres")
 
-_SHOWN_SCHEMES = frozenset(
-    ["mysql", "mariadb", "oracle", "mssql", "sqlserver", "db2", "mongodb", "redis", "http", "https", "jdbc", "odbc", "file", "sqlite", "postgres", "postgresql"]
-)
+_SHOWN_SCHEMES = frozenset({
+    "mysql", "mariadb", "oracle", "mssql", "sqlserver", "db2", "mongodb", "redis", "http", "https", "jdbc", "odbc",
+    "file", "sqlite", "postgres", "postgresql",
+})  # fmt: skip
 """A wrong scheme is named only if it is one: with a slip of the pen, anything could stand there."""
 
-_DEFAULT_PORT = 5432
+DEFAULT_PORT = "5432"
+EXAMPLE = "`postgresql://user@host:5432/database`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +101,24 @@ def _scheme_known(url: str, path: TreePath, source: str, schemes: tuple[str, ...
 
 
 def _complete(url: Secret, path: TreePath, findings: Findings) -> bool:
-    """Host, port and database can be told."""
-    named = hosted = False
+    """The database is named, and the port is one. (No host at all is lawful: the socket of this machine.)"""
     try:
         parts = urlsplit(url.reveal())
-        named = bool(parts.path.strip("/")) or "dbname=" in parts.query
-        hosted = bool(parts.hostname) or "host=" in parts.query
-        unusable = parts.port == 0
+        ports = [host.rpartition(":")[2] for host in _hosts(parts.netloc) if not host.endswith("]") and ":" in host]
+        if not all(port.isdecimal() and 0 < int(port) < 65_536 for port in ports):
+            raise ValueError
     except ValueError:
-        unusable = True
-    if unusable:
-        findings.error("R507", path, "the address cannot be understood", mend="postgresql://user@host:5432/database")
+        findings.error("R507", path, "the address cannot be understood", mend=f"write it as {EXAMPLE}")
         return False
-    if not hosted or not named:
-        missing = "no host" if not hosted else "no database"
-        findings.error("R507", path, f"the address names {missing}", mend="postgresql://user@host:5432/database")
-    return hosted and named
+    if parts.path.strip("/") or "dbname=" in parts.query:
+        return True
+    findings.error("R507", path, "the address names no database", mend=f"write it as {EXAMPLE}")
+    return False
+
+
+def _hosts(netloc: str) -> list[str]:
+    """One, or several for a standby to take over."""
+    return netloc.rpartition("@")[2].split(",")
 
 
 def _check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Findings) -> None:
@@ -135,13 +139,15 @@ def _check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Fi
                     )  # fmt: skip
 
 
-def _database(url: Secret) -> tuple[str, int, str]:
-    """Host, port and name. Several names of one host are told apart here; the live check knows better."""
+def _database(url: Secret) -> tuple[tuple[str, ...], str, str]:
+    """Hosts with ports, name, and options. Two names of one host are told apart here; the live check knows better."""
     parts = urlsplit(url.reveal())
-    host = (parts.hostname or "").lower()
-    if host in ("127.0.0.1", "::1"):
-        host = "localhost"
-    return host + "?" + parts.query, parts.port or _DEFAULT_PORT, unquote(parts.path.strip("/"))
+    hosts = []
+    for host in _hosts(parts.netloc.lower()):
+        name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        name, port = (name, port) if colon else (host, DEFAULT_PORT)
+        hosts.append(f"{'localhost' if name in ('127.0.0.1', '[::1]') else name}:{port}")
+    return tuple(hosts), unquote(parts.path.strip("/")), parts.query
 
 
 def _beside(store: Secret, folder: Path) -> Secret:

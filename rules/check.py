@@ -5,15 +5,15 @@ Needs no database. What needs the catalogs is in `rules/fit.py`; maps are in `ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rules.findings import Findings
-from rules.maps import check_maps
+from rules.maps import check_maps, check_reference_maps
 from rules.order import parents_first
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import column_path, columns_of, groups_by_field, ruling, table_of
 from rules.shape import Shaped, unknown_key
-from rules.syntax import FIELD_OPTIONS, POLICIES, EntitySyntax, FieldSyntax, FileSyntax, TableSyntax
+from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax, TableSyntax
 
 IDENTIFIER_BYTES_MAX = 63
 """What PostgreSQL keeps of a name."""
@@ -28,7 +28,7 @@ def check(shaped: Shaped, findings: Findings) -> None:
         findings.error("R302", ("systems",), "there must be two systems or more", key=True,
                        found=quoted(", ".join(syntax.systems)), mend="add the other database")  # fmt: skip
     for system in syntax.systems:
-        if system in FIELD_OPTIONS:
+        if system in FIELD_OPTIONS or system in LATER_KEYS:
             findings.error("R206", ("systems", system), "a system cannot bear a name that means something in a field",
                            key=True, found=quoted(system), mend="choose another name")  # fmt: skip
     for name, entity in syntax.entities.items():
@@ -42,14 +42,16 @@ def _check_entity(name: str, entity: EntitySyntax, syntax: FileSyntax, findings:
     top: Path = ("entities", name)
     for system in entity.bind:
         _known_system(findings, (*top, "bind", system), system, syntax.systems, key=True)
+    # With a slip of the pen in `bind`, nothing else should be told that only follows from it.
+    accepted = tuple(entity.bind) if set(entity.bind) <= set(syntax.systems) else tuple(syntax.systems)
     if len(entity.bind) < 2:
         findings.error("R302", (*top, "bind"), f"{quoted(name)} is bound in one system only", key=True,
                        mend="bind it in another system, or take it out")  # fmt: skip
-    _check_entity_words(top, entity, findings)
+    _check_entity_words(top, entity, accepted, findings)
     check_identity(top, entity, findings)
     check_groups(name, entity, findings)
-    for field_name, field in entity.fields.items():
-        check_field(name, entity, field_name, field, findings)
+    for field_name in entity.fields:
+        check_field(name, entity, field_name, syntax.systems, accepted, findings)
     check_columns(name, entity, findings)
     check_maps(name, entity, findings)
 
@@ -64,10 +66,10 @@ def _known_system(findings: Findings, path: Path, system: str, known: Iterable[s
     return False
 
 
-def _check_entity_words(top: Path, entity: EntitySyntax, findings: Findings) -> None:
+def _check_entity_words(top: Path, entity: EntitySyntax, accepted: tuple[str, ...], findings: Findings) -> None:
     """`owner`, `order`, `create`, `delete`: each names systems in which the entity is bound."""
     if entity.owner is not None:
-        _known_system(findings, (*top, "owner"), entity.owner, entity.bind)
+        _known_system(findings, (*top, "owner"), entity.owner, accepted)
         if entity.conflict is not None:
             findings.warn(
                 "R352", (*top, "conflict"), f"this policy is never asked: `owner: {entity.owner}` decides every field"
@@ -76,12 +78,12 @@ def _check_entity_words(top: Path, entity: EntitySyntax, findings: Findings) -> 
             )  # fmt: skip
     for word, systems in (("order", entity.order), ("create", entity.create)):
         for index, system in enumerate(systems or ()):
-            _known_system(findings, (*top, word, index), system, entity.bind)
+            _known_system(findings, (*top, word, index), system, accepted)
     for system in entity.delete:
         if system != "*":
-            _known_system(findings, (*top, "delete", system), system, entity.bind, key=True)
+            _known_system(findings, (*top, "delete", system), system, accepted, key=True)
     missing = [system for system in entity.bind if entity.order and system not in entity.order]
-    if missing:
+    if missing and set(accepted) == set(entity.bind):
         findings.error("R322", (*top, "order"), f"{quoted(missing[0])} has no place in the order",
                        mend="name every system of the entity, the most trusted first")  # fmt: skip
 
@@ -107,7 +109,8 @@ def check_identity(top: Path, entity: EntitySyntax, findings: Findings) -> None:
         if name in group_of:
             at = entity.groups[group_of[name]].fields.index(name)
             findings.error("R307", _member_path(findings, top, group_of[name], at),
-                           f"{quoted(name)} is part of the identity and cannot be in a group", mend="take it out")  # fmt: skip
+                           f"{quoted(name)} is part of the identity and cannot be in a group",
+                           mend="take it out")  # fmt: skip
 
 
 def _noun(word: str) -> str:
@@ -120,18 +123,20 @@ def _member_path(findings: Findings, top: Path, group: str, index: int) -> Path:
     return short if short in findings.document else (*top, "groups", group, "fields", index)
 
 
-def check_field(name: str, entity: EntitySyntax, field_name: str, field: FieldSyntax, findings: Findings) -> None:
-    """One field: its systems, and who decides it."""
+def check_field(name: str, entity: EntitySyntax, field_name: str, systems: Collection[str],
+                accepted: tuple[str, ...], findings: Findings) -> None:  # fmt: skip
+    """One field: its systems, and who decides it. `systems`: all that the file has; `accepted`: those it may be in."""
+    field = entity.fields[field_name]
     path: Path = ("entities", name, "fields", field_name)
-    unknown = [system for system in field.columns if system not in entity.bind]
+    unknown = [system for system in field.columns if system not in accepted]
     for system in unknown:
-        if system in findings.document.root["systems"]:  # type: ignore[call-overload,index,operator]
+        if system in systems:
             findings.error("R301", (*path, system), f"{quoted(name)} is not bound in {quoted(system)}", key=True,
                            allowed=tuple(entity.bind), mend=f"bind it: `{system}: {{table: …}}`")  # fmt: skip
         else:
             problem = unknown_key(findings.document, (*path, system), tuple(entity.bind))
             findings.problems.append(problem)
-    if unknown:
+    if unknown or set(accepted) != set(entity.bind):
         return
     columns = columns_of(entity, field)
     if len(columns) < 2 and len(entity.bind) > 1 and field_name not in entity.identity:
@@ -240,7 +245,8 @@ def check_identifier(findings: Findings, path: Path, name: str) -> None:
     size = len(name.encode("utf-8", "surrogatepass"))
     if not name or "\0" in name or size > IDENTIFIER_BYTES_MAX:
         findings.error("R325", path, "no table or column can have this name",
-                       found=f"{quoted(name)}, {size} bytes", allowed=(f"1 to {IDENTIFIER_BYTES_MAX} bytes, no NUL",))  # fmt: skip
+                       found=f"{quoted(name)}, {size} bytes",
+                       allowed=(f"1 to {IDENTIFIER_BYTES_MAX} bytes, no NUL",))  # fmt: skip
 
 
 def check_tables(syntax: FileSyntax, findings: Findings) -> None:
@@ -283,3 +289,5 @@ def check_references(name: str, entity: EntitySyntax, shaped: Shaped, findings: 
             identity = ", ".join(entities[field.reference].identity)
             findings.error("R319", path, f"{quoted(field.reference)} is known by several fields, and one field cannot"
                            " refer to it", found=f"identity: {identity}", mend="take `reference` out")  # fmt: skip
+        else:
+            check_reference_maps(name, field_name, entities, findings)

@@ -19,13 +19,17 @@ class Findings:
     document: Document
     problems: list[Problem] = field(default_factory=list)
 
-    def error(self, code: str, path: Path, what: str, *, key: bool = False, found: str = "",
-              allowed: tuple[str, ...] = (), mend: str = "", also: tuple[tuple[str, Path], ...] = ()) -> None:  # fmt: skip
+    def error(
+        self, code: str, path: Path, what: str, *, key: bool = False, found: str = "", mend: str = "",
+        allowed: tuple[str, ...] = (), also: tuple[tuple[str, Path], ...] = (),
+    ) -> None:  # fmt: skip
         """Something that keeps the rules from being used."""
         self._add("error", code, path, what, key, found, allowed, mend, also)
 
-    def warn(self, code: str, path: Path, what: str, *, key: bool = False, found: str = "",
-             allowed: tuple[str, ...] = (), mend: str = "", also: tuple[tuple[str, Path], ...] = ()) -> None:  # fmt: skip
+    def warn(
+        self, code: str, path: Path, what: str, *, key: bool = False, found: str = "", mend: str = "",
+        allowed: tuple[str, ...] = (), also: tuple[tuple[str, Path], ...] = (),
+    ) -> None:  # fmt: skip
         """Something that the user should know."""
         self._add("warning", code, path, what, key, found, allowed, mend, also)
 

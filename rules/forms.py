@@ -44,6 +44,14 @@ _WHY_NOT = {
 }
 
 
+_VALUES = {
+    "boolean": "true, false",
+    "integer": "whole numbers in plain digits",
+    "numeric": "numbers in plain digits",
+    "uuid": "uuids",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a field is told."""
@@ -101,7 +109,7 @@ def is_offline(columns: Iterable[Stored]) -> bool:
 
 
 def _kin(entities: Mapping[str, EntitySyntax]) -> Iterator[list[FieldKey]]:
-    """Fields that need one form: a key, and whatever refers to it."""
+    """Fields that need one form: a key, and after it whatever refers to it."""
     graph: nx.Graph[FieldKey] = nx.Graph()
     for name, entity in entities.items():
         for field_name, field in entity.fields.items():
@@ -109,7 +117,7 @@ def _kin(entities: Mapping[str, EntitySyntax]) -> Iterator[list[FieldKey]]:
             other = entities.get(field.reference) if field.reference is not None else None
             if other is not None and len(other.identity) == 1 and other.identity[0] in other.fields:
                 graph.add_edge((name, field_name), (str(field.reference), other.identity[0]))
-    order = {key: index for index, key in enumerate(graph)}
+    order = {key: (key[1] not in entities[key[0]].identity, index) for index, key in enumerate(graph)}
     for component in nx.connected_components(graph):
         yield sorted(component, key=order.__getitem__)
 
@@ -136,7 +144,8 @@ def _joined(family: str, first: Stored, stored: Stored, findings: Findings, fiel
         why = _WHY_NOT.get(frozenset({family, other.family}), "the values of one have no form in the other")
         mend = "give one of the columns the other's type"
         if "boolean" in (family, other.family):
-            mend = f"give the other column a map: `{stored.system}: {{column: …, map: {{Y: true, N: false}}}}`"
+            system = first.system if other.family == "boolean" else stored.system
+            mend = f"give the other column a map: `{system}: {{column: …, map: {{Y: true, N: false}}}}`"
         findings.error("R405", stored.path, f"{quoted(field)} cannot be told alike in all systems: {why}",
                        found=found, mend=mend)  # fmt: skip
         return None
@@ -163,7 +172,7 @@ def _together(kin: list[FieldKey], joined: Mapping[FieldKey, str | None], fields
         both = mine if family is None else join(family, mine)
         if both is None:
             findings.error("R411", ("entities", key[0], "fields", key[1]), f"{quoted(key[1])} is of another type than"
-                           " the key it refers to, or that refers to it", key=True, found=f"{mine}, and {family}",
+                           " the key that it refers to", key=True, found=f"{mine}, and the key is {family}",
                            mend="give the columns one type")  # fmt: skip
         else:
             family = both
@@ -200,17 +209,15 @@ def normal(family: str, text: str) -> str:
         case "boolean":
             words = {"true": "t", "t": "t", "false": "f", "f": "f"}
             if text not in words:
-                raise ValueRefused("true or false")
+                raise ValueRefused("a value is neither true nor false")
             return words[text]
         case "integer" | "numeric":
             number = codecs.canonical_number(text)
             if family == "integer" and "." in number:
-                raise ValueRefused("a whole number")
+                raise ValueRefused("a value is not a whole number")
             return number
         case "uuid":
             return codecs.to_uuid(text)
-        case "text":
-            return text
         case _:
             return text
 
@@ -240,8 +247,8 @@ def _check_value(value: str, column: Column, system: str, path: Path, findings: 
         told = normal(column.family, value)
         good = column.family == "boolean" or told == value
         allowed = (told,) if not good else ()
-    except ValueRefused as refused:
-        good, allowed = False, (refused.found,)
+    except ValueRefused:
+        good, allowed = False, (_VALUES[column.family],)
     if column.family == "enum" and value not in column.labels:
         good, allowed = False, column.labels
     if column.length is not None and len(value) > column.length:

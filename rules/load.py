@@ -99,6 +99,6 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
 
 
 def legal_name(stem: str) -> str:
-    """A file's name made fit to name a slot."""
-    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:31].rstrip("_")
-    return name if re.match(r"[a-z]", name) else f"duolog_{name}"[:31].rstrip("_")
+    """A file's name made fit to name a slot: `02_ERP-CRM` → `erp_crm`."""
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).lstrip("0123456789_")
+    return name[:31].rstrip("_") or "rules"

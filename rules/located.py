@@ -49,6 +49,8 @@ class Document:
     root: Tree = field(default=None, repr=False)
     keys: dict[Path, Mark] = field(default_factory=dict, repr=False)
     values: dict[Path, Mark] = field(default_factory=dict, repr=False)
+    holes: set[Path] = field(default_factory=set, repr=False)
+    """Where something stood that was refused, and nothing stands now: no second problem is made of it."""
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Where the value at `path` (or its key) stands. Parts of the path that are not in the file are skipped."""
@@ -120,6 +122,8 @@ def _not_yaml(document: Document, text: str, error: yaml.YAMLError) -> Problem:
         return Problem(code="R104", place=document.at(Mark(line, column, 1)),
                        what="this character cannot stand in YAML", found=found, mend="take it out")  # fmt: skip
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if isinstance(error, yaml.MarkedYAMLError) and mark and mark.index >= len(text):
+        mark = error.context_mark or mark  # what was opened and never closed
     place = document.at(Mark(mark.line + 1, mark.column + 1, 1)) if mark else Place(document.file, 0, 0)
     reason = (error.problem if isinstance(error, yaml.MarkedYAMLError) else None) or "it cannot be parsed"
     if "'\\t'" in reason:
@@ -153,6 +157,7 @@ class _Builder:
     def _node(self, path: Path, event: ev.Event, parsed: Iterator[ev.Event]) -> Tree:
         self.document.values[path] = _mark(event)
         if isinstance(event, ev.AliasEvent):
+            self.document.holes.add(path)
             self._problem("R107", event, "aliases are not allowed", mend="write the value out")
             return None
         assert isinstance(event, ev.ScalarEvent | ev.CollectionStartEvent)

@@ -69,7 +69,8 @@ def losses(source: Column, target: Column) -> Iterator[Loss]:
     elif source.family in ("time", "timestamp", "timestamptz"):
         yield from _times(source, target)
     elif codecs.is_single(target) and not codecs.is_single(source):
-        yield Loss("R458", "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`", "make it double precision")
+        what = "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`"
+        yield Loss("R458", what, "make it double precision")
 
 
 def _text(source: Column, target: Column) -> Iterator[Loss]:
@@ -78,12 +79,13 @@ def _text(source: Column, target: Column) -> Iterator[Loss]:
         if source.family == "enum" and missing:
             yield Loss("R455", f"{listed(map(quoted, missing))} cannot be told there", "add the labels, or give a map")
         elif source.family == "text":
-            yield Loss("R455", "a text that is no such value waits in quarantine", "give a map, or take care of it there")
+            yield Loss("R455", "a text that is no such value waits in quarantine", "give a map, or mind it there")
         return
     longest = _longest(source)
     if target.length is not None and (longest is None or longest > target.length):
         size = f"up to {longest} characters" if longest is not None else "texts of any length"
-        yield Loss("R451", f"{size} into {target.length}; a longer one waits in quarantine", "make the column longer")
+        what = f"{size}, and {target.length} fit; a longer one waits in quarantine"
+        yield Loss("R451", what, "make the column longer")
     if source.family == "text" and codecs.is_blank_padded(target) and not codecs.is_blank_padded(source):
         yield Loss("R456", "blanks at the end are not kept, `A ` becomes `A`", "make it character varying")
 
@@ -104,7 +106,7 @@ def _numbers(source: Column, target: Column) -> Iterator[Loss]:
     whole, room = _whole(source), _whole(target)
     if room is not None and (whole is None or whole > room):
         size = f"up to {whole} digits" if whole is not None else "numbers of any size"
-        yield Loss("R454", f"{size} before the point into {room}; a larger one waits in quarantine",
+        yield Loss("R454", f"{size} before the point, and {room} fit; a larger one waits in quarantine",
                    "make the column larger")  # fmt: skip
 
 

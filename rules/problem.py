@@ -1,4 +1,4 @@
-"""A problem of a rule file: a value that says where, what was found, what is allowed and the mend; and how it is printed.
+"""A problem of a rule file: where, what was found, what is allowed and the mend, as a value; and how it is printed.
 
 It turns what the other modules find into text for a person and JSON for a program. It never raises, never stops at the
 first, and never shows a secret: the snippet's line is masked before it gets here (`rules/secrets.py`).

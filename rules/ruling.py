@@ -46,7 +46,7 @@ def columns_of(entity: EntitySyntax, field: FieldSyntax) -> dict[str, ColumnSynt
 
 
 def column_path(entity: str, field: str, system: str) -> Path:
-    """Where the name of a field's column stands (the shorter forms have shorter paths, which are found all the same)."""
+    """Where the name of a field's column stands (`Document.place` finds it in the short forms, too)."""
     return ("entities", entity, "fields", field, system, "column")
 
 

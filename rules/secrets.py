@@ -25,7 +25,8 @@ _FILE = "file:"
 
 _MASKED = (
     re.compile(r"//[^\s:@/]*:(?P<secret>.+)@"),
-    re.compile(r"(?<![/\w])[\w.-]+:(?P<secret>[^\s/@][^\s@]*)@(?=[\w.-])"),
+    re.compile(r"(?<![/\w{])[\w.-]+:(?P<secret>[^\s/@][^\s@]*)@(?=[\w.-])"),
+    re.compile(r"\$\{(?!file:)[^}:]*:(?P<secret>[^}]*)"),
     re.compile(
         r"(?i)[\w-]*(?:password|passwd|passphrase|pwd|secret|token|api_?key|credential)[\w-]*[\"']?\s*[:=]\s*"
         r"(?P<secret>[^\s&]+)"
@@ -78,7 +79,11 @@ def malformed(template: str) -> list[Refusal]:
     refusals = []
     for name in references(template):
         if not (_NAME.fullmatch(name) or (name.startswith(_FILE) and name != _FILE)):
-            refusals.append(Refusal("R505", "a reference must be a variable's name or a file", f"`${{{name}}}`"))
+            shown = name.split(":", 1)[0] + (":…" if ":" in name else "")  # a default could be a password
+            mend = "write `${NAME}` or `${file:/path}`; there are no defaults"
+            refusals.append(
+                Refusal("R505", "a reference must be a variable's name or a file", f"`${{{shown}}}`", mend)
+            )
     if "${" in _REFERENCE.sub("", template):
         refusals.append(Refusal("R505", "a reference is not closed", "`${` without `}`"))
     return refusals
@@ -162,7 +167,7 @@ def _in_login(template: str, match: re.Match[str]) -> bool:
 
 def _value(name: str, environ: Mapping[str, str], folder: Path) -> tuple[str, Refusal | None]:
     if name.startswith(_FILE):
-        return _content(folder / name[len(_FILE) :])
+        return _content(folder, name[len(_FILE) :])
     value = environ.get(name)
     if value is None:
         return "", Refusal("R502", f"the environment has no variable `{name}`", mend=f"export {name}=…")
@@ -171,10 +176,10 @@ def _value(name: str, environ: Mapping[str, str], folder: Path) -> tuple[str, Re
     return value, None
 
 
-def _content(path: Path) -> tuple[str, Refusal | None]:
+def _content(folder: Path, path: str) -> tuple[str, Refusal | None]:
     """What a secret file holds, without its last line end."""
     try:
-        status = path.stat()
+        status = (folder / path).stat()
         if not stat.S_ISREG(status.st_mode):
             return "", Refusal("R503", f"the secret file `{path}` is not a file")
         if status.st_mode & stat.S_IROTH:
@@ -182,7 +187,7 @@ def _content(path: Path) -> tuple[str, Refusal | None]:
             return "", Refusal("R504", f"everybody may read the secret file `{path}`", mend=mend)
         if status.st_size > SECRET_FILE_BYTES_MAX:
             return "", Refusal("R503", f"the secret file `{path}` is longer than {SECRET_FILE_BYTES_MAX} bytes")
-        text = path.read_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r")
+        text = (folder / path).read_bytes().decode("utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:
         return "", Refusal("R503", f"the secret file `{path}` cannot be read: {error.strerror}")
     except UnicodeDecodeError:

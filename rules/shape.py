@@ -53,8 +53,9 @@ def shape(document: Document) -> tuple[Shaped | None, list[Problem]]:
     newer = _newer(document)
     if newer is not None:
         return None, [newer]
-    problems = [_nothing(document, path) for path in _empty(document.root, ())]
-    faulty = {problem.place for problem in problems}
+    empty = [path for path in _empty(document.root, ()) if path not in document.holes]
+    problems = [_nothing(document, path) for path in empty]
+    faulty = {document.place(path) for path in (*empty, *document.holes)}
     syntax, errors = _validated(document.root)
     for error in errors:
         problem = _problem(document, error)
@@ -128,6 +129,7 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
             return Problem(code="R204", place=document.place(path), what=_WANTED[kind], found=_found(path, error))
         case _:
             context: dict[str, Any] = error.get("ctx", {})
+            path = (*path, context["index"]) if "index" in context else path
             place = document.place(path, key=path[-1:] == ("[key]",))
             found = _found(path, error) if kind.startswith("R") and kind not in ("R208", "R209") else ""
             return Problem(code=kind if kind.startswith("R") else "R204", place=place, what=error["msg"],

@@ -15,13 +15,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from engine.rulebook import DeletePolicy, PolicyName
 
@@ -31,12 +29,15 @@ FORMAT: Final = 1
 SYSTEM_NAME: Final = r"[a-z][a-z0-9_]{0,30}"
 FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
 
-LATER_KEYS: Final = frozenset(
-    ["parts", "key", "member_when", "on_create", "on", "where", "first_by", "lookup", "round", "same", "tests", "time_zone", "mode", "expression"]
-)
+LATER_KEYS: Final = frozenset({
+    "parts", "key", "member_when", "on_create", "on", "where", "first_by", "lookup", "round", "same", "tests",
+    "time_zone", "mode", "expression",
+})  # fmt: skip
 """Keys of the language that this version does not have."""
 
-LATER_WORDS: Final = frozenset(["union", "expression", "deactivate", "restrict", "mariadb", "mysql", "odbc", "debezium", "memory"])
+LATER_WORDS: Final = frozenset({
+    "union", "expression", "deactivate", "restrict", "mariadb", "mysql", "odbc", "debezium", "memory",
+})  # fmt: skip
 """Policies and adapters that this version does not have."""
 
 
@@ -70,9 +71,9 @@ def _nonempty(value: object) -> object:
 def _once_each(value: object) -> object:
     """A list in which nothing stands twice."""
     if isinstance(value, list):
-        for item in value:
-            if isinstance(item, str) and value.count(item) > 1:
-                raise PydanticCustomError("R209", "{name} is listed twice", {"name": f"`{item}`"})
+        for index, item in enumerate(value):
+            if item in value[:index]:
+                raise PydanticCustomError("R209", "this is listed twice", {"index": index})
     return _nonempty(value)
 
 
@@ -80,10 +81,14 @@ Nonempty = BeforeValidator(_nonempty)
 OnceEach = BeforeValidator(_once_each)
 
 SystemName = Annotated[
-    str, _named(SYSTEM_NAME, "a lower-case letter, then up to 30 of a-z 0-9 _"), StringConstraints(pattern=f"^{SYSTEM_NAME}$")
+    str,
+    _named(SYSTEM_NAME, "a lower-case letter, then up to 30 of a-z 0-9 _"),
+    StringConstraints(pattern=f"^{SYSTEM_NAME}$"),
 ]
 FieldName = Annotated[
-    str, _named(FIELD_NAME, "a letter, then up to 62 of A-Z a-z 0-9 _"), StringConstraints(pattern=f"^{FIELD_NAME}$")
+    str,
+    _named(FIELD_NAME, "a letter, then up to 62 of A-Z a-z 0-9 _"),
+    StringConstraints(pattern=f"^{FIELD_NAME}$"),
 ]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": FORMAT})]
 Truth = Annotated[bool, BeforeValidator(_truth)]
@@ -143,16 +148,6 @@ class FieldSyntax(Syntax):
         options = {key: value[key] for key in FIELD_OPTIONS if key in value}
         return {"columns": {k: v for k, v in value.items() if k not in FIELD_OPTIONS}, **options}
 
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The short form, and systems beside the options."""
-        schema = handler.resolve_ref_schema(handler(core))
-        properties = schema["properties"]
-        column = properties.pop("columns")["additionalProperties"]
-        properties.pop("everywhere")
-        long = {**schema, "additionalProperties": column}
-        return {"anyOf": [{"type": "string"}, long], "description": schema.pop("description", "")}
-
 
 FIELD_OPTIONS: Final = ("owner", "conflict", "reference")
 
@@ -205,7 +200,9 @@ class FileSyntax(Syntax):
 
     duolog: Whole = Field(description="The format version.")
     name: SystemName | None = Field(default=None, description="Names the slot, the origin and the ledger's rows.")
-    store: str | None = Field(default=None, repr=False, description="Where our own state is kept; default: beside this file.")
+    store: str | None = Field(
+        default=None, repr=False, description="Where our own state is kept; default: SQLite beside this file."
+    )
     systems: Annotated[dict[SystemName, SystemSyntax], Nonempty] = Field(description="The databases that take part.")
     entities: Annotated[dict[FieldName, EntitySyntax], Nonempty] = Field(description="What is kept in step.")
 

@@ -1,0 +1,67 @@
+"""The JSON Schema of rule files, for editors: generated from the models of `rules/syntax.py`, never written by hand.
+
+`python -m rules.schema > rules/duolog.schema.json` prints it again; a test keeps the file fresh. It says less than
+`duolog check` does: only the shape. What is done here is to add the short forms, which the models take as long ones,
+and to take out what is Python's own (null for a key that is left out, titles).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rules.syntax import FIELD_OPTIONS, FileSyntax
+
+
+def schema() -> str:
+    """The schema as it stands in `rules/duolog.schema.json`."""
+    generated = _plain(FileSyntax.model_json_schema(by_alias=True))
+    models = generated["$defs"]
+    models["ColumnSyntax"]["properties"]["map"]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
+    properties = models["FieldSyntax"]["properties"]
+    models["FieldSyntax"]["properties"] = {name: properties[name] for name in FIELD_OPTIONS}
+    models["FieldSyntax"]["additionalProperties"] = {"$ref": "#/$defs/ColumnSyntax"}
+    for name, short in (
+        ("ColumnSyntax", {"type": "string"}),
+        ("FieldSyntax", {"type": "string"}),
+        ("GroupSyntax", models["GroupSyntax"]["properties"]["fields"]),
+    ):
+        models[name] = _or(models[name], short)
+    delete = models["EntitySyntax"]["properties"]["delete"]
+    models["EntitySyntax"]["properties"]["delete"] = _or(delete, delete["additionalProperties"])
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "duolog rule file",
+        "description": "What keeps which databases in step.",
+    }
+    return json.dumps({**generated, **about}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _or(long: dict[str, Any], short: dict[str, Any]) -> dict[str, Any]:
+    """Either form, described once."""
+    inner = {key: value for key, value in long.items() if key != "description"}
+    told = {"description": long["description"]} if "description" in long else {}
+    return {"anyOf": [{key: value for key, value in short.items() if key != "description"}, inner], **told}
+
+
+def _plain(node: Any) -> Any:
+    """Without titles, and without null: a key that says nothing is left out of a rule file."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {
+        key: _plain(value)
+        for key, value in node.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }
+    choices = kept.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        rest = [choice for choice in choices if choice != {"type": "null"}]
+        del kept["anyOf"]
+        kept = {**kept, **rest[0]} if len(rest) == 1 else {**kept, "anyOf": rest}
+    return kept
+
+
+if __name__ == "__main__":
+    print(schema(), end="")

@@ -1,0 +1,1 @@
+"""Tests of the rule language: they need no database and no network."""
