@@ -36,6 +36,9 @@ Row: TypeAlias = "tuple[str | None | EllipsisType, ...]"
 Values: TypeAlias = "tuple[str | None | bool, ...]"
 """One record's canonical values, in the order of the entity's fields; `UNSET` where nobody may have written yet."""
 
+Image: TypeAlias = "tuple[str | None | bool | EllipsisType, ...]"
+"""One record's row as a log told it: stored values in the order of the entity's fields, some perhaps `ABSENT`."""
+
 Position: TypeAlias = int
 """A place in one system's log: an ordered number within that log, meaningless in another.
 

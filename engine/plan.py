@@ -1,0 +1,144 @@
+"""What is due to one system, as set-based guarded writes: records that differ in, statements' rows out.
+
+Parents are inserted before children and children deleted before parents (the rule book's entities stand in that order).
+Rows that set the same columns share a statement. Nothing here executes anything; a plan is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from engine.errors import ValueRefused
+from engine.merge import EntityRules
+from engine.record import Held, Layout, Record, Side, held_alive, held_row, is_due
+from engine.rulebook import EXISTENCE
+from engine.vocabulary import UNSET, Text, Values, Write, WriteKind, WriteRow
+
+Item = tuple[EntityRules, str, Record, Side]
+"""(the entity's rules, record key, record, the side that is due)"""
+
+Refuse = Callable[[EntityRules, str, str], None]
+"""Told (rules, key, reason) of a record that cannot be written at all."""
+
+_PHASES: tuple[WriteKind, ...] = ("insert", "update", "delete")
+
+
+def plan(items: Iterable[Item], system: str, refuse: Refuse) -> tuple[list[Write], int]:
+    """The writes that bring `system` up to date with these records, and how many rows they have."""
+    groups: dict[tuple[str, WriteKind, tuple[int, ...]], list[WriteRow]] = {}
+    order: dict[str, int] = {}
+    rows = 0
+    for rules, key, record, side in items:
+        try:
+            planned = row_of(rules, key, record, side, system)
+        except ValueRefused as error:
+            refuse(rules, key, str(error.found))
+            continue
+        if planned is not None:
+            kind, columns, row = planned
+            order.setdefault(rules.name, rules.rank)
+            groups.setdefault((rules.name, kind, columns), []).append(row)
+            rows += 1
+    writes = [Write(kind, entity, columns, group) for (entity, kind, columns), group in groups.items()]
+    writes.sort(key=lambda w: _place(w, order))
+    return writes, rows
+
+
+def _place(write: Write, order: dict[str, int]) -> tuple[int, int]:
+    rank = order[write.entity]
+    return (_PHASES.index(write.kind), -rank if write.kind == "delete" else rank)
+
+
+def row_of(
+    rules: EntityRules, key: str, record: Record, side: Side, system: str
+) -> tuple[WriteKind, tuple[int, ...], WriteRow] | None:
+    """The one row to write for a record, or None if nothing has to be written. Raises ValueRefused."""
+    if side.out or side.bad or side.wait:
+        return None
+    layout = rules.layouts[system]
+    after, wanted, due = _wanted(record, side)
+    there = held_alive(record, side)
+    if there != wanted:
+        if EXISTENCE in record.holds:
+            return None
+        make = _insert if wanted else _delete
+        return make(rules, key, record, side, layout, after, due)
+    if not there:
+        return None
+    return _update(rules, key, record, side, layout, after, due)
+
+
+def _wanted(record: Record, side: Side) -> tuple[dict[int, Held] | None, bool, int]:
+    """What this batch is to bring about: (registers that changed again since it was formed, exists, deciding step)."""
+    if side.sent is None:
+        return None, record.alive, side.due
+    entry = side.sent.get(EXISTENCE)
+    return side.sent, bool(entry[1][0]) if entry is not None else record.alive, side.sent_due
+
+
+def _new(register: int, record: Record, layout: Layout, after: dict[int, Held] | None) -> tuple[Text | bool, ...]:
+    """The stored values that a register is to have after this batch."""
+    if after is not None and register in after:
+        return after[register][1]
+    return layout.stored(register, record.values)
+
+
+def _update(
+    rules: EntityRules, key: str, record: Record, side: Side, layout: Layout, after: dict[int, Held] | None, due: int
+) -> tuple[WriteKind, tuple[int, ...], WriteRow] | None:
+    columns: list[int] = []
+    new: list[Text | bool] = []
+    held: list[Text | bool] = []
+    for register in sorted(side.held):
+        entry = side.held[register]
+        if register == EXISTENCE or not _is_written(record, register, entry, after):
+            continue
+        wanted = _new(register, record, layout, after)
+        if wanted != entry[1] and UNSET not in entry[1] and UNSET not in wanted:
+            columns += layout.fields_of[register]
+            new += wanted
+            held += entry[1]
+    if not columns:
+        return None
+    return "update", tuple(columns), (due, key, _key(rules, record), tuple(new), tuple(held))
+
+
+def _is_written(record: Record, register: int, entry: Held, after: dict[int, Held] | None) -> bool:
+    if after is not None and register in after:
+        return after[register][0] != entry[0]
+    return is_due(record, register, entry)
+
+
+def _insert(
+    rules: EntityRules, key: str, record: Record, side: Side, layout: Layout, after: dict[int, Held] | None, due: int
+) -> tuple[WriteKind, tuple[int, ...], WriteRow]:
+    row = list(layout.stored_strict(record.values))
+    if after is not None:
+        for register, (_, stored) in after.items():
+            if register != EXISTENCE:
+                for number, value in zip(layout.fields_of[register], stored, strict=True):
+                    row[number] = value
+    columns = tuple([f for f in layout.binding.columns if row[f] is not UNSET])
+    return "insert", columns, (due, key, _key(rules, record), tuple([row[f] for f in columns]), ())
+
+
+def _delete(
+    rules: EntityRules, key: str, record: Record, side: Side, layout: Layout, after: dict[int, Held] | None, due: int
+) -> tuple[WriteKind, tuple[int, ...], WriteRow]:
+    row = held_row(record, side, layout)
+    columns = tuple([f for f in layout.binding.columns if row[f] is not UNSET and f not in rules.entity.key])
+    return "delete", columns, (due, key, _key(rules, record), (), tuple([row[f] for f in columns]))
+
+
+def _key(rules: EntityRules, record: Record) -> Values:
+    values = record.values
+    return tuple([values[f] for f in rules.entity.key])
+
+
+def in_order(entities: Iterable[EntityRules]) -> Iterator[tuple[EntityRules, bool]]:
+    """The passes over a batch that is too large for memory: (entity, deletions only), parents first, then backwards."""
+    ranked = sorted(entities, key=lambda rules: rules.rank)
+    for rules in ranked:
+        yield rules, False
+    for rules in reversed(ranked):
+        yield rules, True
