@@ -1,0 +1,80 @@
+"""Turns an address into a place with the right tables: makes them, or refuses what is there, by name.
+
+It never changes a store of another format or of another rule set, and never makes one that was not to be made.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from adapters.store.place import Place, told
+from adapters.store.postgresql import PostgresSchema
+from adapters.store.schema import FORMAT, PUT_META, desk, inbox, meta, tables
+from adapters.store.sqlite import SqliteFile
+from engine.errors import StoreUnfit
+
+
+def open_place(url: str, *, name: str, create: bool) -> Place:
+    """The place at `url`, holding a store of the rule set `name` in our format. Raises StoreUnfit."""
+    place = find_place(url)
+    if not place.exists():
+        if not create:
+            raise StoreUnfit(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
+        place.create()
+    with told(place.where):
+        if create:
+            _make_tables(place, name)
+        with place.connect(writing=False) as reading:
+            _judge(place.where, reading, name)
+    return place
+
+
+def find_place(url: str) -> Place:
+    """The kind of place that `url` names. Raises StoreUnfit for any other."""
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise StoreUnfit("the store's address is not one that can be read", mend=_MEND_ADDRESS) from error
+    if address.get_backend_name() == "postgresql":
+        return PostgresSchema(url)
+    if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
+        return SqliteFile(str(address.database))
+    raise StoreUnfit(f"a store cannot live in `{address.drivername}`", mend=_MEND_ADDRESS)
+
+
+def _make_tables(place: Place, name: str) -> None:
+    """Makes what is missing, in one transaction, unless what is there is not ours to change."""
+    with place.connect(writing=True) as writing:
+        place.begin(writing)
+        found = set(inspect(writing).get_table_names())
+        if meta.name not in found and not found & set(tables.tables):
+            tables.create_all(writing)
+            desk.create_all(writing)
+            place.insert(writing, PUT_META, [("format", str(FORMAT)), ("rules", name)])
+        place.end(writing, 0)
+    with place.inbox() as asking:
+        inbox.create_all(asking)
+
+
+def _judge(where: str, reading: Connection, name: str) -> None:
+    """Raises StoreUnfit unless the tables are of our format and of the rule set `name`."""
+    if not inspect(reading).has_table(meta.name):
+        raise StoreUnfit(f"{where}: not a store of duolog", mend="correct the address")
+    named = dict(reading.execute(select(meta.c.name, meta.c.value)).tuples().all())
+    format_found = int(named.get("format", "0"))
+    if format_found != FORMAT:
+        newer = format_found > FORMAT
+        raise StoreUnfit(
+            f"{where}: the store has format {format_found}, this duolog knows format {FORMAT}",
+            mend="start the newer duolog that wrote it" if newer else "start the duolog that wrote it",
+        )
+    if named.get("rules") != name:
+        raise StoreUnfit(
+            f"{where}: the store belongs to the rule set `{named.get('rules')}`, not to `{name}`",
+            mend="correct the address, or the rule set's name",
+        )
+
+
+_MEND_ADDRESS = "use sqlite:////folder/file.db or postgresql+psycopg://user@host/database"

@@ -1,0 +1,173 @@
+"""A store in a schema of a PostgreSQL database: one statement, whatever the number of records, each way.
+
+Records travel as binary arrays (`unnest`). The connection that commits also holds the engine's advisory lock and is
+never made anew: once it is lost, this engine can commit nothing more, and another may have started.
+
+Commits are flushed to this server's disk and wait for no standby (`synchronous_commit = local`): the standby that a
+synchronous system waits for is duolog itself, which would then wait for its own store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+from sqlalchemy import Connection, create_engine, delete, insert, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from adapters.store.lock import Holder, take_advisory
+from adapters.store.place import PendingRow, RecordRow, checked, no_nul, told
+from adapters.store.schema import SCHEMA, Insert
+from adapters.store.schema import status as status_table
+
+LOAD_KEYS_MAX: Final = 5000
+PENDING_PAGE_ROWS: Final = 200
+
+
+class PostgresSchema:
+    """Implements `Place` for one database."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: `postgresql+psycopg://...` or `postgresql://...`; connects only when asked to."""
+        address = make_url(url).set(drivername="postgresql+psycopg")
+        self.where = address.render_as_string(hide_password=True).replace("+psycopg", "")
+        self.warnings: list[str] = []
+        self._engine = create_engine(
+            address, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True,
+            connect_args={"application_name": "duolog store", "connect_timeout": 10},
+        )  # fmt: skip
+
+    def exists(self) -> bool:
+        """True if the schema holds a store. Raises StoreUnfit if the server cannot be reached."""
+        with told(self.where), self._engine.connect() as connection:
+            return inspect(connection).has_table("meta", schema=SCHEMA)
+
+    def create(self) -> None:
+        """Makes the schema, unless it is there."""
+        with told(self.where), self._engine.connect() as connection:
+            connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS duolog_store")
+
+    def connect(self, writing: bool) -> Connection:
+        """See `Place`."""
+        connection = self._engine.connect()
+        for setting in _SESSION if writing else (*_SESSION, _READ_ONLY):
+            connection.exec_driver_sql(setting)
+        return connection
+
+    def inbox(self) -> Connection:
+        """Readers and writers of different rows do not wait for each other here: an ordinary connection."""
+        return self.connect(writing=True)
+
+    def begin(self, writing: Connection) -> None:
+        """See `Place`."""
+        writing.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
+
+    def end(self, writing: Connection, rows: int) -> None:
+        """See `Place`."""
+        writing.exec_driver_sql("COMMIT")
+
+    def undo(self, writing: Connection) -> None:
+        """See `Place`."""
+        driver = _driver(writing)
+        if not driver.closed and driver.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            writing.exec_driver_sql("ROLLBACK")
+
+    def insert(self, writing: Connection, statement: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Inserts in one pipeline."""
+        row = "(" + ", ".join(["%s"] * statement.columns) + ")"
+        writing.exec_driver_sql(statement.head + row + statement.tail, list(rows))
+
+    def put_records(self, writing: Connection, rows: list[RecordRow]) -> None:
+        """Inserts or replaces in one statement. Raises EngineFault for a key with NUL."""
+        entities, keys, states, checksums = (list(column) for column in zip(*rows, strict=True))
+        no_nul("".join(keys))
+        _driver(writing).execute(_PUT_RECORDS, (entities, keys, states, checksums), prepare=True)
+
+    def load(self, connection: Connection, entity: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """See `Place`."""
+        found: dict[str, bytes] = {}
+        with _driver(connection).cursor(binary=True) as cursor:
+            for start in range(0, len(keys), LOAD_KEYS_MAX):
+                wanted = list(keys[start : start + LOAD_KEYS_MAX])
+                cursor.execute(_LOAD, (wanted, entity), prepare=True)
+                for key, state, checksum in cursor.fetchall():
+                    found[key] = checked(self.where, entity, key, state, checksum)
+        return found
+
+    def records_from(self, connection: Connection, entity: str, first: str, most: int) -> list[tuple[str, bytes]]:
+        """See `Place`."""
+        with _driver(connection).cursor(binary=True) as cursor:
+            cursor.execute(_SCAN, (entity, first, most))
+            return [
+                (key, checked(self.where, entity, key, state, checksum))
+                for key, state, checksum in cursor.fetchall()
+            ]
+
+    def pending_after(self, connection: Connection, number: int, row: int) -> list[PendingRow]:
+        """See `Place`."""
+        with _driver(connection).cursor(binary=True) as cursor:
+            cursor.execute(_PENDING, (number, row, PENDING_PAGE_ROWS))
+            return cursor.fetchall()
+
+    def lock(self, writing: Connection, holder: Holder) -> None:
+        """Takes the advisory lock for the session that commits."""
+        take_advisory(writing, holder, self.where)
+
+    def set_status(self, document: str) -> None:
+        """Replaces the row, on a connection of its own."""
+        with told(self.where), self.connect(writing=True) as connection:
+            connection.exec_driver_sql("BEGIN")
+            connection.execute(delete(status_table))
+            connection.execute(insert(status_table).values(id=1, document=document))
+            connection.exec_driver_sql("COMMIT")
+
+    def status(self) -> str | None:
+        """The row's document."""
+        with told(self.where), self.connect(writing=False) as connection:
+            return connection.execute(select(status_table.c.document)).scalar_one_or_none()
+
+    def verify(self) -> None:
+        """Nothing beyond what every load checks: the server checks its own pages."""
+
+    def close(self) -> None:
+        """The lock goes with the connection that holds it."""
+        self._engine.dispose()
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    """The driver's own connection, for the hot statements."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+_SESSION = (
+    "SET search_path = duolog_store",
+    "SET synchronous_commit = local",
+    "SET statement_timeout = 0",
+    "SET lock_timeout = 0",
+    "SET idle_in_transaction_session_timeout = 0",
+)
+_READ_ONLY = "SET default_transaction_read_only = on"
+
+_PUT_RECORDS = """
+INSERT INTO record (entity, key, state, checksum)
+SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::bigint[])
+    ON CONFLICT (entity, key) DO UPDATE SET state = excluded.state, checksum = excluded.checksum
+"""
+
+_LOAD = """
+SELECT r.key, r.state, r.checksum
+  FROM unnest(%b::text[]) AS wanted(key) JOIN record AS r ON r.key = wanted.key
+ WHERE r.entity = %b
+"""
+
+_SCAN = """
+SELECT key, state, checksum FROM record WHERE entity = %s AND key >= %s COLLATE "C" ORDER BY key COLLATE "C" LIMIT %s
+"""
+
+_PENDING = """
+SELECT id, number, records FROM pending WHERE (number, id) > (%s, %s) ORDER BY number, id LIMIT %s
+"""
