@@ -16,13 +16,13 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgresql import ledger, refusals
-from adapters.postgresql.catalog import read_columns
 from adapters.postgresql.executor import Executor
 from adapters.postgresql.isolation import Again, Isolation
+from adapters.postgresql.layouts import layouts
 from adapters.postgresql.reread import reread
 from adapters.postgresql.session import connect, lsn_number, translate
-from adapters.postgresql.statements import Layout, layout
-from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
+from adapters.postgresql.statements import Layout
+from engine.errors import EngineFault, NotSetUp, SystemUnavailable
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Reread, RowResult
 
@@ -198,18 +198,8 @@ class PostgresTarget:
             raise NotSetUp("there is no table `duolog.ledger`", system=self.system, mend=SETUP)
 
     def _read_layouts(self, conn: psycopg.Connection[Any]) -> None:
+        self._layouts.update(layouts(conn, self._book, self.system))
         tables = self._book.tables[self.system]
-        known = read_columns(conn, [(table.schema, table.name) for table in tables])
-        for binding, table in zip(self._book.bound[self.system], tables, strict=True):
-            columns = known.get((table.schema, table.name), {})
-            for column in table.columns:
-                if column not in columns:
-                    raise SchemaChanged(
-                        f"`{table.schema}.{table.name}` has no column `{column}`",
-                        system=self.system, mend="`duolog check RULES` tells what the rules need",
-                    )  # fmt: skip
-            entity = self._book.entities[binding.entity]
-            self._layouts[binding.entity] = layout(entity, binding, table, columns)
         given = [[table.schema for table in tables], [table.name for table in tables]]
         self._deferrable = conn.execute(DEFERRABLE, given).fetchone() == (True,)
 
