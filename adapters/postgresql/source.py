@@ -49,6 +49,9 @@ status_interval_s: Final = 10.0
 
 PUBLICATION_MEND: Final = "`duolog setup RULES`, then `duolog match RULES`: what was written meanwhile was not sent"
 
+PUBLICATION_WARNINGS: Final = (b"55000", b"42704")
+"""SQLSTATEs of a stream's notices that mean: something that it was to send from is not there."""
+
 origin_filter_version: Final = 160_000
 """The first server that can leave out replicated transactions (`origin none`)."""
 
@@ -315,7 +318,7 @@ class PostgresSource:
 
     def _on_notice(self, notice: pq.abc.PGresult) -> None:
         """Called by libpq. Newer servers only warn of a dropped publication, and silently send nothing from then on."""
-        if notice.error_field(pq.DiagnosticField.SQLSTATE) == b"42704":
+        if notice.error_field(pq.DiagnosticField.SQLSTATE) in PUBLICATION_WARNINGS:
             said = notice.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"the publication is gone"
             self._warning = said.decode(errors="replace")
 
