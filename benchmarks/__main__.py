@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from benchmarks.bench import TooSlow
 from benchmarks.builtin import BuiltIn
 from benchmarks.contender import Contender
 from benchmarks.duolog import Duolog
-from benchmarks.measures import MEASURES
+from benchmarks.measures import MEASURES, median
 from benchmarks.sizes import FULL, QUICK, Sizes
 from service.demo.engine import CommandFailed
 
@@ -32,21 +33,30 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=list(MEASURES), help="this measure (may be repeated)")
     parser.add_argument("--system", action="append", choices=list(CONTENDERS), help="this contender (may be repeated)")
     parser.add_argument("--results", type=Path, help="where the report goes; with --quick nowhere else")
+    parser.add_argument("--rounds", type=int, help="how often each measure is made; the median is told")
     options = parser.parse_args()
     sizes = QUICK if options.quick else FULL
+    sizes = replace(sizes, rounds=options.rounds or sizes.rounds)
     folder = options.results or (None if options.quick else report.RESULTS)
     about = report.machine()
-    results: dict[str, dict[str, dict[str, Any]]] = {}
+    results: report.Results = {}
     for measure in options.only or MEASURES:
-        results[measure] = {}
-        for name in options.system or CONTENDERS:
-            print(f"{measure}, {name} ...", file=sys.stderr, flush=True)
-            results[measure][name] = attempt(measure, CONTENDERS[name](), sizes)
-            if folder is not None:
-                report.write(folder, results, sizes, about)
+        results[measure] = compare(measure, options.system or list(CONTENDERS), sizes)
+        if folder is not None:
+            report.write(folder, results, sizes, about)
     print(report.markdown(results, sizes, about))
     each = [figures for contenders in results.values() for figures in contenders.values()]
     return 0 if all(figures.get("equal") for figures in each) else 1
+
+
+def compare(measure: str, names: list[str], sizes: Sizes) -> dict[str, dict[str, Any]]:
+    """The median round of each contender. They take turns, so that a busy moment of the machine hits all."""
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number in range(sizes.rounds):
+        for name in names:
+            print(f"{measure}, {name}, round {number + 1} of {sizes.rounds} ...", file=sys.stderr, flush=True)
+            rounds[name].append(attempt(measure, CONTENDERS[name](), sizes))
+    return {name: median(measure, found) for name, found in rounds.items()}
 
 
 def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:

@@ -103,6 +103,25 @@ MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "big_transaction": big_transaction,
 }
 
+HEADLINES: Final = {
+    "drain_one_way": "rows_per_s",
+    "drain_both_ways": "rows_per_s",
+    "latency": "p50_from_sending_ms",
+    "big_transaction": "rows_per_s",
+}
+"""By measure: the figure by which the median of several rounds is chosen."""
+
+
+def median(measure: str, rounds: list[Figures]) -> Figures:
+    """The round in the middle, with the headlines of all; a round that failed, or ended unequal, before all
+    others."""
+    for figures in rounds:
+        if not figures.get("equal"):
+            return figures
+    headline = HEADLINES[measure]
+    ordered = sorted(rounds, key=lambda figures: float(figures[headline]))
+    return {**ordered[len(ordered) // 2], "rounds": [figures[headline] for figures in rounds]}
+
 
 def write_backlog(bench: Bench, side: str, both: bool) -> int:
     """The number of rows written, the sentinel too."""

@@ -21,6 +21,8 @@ from benchmarks.measures import MEASURES
 from benchmarks.sizes import FULL, QUICK
 
 lines_per_thread: Final = 15
+WAITING: Final = ("sleep", "poll", "select", "acquire", "'wait'", "epoll")
+"""Built-in functions in which a thread only waits for another, or for a server."""
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 Function = tuple[str, int, str]
@@ -80,11 +82,13 @@ def largest(modules: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def module(function: Function) -> str:
-    """The file, from the project's folder on; built-in functions by their own name."""
+    """The file, from the project's folder on; built-in functions by what they are."""
+    if function[0] == "~":
+        return "(waiting)" if any(word in function[2] for word in WAITING) else "built-in"
     path = Path(function[0])
     if path.is_relative_to(ROOT) and "site-packages" not in path.parts:
         return str(path.relative_to(ROOT))
-    return path.name if function[0] != "~" else "built-in"
+    return path.name
 
 
 def per_row(seconds: float, rows: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from benchmarks.bench import SETTINGS
 from benchmarks.sizes import Sizes
-from service.embedded import find_programs
+from service.embedded import DEFAULTS, find_programs
 
 RESULTS: Final = Path(__file__).with_name("results")
 
@@ -44,7 +44,10 @@ LINES: Final = (
 )
 """(measure, figure, how it is called, True if more is better)"""
 
-Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+PLACES: Final = ("listen_addresses", "unix_socket_directories", "timezone", "log_timezone")
+"""Settings that say where and not how fast."""
+
+Results = dict[str, dict[str, dict[str, Any]]]
 """measure → contender → figure"""
 
 
@@ -66,7 +69,7 @@ def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]
     whole = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": about,
-        "settings": SETTINGS,
+        "settings": {**DEFAULTS, **SETTINGS},
         "sizes": asdict(sizes),
         "results": results,
     }
@@ -76,7 +79,9 @@ def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]
 
 def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
     """The report as a person reads it."""
-    settings = ", ".join(f"`{name} = {value}`" for name, value in SETTINGS.items())
+    settings = ", ".join(
+        f"`{name} = {value}`" for name, value in {**DEFAULTS, **SETTINGS}.items() if name not in PLACES
+    )
     lines = [
         "# duolog against PostgreSQL's built-in logical replication",
         "",
@@ -87,7 +92,8 @@ def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
         f"One table of 13 columns, {sizes.preload_rows:,} rows before; backlog of {sizes.backlog_changes:,} changes "
         f"on each side that writes, transactions of {sizes.transaction_rows} (70 % updates of two or three columns, "
         f"20 % inserts, 10 % deletes); latency at {sizes.latency_per_s} transactions/s on each side for "
-        f"{sizes.latency_s:g} s; the large transaction inserts {sizes.big_rows:,} rows. Ratio: duolog / built-in.",
+        f"{sizes.latency_s:g} s; the large transaction inserts {sizes.big_rows:,} rows. Each "
+        f"measure {sizes.rounds} times, the contenders in turn; the median round is told. Ratio: duolog / built-in.",
         "",
         "| measure | built-in | duolog | ratio | better |",
         "|---|---:|---:|---:|---|",
@@ -112,8 +118,17 @@ def remarks(results: Results) -> list[str]:
         for name, figures in contenders.items()
         if (reason := figures.get("failed") or ("" if figures.get("equal", True) else "the tables differ at the end"))
     ]
+    spread = [
+        f"- `{measure}`, {name}, all rounds: {', '.join(f'{one:,}' for one in figures['rounds'])}"
+        for measure, contenders in results.items()
+        for name, figures in contenders.items()
+        if len(figures.get("rounds", ())) > 1
+    ]
     return [
         *notes,
+        *spread,
+        "- Drains count from the moment when the source's slot has a reader; the lines with starting, from the start of "
+        "the process or the enabling of the subscription. Latency ends when another session of the target sees the row.",
         "- Built-in replication detects conflicts but merges nothing; no measure gives it anything to merge.",
         "- Memory and CPU: built-in's walsenders and apply workers together; duolog's one process.",
         "- duolog always runs both ways, also in the one-way measure.",

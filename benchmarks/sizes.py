@@ -20,6 +20,8 @@ class Sizes:
     latency_warmup_s: float
     big_rows: int
     """Rows of the one large transaction."""
+    rounds: int
+    """How often each measure is made; the contenders take turns, and the median round is reported."""
     patience_s: float
     """A measure that is not over by then has failed."""
 
@@ -32,6 +34,7 @@ FULL: Final = Sizes(
     latency_per_s=100,
     latency_warmup_s=2,
     big_rows=1_000_000,
+    rounds=3,
     patience_s=900,
 )
 
@@ -43,5 +46,6 @@ QUICK: Final = Sizes(
     latency_per_s=50,
     latency_warmup_s=0.5,
     big_rows=10_000,
+    rounds=1,
     patience_s=120,
 )
