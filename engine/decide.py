@@ -550,6 +550,7 @@ class Decider:
         if record is None:
             raise EngineFault(f"{system} answers for a record of `{exception.entity}` that is not in the store")
         side = record.side(system)
+        settle(record, side, self.marks[system], self.rules[name[0]].layouts[system])
         self.dirty[name] = record
         if exception.kind == "stored":
             unset = _note_stored(self.rules[name[0]], record, side, system, exception.stored)

@@ -472,7 +472,9 @@ def _write_all(
                 because = f"owner: only {register.owner} may write it"
                 _overrule(rules, key, record, register.number, value, stored, because, "owner", step)
             else:
-                record.side(step.system).held[register.number] = (step.version, stored)
+                side = record.side(step.system)
+                side.held[register.number] = (step.version, stored)
+                make_due(side, step.system, step)
             continue
         for number in register.fields:
             values[number] = written[number]
@@ -532,6 +534,9 @@ def _come_alive(
             side.out = False
             side.held = {EXISTENCE: (None, (False,))}
         else:
+            if side.sent is not None and held_alive(record, side):
+                # A deletion is under way that may not take place: then the old row is still there.
+                _keep_held(record, side.held, layout, rules.all_registers)
             layer = side.layer()
             layer.setdefault(EXISTENCE, (record.version(EXISTENCE), (False,)))
             if layer[EXISTENCE][1][0]:

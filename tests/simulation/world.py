@@ -287,6 +287,8 @@ class World:
                 side = record.sides.get(system)
                 if (side is not None and side.out) or 0 in record.holds:
                     continue
+                if row is not None and not record.alive and system not in self.creators:
+                    continue  # a row of its own, which the rule keeps out
                 assert (row is not None) == record.alive, f"{key} exists in {system}: {row is not None}"
                 if row is None:
                     continue
