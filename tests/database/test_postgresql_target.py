@@ -19,7 +19,7 @@ from adapters.postgresql.setup import setup
 from adapters.postgresql.target import PostgresTarget
 from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
 from engine.rulebook import RuleBook
-from engine.vocabulary import ABSENT, Batch, RowResult, Write
+from engine.vocabulary import ABSENT, Batch, RowResult, Write, WriteKind
 from tests.database.books import Bound, book, row, write
 
 ACCOUNT = Bound("account", ("id", "name", "credit", "note"), ("id",))
@@ -525,25 +525,39 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("type_name", VALUES)
-def test_every_type_round_trips_as_text(erp_db: str, user: psycopg.Connection[Any], type_name: str) -> None:
+def test_every_type_round_trips_as_text(erp_db: str, user: psycopg.Connection[Any]) -> None:
     user.execute("CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TYPE mood AS ENUM ('sad', 'it''s')")
     user.execute("CREATE DOMAIN short AS numeric(6,2) CHECK (value > 0); CREATE TYPE pair AS (a int, b text)")
-    user.execute(f"CREATE TABLE typed (id int PRIMARY KEY, v {type_name})".encode())
-    values: list[str | None] = [*VALUES[type_name], None]
-    rows = [row(1, str(n), (value,)) for n, value in enumerate(values)]
+    for name in VALUES:
+        create = sql.SQL("CREATE TABLE {} (id int PRIMARY KEY, v {})")
+        user.execute(create.format(sql.Identifier("of " + name), sql.SQL(name)))  # type: ignore[arg-type]
+    rules = book(*(Bound(name, ("id", "v"), ("id",), table="of " + name) for name in VALUES))
+    columns = {name: [*values, None] for name, values in VALUES.items()}
+    shifted = {name: values[1:] + values[:1] for name, values in columns.items()}
 
-    with opened(erp_db, book(Bound("typed", ("id", "v"), ("id",)))) as target:
-        inserted = target.apply(batch(1, write("insert", "typed", (1,), rows)))
-        shifted = values[1:] + values[:1]
-        updates = [row(2, str(n), (new,), (old,)) for n, (old, new) in enumerate(zip(values, shifted, strict=True))]
-        updated = target.apply(batch(2, write("update", "typed", (1,), updates)))
-        read = target.reread("typed", [str(n) for n in range(len(values))])
-        deletes = [row(3, str(n), (), (value,)) for n, value in enumerate(shifted)]
-        deleted = target.apply(batch(3, write("delete", "typed", (1,), deletes)))
+    def writes(kind: WriteKind, new: dict[str, Any] | None, held: dict[str, Any] | None) -> list[Write]:
+        return [
+            write(
+                kind,
+                name,
+                (1,),
+                [
+                    row(1, str(n), (new[name][n],) if new else (), (held[name][n],) if held else ())
+                    for n in range(len(columns[name]))
+                ],
+            )
+            for name in VALUES
+        ]
+
+    with opened(erp_db, rules) as target:
+        inserted = target.apply(batch(1, *writes("insert", columns, None)))
+        updated = target.apply(batch(2, *writes("update", shifted, columns)))
+        read = {name: target.reread(name, [str(n) for n in range(len(shifted[name]))]) for name in VALUES}
+        deleted = target.apply(batch(3, *writes("delete", None, shifted)))
 
     assert [inserted.exceptions, updated.exceptions, deleted.exceptions] == [[], [], []]
-    assert [r.row for r in read] == [(str(n), value) for n, value in enumerate(shifted)]
+    for name, answers in read.items():
+        assert [answer.row for answer in answers] == [(str(n), value) for n, value in enumerate(shifted[name])]
 
 
 def test_reread_tells_rows_under_their_lock_and_leaves_out_what_a_user_has_locked(
