@@ -18,8 +18,8 @@ from engine.vocabulary import ABSENT, DELETE, INSERT, UPDATE, Row
 EPOCH_2000_US: Final = 946_684_800_000_000
 """PostgreSQL counts from 2000-01-01; duolog from 1970-01-01 UTC. In microseconds."""
 
-fast_row_bytes_max: Final = 2048
-"""Longer messages probably hold a value of 256 bytes or more, which the fast way cannot read."""
+short_row_bytes_max: Final = 256
+"""A message up to here cannot hold a value of 256 bytes or more, which the fast way could not read."""
 
 RowMessage: TypeAlias = "tuple[int, str, Row | None, Row | None, str]"
 """(relation id, operation, new row, old row, kind of the old row): all columns of the relation, in its order.
@@ -106,6 +106,7 @@ Message: TypeAlias = "Begin | Commit | Origin | Relation | TypeName | Truncate |
 _u16 = struct.Struct(">H").unpack_from
 _u32 = struct.Struct(">I").unpack_from
 _TEXT_BELOW_256: Final = b"t\0\0\0"
+_TEXT_BELOW_64K: Final = b"t\0\0"
 _TEXT: Final = ord("t")
 _NULL: Final = ord("n")
 _UNCHANGED: Final = ord("u")
@@ -155,7 +156,8 @@ def decode_delete(message: bytes) -> RowMessage:
 
 def _last_row(message: bytes, at: int) -> Row:
     """The row that begins at `at` and ends with the message. Raises WireError."""
-    if len(message) <= fast_row_bytes_max:
+    # The two counts differ where a value has 256 to 65,535 bytes: then the fast way would be tried in vain.
+    if len(message) <= short_row_bytes_max or message.count(_TEXT_BELOW_64K) == message.count(_TEXT_BELOW_256):
         row = _split_row(message, at)
         if row is not None:
             return row

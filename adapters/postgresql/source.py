@@ -161,6 +161,20 @@ class PostgresSource:
             self._nudged = True
             self._wake()
 
+    def verify(self) -> None:
+        """Looks again at the server's catalog while the stream runs: a table taken out of the publication falls silent
+        without a word in the stream. To be called now and then, by any thread; it opens a connection of its own.
+
+        Raises PublicationMissing, SchemaChanged or WrongServer; SystemUnavailable if it could not look."""
+        name = f"{self._name}:check"
+        with contextlib.closing(session.connect(self.system, self._url, application_name=name)) as connection:
+            try:
+                if self._identity is not None:
+                    check_identity(connection, self.system, self._identity)
+                check_publication(connection, self.system, self._publication, self._tables)
+            except psycopg.Error as error:
+                raise session.translate(error, self.system) from None
+
     def close(self) -> None:
         """Hangs up, and forgets what was half received. The slot keeps its place."""
         if self._selector is not None:

@@ -428,6 +428,17 @@ def test_a_dropped_publication_stops_the_reading(erp: Erp) -> None:
     assert '"duolog"' in stopped.value.found
 
 
+def test_a_table_taken_out_of_the_publication_is_found_while_reading(erp: Erp) -> None:
+    source = erp.opened()
+    source.verify()
+    erp.run("ALTER PUBLICATION duolog DROP TABLE item")
+
+    with pytest.raises(PublicationMissing) as stopped:
+        source.verify()
+
+    assert stopped.value.found == "the publication `duolog` does not contain the bound `public.item`"
+
+
 def test_a_dropped_column_stops_the_reading(erp: Erp) -> None:
     source = erp.opened()
     erp.run("INSERT INTO item VALUES (1, 'one')")
