@@ -127,8 +127,8 @@ def remarks(results: Results) -> list[str]:
     return [
         *notes,
         *spread,
-        "- Drains count from the moment when the source's slot has a reader; the lines with starting, from the start of "
-        "the process or the enabling of the subscription. Latency ends when another session of the target sees the row.",
+        "- Drains count from the moment when the source's slot has a reader; those with starting, from the start of "
+        "the process or the enabling of the subscription. Latency ends when another session there sees the row.",
         "- Built-in replication detects conflicts but merges nothing; no measure gives it anything to merge.",
         "- Memory and CPU: built-in's walsenders and apply workers together; duolog's one process.",
         "- duolog always runs both ways, also in the one-way measure.",
