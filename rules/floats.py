@@ -6,19 +6,29 @@ and another threshold for the exponent, so that one number has two texts. No ari
 
 from __future__ import annotations
 
+import math
 import struct
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from engine.errors import ValueRefused
 
+_EXACT = Context(prec=1_500)
+"""Enough digits for the difference of any two numbers of eight bytes."""
+_TWO = Decimal(2)
+_SINGLE_EXPONENT, _SINGLE_SIGN = 0x7F80_0000, 0x8000_0000
 _SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})
 _SINGLE_DIGITS, _DOUBLE_DIGITS = 6, 15
 """From so many digits before the point PostgreSQL writes an exponent."""
 
 
 def widened(text: str) -> str:
-    """A real's text → the canonical text with the same digits."""
-    return text if text in _SPECIAL else _printed(Decimal(text), _DOUBLE_DIGITS)
+    """A real's text → the canonical text: what double precision prints after storing it."""
+    if text in _SPECIAL:
+        return text
+    double = float(text)
+    digits = len(Decimal(repr(double)).normalize().as_tuple().digits)
+    bounds = Decimal(math.nextafter(double, -math.inf)), Decimal(math.nextafter(double, math.inf))
+    return _printed(_shortest(Decimal(double), bounds, digits), _DOUBLE_DIGITS)
 
 
 def narrowed(text: str) -> str:
@@ -27,38 +37,41 @@ def narrowed(text: str) -> str:
         return text
     number = Decimal(text)
     try:
-        single = _single(number)
+        single: float = struct.unpack("<f", struct.pack("<f", float(number)))[0]
     except OverflowError:
         raise ValueRefused("a number is too large for real") from None
     if single == 0 and number != 0:
         raise ValueRefused("a number is too small for real")
-    return _printed(_shortest(single), _SINGLE_DIGITS)
+    (bits,) = struct.unpack("<I", struct.pack("<f", single))
+    bounds = Decimal(_single(bits - 1)), Decimal(_single(bits + 1))
+    return _printed(_shortest(Decimal(single), bounds, 1), _SINGLE_DIGITS)
 
 
-def _single(number: Decimal) -> float:
-    """The nearest number that four bytes can hold."""
-    value: float = struct.unpack("f", struct.pack("f", float(number)))[0]
+def _single(bits: int) -> float:
+    """The number of four bytes with these bits; beyond the largest, as if there were one more."""
+    if bits & _SINGLE_EXPONENT == _SINGLE_EXPONENT:
+        return 2.0**128 if bits < _SINGLE_SIGN else -(2.0**128)
+    value: float = struct.unpack("<f", struct.pack("<I", bits % 2**32))[0]
     return value
 
 
-def _shortest(single: float) -> Decimal:
-    """The fewest digits that are nearer to this number than to any other of four bytes; of those, the nearest."""
-    exact = Decimal(single)
+def _shortest(exact: Decimal, neighbours: tuple[Decimal, Decimal], digits: int) -> Decimal:
+    """The fewest digits (`digits` or more) that are nearer to this number than to either neighbour; of those with so
+    many, the nearest, and of two as near, the even one. Just between two numbers is not near enough for PostgreSQL."""
     if exact.is_zero():
         return exact
-    for digits in range(1, 10):
+    reach = [_EXACT.divide(_EXACT.subtract(neighbour, exact), _TWO) for neighbour in neighbours]
+    low, high = min(reach), max(reach)
+    while True:
         near = {Context(digits, rounding).plus(exact) for rounding in (ROUND_FLOOR, ROUND_CEILING)}
-        good = [candidate for candidate in near if _fits(candidate, single)]
+        good = [candidate for candidate in near if low < _EXACT.subtract(candidate, exact) < high]
         if good:
-            return min(good, key=lambda candidate: abs(candidate - exact))
-    raise AssertionError("nine digits always tell a number of four bytes")
+            return min(good, key=lambda candidate: (abs(_EXACT.subtract(candidate, exact)), _last(candidate) % 2))
+        digits += 1
 
 
-def _fits(candidate: Decimal, single: float) -> bool:
-    try:
-        return _single(candidate) == single
-    except OverflowError:
-        return False
+def _last(number: Decimal) -> int:
+    return number.as_tuple().digits[-1]
 
 
 def _printed(number: Decimal, digits_max: int) -> str:

@@ -74,23 +74,9 @@ class Document:
 
 def read(file: str, raw: bytes) -> tuple[Document | None, list[Problem]]:
     """The tree of a rule file's bytes, and what is wrong with it as YAML. None if there is no tree to go on with."""
-    whole = Place(file, 0, 0)
-    if len(raw) > FILE_BYTES_MAX:
-        mend = "make several rule files of it"
-        found = f"{len(raw):,} bytes"
-        return None, [
-            Problem(code="R110", place=whole, what="the file is too large", found=found,
-                    allowed=(f"at most {FILE_BYTES_MAX:,} bytes",), mend=mend)
-        ]  # fmt: skip
-    for bom, encoding in _BOMS:
-        if raw.startswith(bom):
-            return None, [_encoding(whole, encoding)]
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        column = len(raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8")) + 1
-        return None, [_encoding(Place(file, line, column), f"byte 0x{raw[error.start]:02x}, which is not UTF-8")]
+    text, problem = _text(file, raw)
+    if problem is not None:
+        return None, [problem]
     document = Document(file, text.split("\n"))
     builder = _Builder(document)
     try:
@@ -102,8 +88,26 @@ def read(file: str, raw: bytes) -> tuple[Document | None, list[Problem]]:
         return None, builder.problems
     if document.root is None and not builder.problems:
         mend = "start with `duolog: 1`, `systems:` and `entities:`"
-        return None, [Problem(code="R102", place=whole, what="the file holds no rules", mend=mend)]
+        return None, [Problem(code="R102", place=Place(file, 0, 0), what="the file holds no rules", mend=mend)]
     return document, builder.problems
+
+
+def _text(file: str, raw: bytes) -> tuple[str, Problem | None]:
+    """The bytes as text, or why they are none."""
+    whole = Place(file, 0, 0)
+    if len(raw) > FILE_BYTES_MAX:
+        return "", Problem(code="R110", place=whole, what="the file is too large",
+                           allowed=(f"at most {FILE_BYTES_MAX:,} bytes",), mend="make several rule files of it")  # fmt: skip
+    for bom, encoding in _BOMS:
+        if raw.startswith(bom):
+            return "", _encoding(whole, encoding)
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = len(raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8")) + 1
+        found = f"byte 0x{raw[error.start]:02x}, which is not UTF-8"
+        return "", _encoding(Place(file, line, column), found)
 
 
 def _encoding(place: Place, encoding: str) -> Problem:

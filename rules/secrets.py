@@ -35,7 +35,7 @@ _MASKED = (
 """Where a password could stand in a line, whether or not it is good YAML. Rather too much than too little."""
 
 _LITERAL = (
-    re.compile(r"//[^/?#]*?:(?P<secret>[^/?#]*)@"),
+    re.compile(r"(?<!/)//[^/?#]*?:(?P<secret>[^/?#]*)@"),
     re.compile(r"(?i)[?&\s](?:password|sslpassword|passwd|pwd)\s*=\s*(?P<secret>[^&\s]+)"),
     re.compile(r"^[\w.-]+:(?P<secret>[^\s/][^\s]*)@"),
 )
@@ -148,7 +148,7 @@ def _secret_spans(line: str) -> list[tuple[int, int]]:
         match.span("secret")
         for pattern in _MASKED
         for match in pattern.finditer(line)
-        if not _ONLY_REFERENCES.fullmatch(match["secret"].strip("\"',}"))
+        if not _ONLY_REFERENCES.match(match["secret"]) or _literal_rest(match["secret"])
     )
     merged: list[tuple[int, int]] = []
     for first, last in spans:
@@ -157,6 +157,11 @@ def _secret_spans(line: str) -> list[tuple[int, int]]:
         else:
             merged.append((first, last))
     return merged
+
+
+def _literal_rest(text: str) -> str:
+    """What is left without references, and without the YAML around them."""
+    return _REFERENCE.sub("", text).strip("\"', }")
 
 
 def _in_login(template: str, match: re.Match[str]) -> bool:

@@ -15,7 +15,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     WithJsonSchema,
     model_validator,
 )
@@ -83,12 +82,12 @@ OnceEach = BeforeValidator(_once_each)
 SystemName = Annotated[
     str,
     _named(SYSTEM_NAME, "a lower-case letter, then up to 30 of a-z 0-9 _"),
-    StringConstraints(pattern=f"^{SYSTEM_NAME}$"),
+    WithJsonSchema({"type": "string", "pattern": f"^{SYSTEM_NAME}$"}),
 ]
 FieldName = Annotated[
     str,
     _named(FIELD_NAME, "a letter, then up to 62 of A-Z a-z 0-9 _"),
-    StringConstraints(pattern=f"^{FIELD_NAME}$"),
+    WithJsonSchema({"type": "string", "pattern": f"^{FIELD_NAME}$"}),
 ]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": FORMAT})]
 Truth = Annotated[bool, BeforeValidator(_truth)]
