@@ -96,8 +96,9 @@ def _text(file: str, raw: bytes) -> tuple[str, Problem | None]:
     """The bytes as text, or why they are none."""
     whole = Place(file, 0, 0)
     if len(raw) > FILE_BYTES_MAX:
-        return "", Problem(code="R110", place=whole, what="the file is too large",
-                           allowed=(f"at most {FILE_BYTES_MAX:,} bytes",), mend="make several rule files of it")  # fmt: skip
+        allowed = (f"at most {FILE_BYTES_MAX:,} bytes",)
+        mend = "make several rule files of it"
+        return "", Problem(code="R110", place=whole, what="the file is too large", allowed=allowed, mend=mend)
     for bom, encoding in _BOMS:
         if raw.startswith(bom):
             return "", _encoding(whole, encoding)
