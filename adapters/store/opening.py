@@ -11,7 +11,8 @@ from sqlalchemy.exc import ArgumentError
 
 from adapters.store.place import Place, told
 from adapters.store.postgresql import PostgresSchema
-from adapters.store.schema import FORMAT, PUT_META, desk, inbox, meta, tables
+from adapters.store.requests import make_inbox
+from adapters.store.schema import FORMAT, PUT_META, desk, meta, tables
 from adapters.store.sqlite import SqliteFile
 from engine.errors import StoreUnfit
 
@@ -24,10 +25,13 @@ def open_place(url: str, *, name: str, create: bool) -> Place:
             raise StoreUnfit(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
         place.create()
     with told(place.where):
-        if create:
+        if create and _is_empty(place):
             _make_tables(place, name)
         with place.connect(writing=False) as reading:
             _judge(place.where, reading, name)
+            if create:
+                with place.inbox() as asking:
+                    make_inbox(asking, reading)
     return place
 
 
@@ -44,25 +48,28 @@ def find_place(url: str) -> Place:
     raise StoreUnfit(f"a store cannot live in `{address.drivername}`", mend=_MEND_ADDRESS)
 
 
+def _is_empty(place: Place) -> bool:
+    """True if there is no table at all; only then may we make ours."""
+    with place.connect(writing=False) as reading:
+        return not inspect(reading).get_table_names()
+
+
 def _make_tables(place: Place, name: str) -> None:
-    """Makes what is missing, in one transaction, unless what is there is not ours to change."""
+    """Makes all tables in one transaction, unless another process has just done so."""
     with place.connect(writing=True) as writing:
         place.begin(writing)
-        found = set(inspect(writing).get_table_names())
-        if meta.name not in found and not found & set(tables.tables):
+        if not inspect(writing).get_table_names():
             tables.create_all(writing)
             desk.create_all(writing)
             place.insert(writing, PUT_META, [("format", str(FORMAT)), ("rules", name)])
         place.end(writing, 0)
-    with place.inbox() as asking:
-        inbox.create_all(asking)
 
 
 def _judge(where: str, reading: Connection, name: str) -> None:
     """Raises StoreUnfit unless the tables are of our format and of the rule set `name`."""
     if not inspect(reading).has_table(meta.name):
         raise StoreUnfit(f"{where}: not a store of duolog", mend="correct the address")
-    named = dict(reading.execute(select(meta.c.name, meta.c.value)).tuples().all())
+    named = {row.name: row.value for row in reading.execute(select(meta))}
     format_found = int(named.get("format", "0"))
     if format_found != FORMAT:
         newer = format_found > FORMAT

@@ -110,10 +110,10 @@ def no_nul(keys: str) -> None:
 
 @contextmanager
 def told(where: str) -> Iterator[None]:
-    """Turns whatever the driver raises into StoreUnfit: message of the database, never the statement or its values."""
+    """Turns what driver or disk raise into StoreUnfit: the database's message, never the statement or its values."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, psycopg.Error, OSError) as error:
         cause = getattr(error, "orig", None) or error
         found = str(cause).split("\n", 1)[0]
         raise StoreUnfit(f"{where}: {found}", mend=_mend(found.lower())) from error

@@ -8,10 +8,21 @@ together with what the request changed; so a request is never carried out twice.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
-from adapters.store.schema import answer, request
+from adapters.store.schema import answer, inbox, request
 from engine.ports import Request
+
+
+def make_inbox(asking: Connection, reading: Connection) -> None:
+    """Makes the inbox, unless it is there. If a former one was lost, its ids are not given again: the store (`reading`)
+    has answers to them."""
+    inbox.create_all(asking)
+    answered = reading.execute(select(func.max(answer.c.id))).scalar_one() or 0
+    asked = asking.execute(select(func.max(request.c.id))).scalar_one() or 0
+    if answered > asked:
+        lost = insert(request).values(id=answered, kind="lost", arguments="{}", asked_at=0, asked_by="")
+        asking.execute(lost)
 
 
 def ask(asking: Connection, kind: str, arguments: dict[str, str], by: str, now_us: int) -> int:

@@ -3,7 +3,7 @@
 It turns the nouns of `engine/ports.py` into columns, the same on SQLite and PostgreSQL; times are microseconds since
 1970 UTC, positions and numbers 64-bit integers, keys text without NUL. It never opens a connection and never runs SQL.
 
-Two choices were measured (`benchmarks/store_speed.py`, decision 0010):
+Two choices were measured (`python -m tests.store.speed`):
 
 * `record` is an ordinary rowid table with a unique index on (entity, key), not WITHOUT ROWID: rows above a quarter of a
   page (500 bytes) would overflow there, and keys written together stay together here.

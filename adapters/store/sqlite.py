@@ -63,13 +63,8 @@ class SqliteFile:
         return True
 
     def create(self) -> None:
-        """Makes the file and the inbox, readable by this user only."""
-        for path in (self.path, self._inbox):
-            folder.make(path)
-            connection = sqlite3.connect(path, isolation_level=None)
-            for pragma in _MAKING:
-                connection.execute(pragma)
-            connection.close()
+        """Makes an empty file, readable by this user only."""
+        folder.make(self.path)
 
     def connect(self, writing: bool) -> Connection:
         """See `Place`. A reader's connection refuses to write."""
@@ -79,7 +74,8 @@ class SqliteFile:
         return connection
 
     def inbox(self) -> Connection:
-        """A connection to the inbox: another file, hence another lock than the store's."""
+        """A connection to the inbox: another file, hence another lock than the store's. Made if it is not there."""
+        folder.make(self._inbox)
         connection = self._inbox_engine.connect()
         for pragma in _INBOX:
             connection.exec_driver_sql(pragma)
@@ -218,12 +214,10 @@ def _many(statement: Insert, rows: int) -> str:
 _texts = msgspec.json.Decoder(list[str]).decode
 _numbers = msgspec.json.Decoder(list[int]).decode
 
-_MAKING = (
-    "PRAGMA page_size = 2048",  # half of SQLite's choice: a random update logs a whole page (4096: a fifth slower)
-    "PRAGMA journal_mode = WAL",
-)
 _WRITING = (
     "PRAGMA busy_timeout = 10000",  # milliseconds
+    "PRAGMA page_size = 2048",  # half of SQLite's choice: a random update logs a whole page (4096: a fifth slower)
+    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     "PRAGMA cache_size = -32768",  # KiB
@@ -236,7 +230,7 @@ _READING = (
     "PRAGMA cache_size = -4096",
     "PRAGMA query_only = ON",
 )
-_INBOX = ("PRAGMA busy_timeout = 10000", "PRAGMA synchronous = FULL")
+_INBOX = ("PRAGMA busy_timeout = 10000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 
 _LOAD = """
 SELECT json_group_array(key), json_group_array(length(state)), json_group_array(checksum),

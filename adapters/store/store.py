@@ -168,17 +168,15 @@ class SqlStore:
         """What was last committed, of the engine as a whole."""
         with self._telling():
             reading = self._reader()
-            named = dict(reading.execute(select(schema.meta.c.name, schema.meta.c.value)).tuples().all())
-            positions = reading.execute(
-                select(schema.system.c.name, schema.system.c.position).where(schema.system.c.position.is_not(None))
-            )
+            named = {row.name: row.value for row in reading.execute(select(schema.meta))}
+            systems = reading.execute(select(schema.system).where(schema.system.c.position.is_not(None)))
             applied = reading.execute(
                 select(schema.applied).order_by(schema.applied.c.system, schema.applied.c.number_to)
             )
             return StoreState(
                 number=int(named.get("number", "0")),
                 phase=named.get("phase", ""),
-                positions=dict(positions.tuples().all()),
+                positions={row.name: row.position for row in systems},
                 applied=[Applied(*row) for row in applied],
             )
 
