@@ -3,7 +3,8 @@
 Every hot statement is *one* step of SQLite for up to a thousand rows: INSERT of many VALUES, and SELECT of one row that
 aggregates many. The reason is Python's GIL: `sqlite3` lets go of it at every step, and with another busy thread each
 getting back costs up to 5 ms. (Measured: `executemany` and `fetchall` of 2,000 rows beside one busy thread take 1,000
-microseconds a row; these 10 to 20.) Checkpoints run on a thread of their own, so that a commit is one fsync of the log.
+microseconds a row; these 15 to 35, alone 5 and 10.) Checkpoints run on a thread of their own, so that a commit is one
+fsync of the log.
 
 It never decides what is written and never opens a file of another user.
 """

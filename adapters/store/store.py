@@ -162,6 +162,25 @@ class SqlStore:
             self._place.insert(writing, schema.PUT_IDENTITY, [(system, text)])
             self._place.end(writing, 1)
 
+    def remember(self, name: str, value: str) -> None:
+        """Keeps a note about the store as a whole. Deciding thread only, with no open transaction."""
+        with self._telling():
+            writing = self._writing()
+            self._place.begin(writing)
+            self._place.insert(writing, schema.PUT_META, [(name, value)])
+            self._place.end(writing, 1)
+
+    def forget_base(self) -> None:
+        """Forgets what was agreed, because it is agreed anew: records, what is due, holds, quarantine. The journal, and
+        how far the deciding steps are, stay. Written, not committed: the first merge commits. Deciding thread only."""
+        with self._telling():
+            writing = self._writing()
+            if self._open_rows < 0:
+                self._place.begin(writing)
+                self._open_rows = 0
+            for table in (schema.record, schema.pending, schema.applied, schema.quarantine, schema.hold):
+                writing.execute(delete(table))
+
     # ---- the port: any thread, committed only
 
     def state(self) -> StoreState:
@@ -215,6 +234,16 @@ class SqlStore:
         query = select(row.entity, row.key, row.system, row.reason).order_by(row.entity, row.key, row.system)
         with self._telling():
             return [(found[0], found[1], found[2], found[3]) for found in self._reader().execute(query)]
+
+    def held(self) -> list[tuple[str, str, int]]:
+        """(entity, key, register) of what is left to a person, in that order."""
+        return sorted((hold.entity, hold.key, hold.register) for hold in self.holds())
+
+    def recall(self, name: str) -> str | None:
+        """What `remember` was told under this name."""
+        with self._telling():
+            query = select(schema.meta.c.value).where(schema.meta.c.name == name)
+            return self._reader().execute(query).scalar_one_or_none()
 
     def requests(self) -> list[Request]:
         """What people asked for and has not been answered, oldest first."""
