@@ -26,7 +26,9 @@ from engine.rulebook import RuleBook
 __all__ = ["SetupFacts", "SetupStep", "grants", "read_facts", "setup", "statements", "teardown"]
 
 OBJECTS: Final = """
-SELECT to_regnamespace('duolog') IS NOT NULL, to_regclass('duolog.ledger') IS NOT NULL,
+SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'duolog'),
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'duolog' AND c.relname = 'ledger'),
        EXISTS (SELECT FROM pg_replication_origin WHERE roname = %(origin)s),
        (SELECT plugin || ' ' || database FROM pg_replication_slots WHERE slot_name = %(slot)s),
        (SELECT puballtables OR NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot)
