@@ -338,3 +338,35 @@ def test_a_closed_store_says_so(url: str) -> None:
 
     with pytest.raises(StoreUnfit, match="closed"):
         store.commit(Delta(number=1))
+
+
+def test_a_note_about_the_store_is_recalled(store: SqlStore) -> None:
+    store.remember("shape", "a")
+    store.remember("shape", "b")
+
+    assert store.recall("shape") == "b"
+    assert store.recall("other") is None
+
+
+def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore) -> None:
+    store.commit(
+        Delta(
+            records={("customer", "1"): b"1"},
+            journal=[entry(1)],
+            pending=[Pending(1, [])],
+            applied=[Applied("erp", 1, 10)],
+            positions={"erp": 5},
+            holds={("customer", "1", 3): "y"},
+            quarantine={("customer", "1", "crm"): "x"},
+            number=1,
+        )
+    )
+
+    store.forget_base()
+    assert store.held() == [("customer", "1", 3)], "not committed yet"
+    store.commit(Delta(records={("customer", "2"): b"2"}))
+
+    assert list(store.scan("customer")) == [("2", b"2")]
+    assert (list(store.pending(0)), store.held(), store.quarantined()) == ([], [], [])
+    assert store.state() == StoreState(1, "", {"erp": 5}, [])
+    assert len(store.journal()) == 1
