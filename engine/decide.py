@@ -101,6 +101,7 @@ class Decider:
         self.stuck: dict[tuple[str, Name], int] = {}
         """Since which step a record waits: its pending row must not be forgotten."""
         self.quarantined: dict[tuple[str, str, str], str] = {}
+        self.held: set[tuple[str, str, int]] = set()
         self.truncations: dict[tuple[str, str], str] = {}
         self.counts: dict[str, int] = {}
         self.delta = Delta()
@@ -128,6 +129,7 @@ class Decider:
         self.durable_applied = {system: mark.applied for system, mark in self.marks.items()}
         for entity, key, system, reason in self.store.quarantined():
             self.quarantined[(entity, key, system)] = reason
+        self.held.update(self.store.held())
 
     def recover(self, system: str, outcomes: Iterable[Outcome]) -> None:
         """What the ledger of `system` tells of batches that were committed and never confirmed."""
@@ -266,6 +268,8 @@ class Decider:
         step.journal = []
         if step.holds:
             self.delta.holds.update(step.holds)
+            for place, why in step.holds.items():
+                self.held.add(place) if why is not None else self.held.discard(place)
             step.holds = {}
         for what, n in step.counts.items():
             self._count(what, n)

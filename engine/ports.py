@@ -36,6 +36,11 @@ class Source(Protocol):
     def nudge(self) -> None:
         """Asks the server to tell its position soon, because a write waits for it. Thread-safe, never blocks."""
 
+    def verify(self) -> None:
+        """Looks whether the server still sends everything that it should: what was taken out falls silent. Thread-safe.
+
+        Raises SystemStopped, or SystemUnavailable."""
+
     def close(self) -> None:
         """Hangs up; may be opened again."""
 
@@ -182,6 +187,9 @@ class Store(Protocol):
 
     def quarantined(self) -> Iterable[tuple[str, str, str, str]]:
         """(entity, key, system, reason)"""
+
+    def held(self) -> Iterable[tuple[str, str, int]]:
+        """(entity, key, register) of what is left to a person."""
 
 
 class Clock(Protocol):

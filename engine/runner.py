@@ -93,7 +93,9 @@ class Runner:
     def __init__(
         self, book: RuleBook, decider: Decider, sources: Mapping[str, Source], targets: Mapping[str, Target],
         clock: Clock, *, limits: Limits | None = None, observe: Observer = lambda action, detail: None,
+        around: Callable[[Callable[[], None]], None] = lambda body: body(),
     ) -> None:
+        """`observe` is told what happens; `around` runs the body of each thread (to profile it, say)."""
         self.book = book
         self.decider = decider
         self.sources = sources
@@ -101,6 +103,7 @@ class Runner:
         self.clock = clock
         self.limits = limits or Limits()
         self.observe = observe
+        self.around = around
         self.lanes = {system: Lane(system) for system in book.systems}
         self.arrived: deque[Outcome | Reread | Ask | tuple[str, list[Outcome]]] = deque()
         """What the writers have to tell: an outcome, a row read again, rows still to be read, what the ledger knew."""
@@ -307,13 +310,32 @@ class Runner:
         for thread in threads:
             thread.start()
         try:
-            self._decide_loop()
+            self.around(self._decide_loop)
         finally:
             self.stop()
             for thread in threads:
                 thread.join(timeout=10)
         if self.failed is not None:
             raise self.failed
+
+    def quiet(self) -> bool:
+        """True if all that was read is everywhere, as far as one can tell from another thread."""
+        lanes = self.lanes.values()
+        return self.taken_up and not any(lane.inbox or lane.outbox for lane in lanes) and not self.arrived and (
+            all(lane.reader == "running" for lane in lanes) and self.decider.quiet()
+        )
+
+    def verify_sources(self) -> None:
+        """Has every source look whether it still gets all that it should. Stops the engine if one does not."""
+        for system, source in self.sources.items():
+            if self.lanes[system].reader != "running":
+                continue
+            try:
+                source.verify()
+            except SystemUnavailable as error:
+                self.observe("source not verified", str(error))
+            except DuologError as error:
+                self._fail(error)
 
     def stop(self) -> None:
         """Asks all threads to stop at the next transaction's edge. Thread-safe."""
@@ -324,7 +346,7 @@ class Runner:
     def _guard(self, loop: Callable[[str], None], system: str) -> None:
         """A thread that ends by an unforeseen error stops the engine: nothing runs on half alive."""
         try:
-            loop(system)
+            self.around(lambda: loop(system))
         except DuologError as error:
             self._fail(error)
         except BaseException as error:  # noqa: BLE001 - told by `run`, with its cause

@@ -111,3 +111,7 @@ class MemoryStore:
     def quarantined(self) -> Iterable[tuple[str, str, str, str]]:
         """(entity, key, system, reason)"""
         return [(*place, reason) for place, reason in self.quarantine.items()]
+
+    def held(self) -> Iterable[tuple[str, str, int]]:
+        """(entity, key, register) of what is left to a person."""
+        return list(self.holds)

@@ -142,7 +142,7 @@ def _needs_utf8_order(conn: psycopg.Connection[Any]) -> bool:
     return row is not None and row[0] not in CODE_POINT_ENCODINGS
 
 
-def _replication_connection(system: str, url: str) -> pq.PGconn:
+def _replication_connection(system: str, url: str) -> pq.abc.PGconn:
     text = connection_string(url, application_name="duolog snapshot", replication=True, system=system)
     holder = pq.PGconn.connect(text.encode())
     if holder.status != pq.ConnStatus.OK:
@@ -152,7 +152,7 @@ def _replication_connection(system: str, url: str) -> pq.PGconn:
     return holder
 
 
-def _replication_error(result: pq.abc.PGresult, holder: pq.PGconn, system: str) -> DuologError:
+def _replication_error(result: pq.abc.PGresult, holder: pq.abc.PGconn, system: str) -> DuologError:
     """Why the slot could not be made. The command quotes no value, so the server's words may be passed on."""
     said = " ".join(result.get_error_message().split()) if result else ""
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()

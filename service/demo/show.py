@@ -181,7 +181,7 @@ class Demo:
         if any(left.values()):
             raise Disagreement(f"duolog verify found nothing, but these differ: {describe(left)}")
         self.say("duolog verify: no difference. A comparison of our own, row by row: no difference.")
-        journal = engine.json("journal")
+        journal = engine.json("journal", "--limit", "100000")
         entries: list[dict[str, Any]] = journal["entries"] if isinstance(journal, dict) else journal
         return entries
 

@@ -1,9 +1,20 @@
-"""Rule books for tests, made without rule files: what the engine sees, with every policy in it."""
+"""Rule books for tests, made without rule files: what the engine sees, with every policy in it.
+
+Turns a few choices (systems, owner, who may create, what deleting means, whether there is a child entity, whether one
+system stores values in its own form) into a `RuleBook`. It never reads a file and never draws anything itself.
+
+`item` has a field for every policy, an owned field, a group and a value map; `order` refers to it. Everywhere columns are
+named as fields are; `mes` has them in another order, and has no `note`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from engine.errors import ValueRefused
 from engine.rulebook import (
     Binding,
+    Codec,
     DeletePolicy,
     Entity,
     Field,
@@ -13,7 +24,7 @@ from engine.rulebook import (
     Table,
 )
 
-FIELDS = ("code", "name", "note", "limit", "high", "low", "first", "points", "street", "city", "terms")
+FIELDS = ("code", "name", "note", "limit", "high", "low", "first", "points", "street", "city", "terms", "grade")
 POLICIES: dict[str, PolicyName] = {
     "name": "last_writer",
     "note": "system_of_record",
@@ -22,8 +33,39 @@ POLICIES: dict[str, PolicyName] = {
     "first": "first_writer",
     "points": "delta",
     "terms": "hold",
+    "grade": "last_writer",
 }
 NUMERIC = ("high", "low", "points")
+ORDER_FIELDS = ("code", "item", "memo", "slot")
+LACKING = {"mes": frozenset({"note"})}
+"""By system: columns that it does not have."""
+
+GRADES = {"A": "1", "B": "2", "C": "3"}
+"""canonical → as `crm` stores it"""
+UNSTORABLE, UNREADABLE = "Z", "9"
+"""A grade that `crm` has no counterpart for, and one of `crm` that the rules have none for."""
+MARK = "#"
+"""What `crm` puts before every `first`."""
+
+
+def _looked_up(table: Mapping[str, str], value: str) -> str:
+    if value not in table:
+        raise ValueRefused(f"`{value}` has no counterpart")
+    return table[value]
+
+
+def _unmarked(value: str) -> str:
+    if not value.startswith(MARK):
+        raise ValueRefused("the mark is missing")
+    return value[len(MARK) :]
+
+
+GRADE_CODEC = Codec(
+    "map grade",
+    decode=lambda stored: _looked_up({there: here for here, there in GRADES.items()}, stored),
+    encode=lambda canonical: _looked_up(GRADES, canonical),
+)
+MARK_CODEC = Codec("mark first", decode=_unmarked, encode=lambda canonical: MARK + canonical)
 
 
 def book(
@@ -31,32 +73,70 @@ def book(
     *,
     owner: str = "erp",
     create: frozenset[str] | None = None,
-    delete: dict[str, DeletePolicy] | None = None,
+    delete: Mapping[str, DeletePolicy] | None = None,
     delete_wins: bool = False,
+    orders: bool = False,
+    codecs: bool = False,
     name: str = "sim",
 ) -> RuleBook:
-    """One entity `item` with a field for every policy, an owned field and a group; the same columns everywhere."""
+    """The entity `item`, and with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form."""
+    entities = {"item": _item(systems, owner, create, delete, delete_wins, codecs)}
+    if orders:
+        entities["order"] = _order(systems, delete_wins)
+    return RuleBook(
+        name=name,
+        systems=systems,
+        entities=entities,
+        tables={s: tuple(_table(e, e.bindings[s]) for e in entities.values()) for s in systems},
+        bound={s: tuple(e.bindings[s] for e in entities.values()) for s in systems},
+    )
+
+
+def _item(
+    systems: tuple[str, ...], owner: str, create: frozenset[str] | None, delete: Mapping[str, DeletePolicy] | None,
+    delete_wins: bool, codecs: bool,
+) -> Entity:
     registers = [Register(0, (), None, "last_writer", systems)]
     fields = [Field("code", 0, -1)]
-    for number, field_name in enumerate(FIELDS[1:8], start=1):
-        registers.append(Register(
-            len(registers), (number,), owner if field_name == "limit" else None,
-            POLICIES.get(field_name, "system_of_record"), systems,
-        ))
-        family = "integer" if field_name in NUMERIC else "text"
-        fields.append(Field(field_name, number, len(registers) - 1, family))
-    registers.append(Register(len(registers), (8, 9), None, "last_writer", systems))
-    fields += [Field("street", 8, len(registers) - 1), Field("city", 9, len(registers) - 1)]
-    registers.append(Register(len(registers), (10,), None, "hold", systems))
-    fields.append(Field("terms", 10, len(registers) - 1))
-    table = Table("public", "item", FIELDS, (0,))
-    bindings = {s: Binding(s, "item", 0, tuple(range(len(FIELDS)))) for s in systems}
-    entity = Entity(
-        name="item", fields=tuple(fields), key=(0,), registers=tuple(registers), bindings=bindings,
+    for number, field_name in enumerate(FIELDS[1:], start=1):
+        if field_name != "city":  # it is decided together with `street`
+            registers.append(Register(
+                len(registers), (number, number + 1) if field_name == "street" else (number,),
+                owner if field_name == "limit" else None, POLICIES.get(field_name, "last_writer"), systems,
+            ))
+        fields.append(Field(field_name, number, len(registers) - 1, "integer" if field_name in NUMERIC else "text"))
+    own = {FIELDS.index("grade"): GRADE_CODEC, FIELDS.index("first"): MARK_CODEC} if codecs else {}
+    return Entity(
+        name="item", fields=tuple(fields), key=(0,), registers=tuple(registers),
+        bindings={s: _binding(s, "item", 0, FIELDS, own if s == "crm" else {}) for s in systems},
         create=create or frozenset(systems), delete=delete or dict.fromkeys(systems, "propagate"),
         delete_wins=delete_wins,
     )
-    return RuleBook(
-        name=name, systems=systems, entities={"item": entity}, tables={s: (table,) for s in systems},
-        bound={s: (bindings[s],) for s in systems},
+
+
+def _order(systems: tuple[str, ...], delete_wins: bool) -> Entity:
+    registers = tuple(Register(n, (n,) if n else (), None, "last_writer", systems) for n in range(len(ORDER_FIELDS)))
+    fields = tuple(
+        Field(name, n, n if n else -1, reference="item" if name == "item" else None)
+        for n, name in enumerate(ORDER_FIELDS)
     )
+    return Entity(
+        name="order", fields=fields, key=(0,), registers=registers,
+        bindings={s: _binding(s, "order", 1, ORDER_FIELDS, {}) for s in systems},
+        create=frozenset(systems), delete=dict.fromkeys(systems, "propagate"), delete_wins=delete_wins,
+    )
+
+
+def _binding(
+    system: str, entity: str, table: int, fields: tuple[str, ...], codecs: Mapping[int, Codec]
+) -> Binding:
+    lacking = LACKING.get(system, frozenset())
+    columns = [n for n, name in enumerate(fields) if name not in lacking]
+    if system == "mes":
+        columns.reverse()
+    return Binding(system, entity, table, tuple(columns), codecs)
+
+
+def _table(entity: Entity, binding: Binding) -> Table:
+    names = tuple(entity.fields[n].name for n in binding.columns)
+    return Table("public", entity.name, names, (binding.columns.index(0),))

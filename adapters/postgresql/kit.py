@@ -1,0 +1,142 @@
+"""Everything that the service asks of PostgreSQL, in one place: catalog, findings, setup, source, target, snapshot.
+
+Turns one system's entry in a rule file into the ports of `engine.ports`. It opens connections when asked and keeps
+none. A kit of another database has the same methods (`service.wiring.Kit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from adapters.postgresql import facts, preflight, setup, snapshot
+from adapters.postgresql.catalog import read_catalog
+from adapters.postgresql.names import origin_name, publication_name, slot_name
+from adapters.postgresql.resume import ServerIdentity, read_identity
+from adapters.postgresql.rights import grants
+from adapters.postgresql.session import connect, lsn_text, translate
+from adapters.postgresql.setup import SetupStep
+from adapters.postgresql.source import PostgresSource
+from adapters.postgresql.target import PostgresTarget
+from engine.catalog import Catalog, Finding
+from engine.rulebook import RuleBook
+from engine.vocabulary import Position, Row
+
+
+class PostgresKit:
+    """One PostgreSQL database that takes part. `url` is never shown; `insecure` allows TLS to be off."""
+
+    def __init__(self, system: str, url: str, *, insecure: bool) -> None:
+        self.system = system
+        self._url = url
+        self._insecure = insecure
+
+    @contextmanager
+    def _connection(self, what: str) -> Iterator[psycopg.Connection[Any]]:
+        conn = connect(self.system, self._url, application_name=f"duolog {what}")
+        try:
+            yield conn
+        except psycopg.Error as error:
+            raise translate(error, self.system) from None
+        finally:
+            conn.close()
+
+    def catalog(self, tables: Iterable[tuple[str, str]]) -> Catalog:
+        """What the database says of these tables."""
+        with self._connection("check") as conn:
+            return read_catalog(conn, self.system, tables)
+
+    def findings(self, book: RuleBook) -> tuple[list[Finding], dict[str, bool]]:
+        """What is wrong with the live system, and the capabilities that `source` may use."""
+        with self._connection("check") as conn:
+            found = facts.gather(conn, book, self.system, url=self._url, insecure=self._insecure)
+        capabilities = preflight.capabilities(found)
+        chosen = {"skip_own": capabilities.skip_own, "origin_none": capabilities.origin_none}
+        return preflight.assess(found), chosen
+
+    def planned(self, book: RuleBook) -> list[SetupStep]:
+        """What `setup` would make, and what is there already."""
+        with self._connection("setup") as conn:
+            return setup.statements(book, self.system, setup.read_facts(conn, book, self.system))
+
+    def grants(self, book: RuleBook, role: str) -> list[str]:
+        """The least rights that suffice, as SQL."""
+        return grants(book, self.system, role)
+
+    def setup(self, book: RuleBook, told: Callable[[SetupStep], None]) -> list[SetupStep]:
+        """Makes what is missing."""
+        with self._connection("setup") as conn:
+            return setup.setup(conn, book, self.system, told=told)
+
+    def teardown(self, book: RuleBook) -> list[str]:
+        """Takes away what `setup` made; returns what that was."""
+        with self._connection("teardown") as conn:
+            return setup.teardown(conn, book, self.system)
+
+    def forget(self, book: RuleBook) -> None:
+        """Empties our part of the ledger, because a first merge starts the deciding steps anew."""
+        with self._connection("first merge") as conn:
+            conn.execute("DELETE FROM duolog.ledger WHERE engine = %s", (book.name,))
+
+    def identity(self) -> str:
+        """Which server and database this is, as text to be kept."""
+        with self._connection("run") as conn:
+            return str(read_identity(conn, self.system))
+
+    def source(
+        self, book: RuleBook, identity: str, *, skip_own: bool, origin_none: bool, spool_dir: Path
+    ) -> PostgresSource:
+        """The reader of its log."""
+        return PostgresSource(
+            self.system,
+            self._url,
+            slot=slot_name(book.name, self.system),
+            publication=publication_name(book.name, self.system),
+            origin=origin_name(book.name, self.system),
+            tables=book.tables[self.system],
+            identity=ServerIdentity.parse(identity),
+            skip_own=skip_own,
+            origin_none=origin_none,
+            spool_dir=spool_dir,
+        )
+
+    def target(self, book: RuleBook) -> PostgresTarget:
+        """The writer of its tables."""
+        return PostgresTarget(
+            self.system, self._url, engine=book.name, origin=origin_name(book.name, self.system), book=book
+        )
+
+    def snapshot(self, book: RuleBook) -> snapshot.PostgresSnapshot:
+        """A consistent picture at a known position."""
+        return snapshot.PostgresSnapshot(self.system, self._url, book)
+
+    @contextmanager
+    def reading(self, book: RuleBook) -> Iterator[Reading]:
+        """Rows as they are now, for comparing."""
+        with self._connection("verify") as conn:
+            yield Reading(conn, book, self.system)
+
+    def position_text(self, position: Position) -> str:
+        """A position as the database writes it."""
+        return lsn_text(position)
+
+
+class Reading:
+    """One connection that reads bound rows, outside any snapshot of ours."""
+
+    def __init__(self, conn: psycopg.Connection[Any], book: RuleBook, system: str) -> None:
+        self._conn = conn
+        self._book = book
+        self._system = system
+
+    def rows(self, entity: str) -> Iterator[tuple[str, Row]]:
+        """All rows of an entity, ascending by record key, in field order."""
+        return snapshot.read_rows(self._conn, self._book, self._system, entity)
+
+    def rows_of(self, entity: str, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows of these records; a record that has none is not in it."""
+        return snapshot.rows_of_keys(self._conn, self._book, self._system, entity, list(keys))

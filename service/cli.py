@@ -1,0 +1,33 @@
+"""The `duolog` command: puts the verbs together. Nothing else."""
+
+from __future__ import annotations
+
+import typer
+
+from service.commands.compare import verify
+from service.commands.demo import demo
+from service.commands.engine import run, status
+from service.commands.prepare import check, setup, teardown
+from service.commands.records import explain, held, journal, quarantine, resolve, retry
+
+app = typer.Typer(
+    name="duolog",
+    help="Keeps the databases of different applications in step, in both directions, field by field.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for verb in (
+    check, setup, run, status, explain, journal, held, resolve, quarantine, retry, verify, teardown, demo,
+):
+    app.command()(verb)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`run` and `status`: the engine in the foreground, and how it is doing."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from service.commands.terms import STOPPED, Json, Rules, print_json, print_table, told
+from service.daemon import Daemon, Options
+from service.wiring import open_store, read_rules
+
+FRESH_S = 10.0
+"""An engine that has not told its status for so long is not running."""
+
+
+def run(
+    rules: Rules,
+    merge_again: Annotated[
+        bool, typer.Option("--merge-again", help="Compare all systems again first, as on the first day.")
+    ] = False,
+) -> None:
+    """Keeps the systems in step, in the foreground, until SIGTERM. The first start compares what is there.
+
+    Example: duolog run erp_crm.yaml
+
+    Exit codes: 0 stopped by SIGTERM, 1 an error that may pass, 2 the rule file is wrong, 3 a system stopped and needs
+    a person, 4 the store is in use or unfit. SIGHUP reads the rules anew."""
+    with told():
+        Daemon(Options(rules, merge_again), log).run()
+        log("stopped", "everything that was in hand is durable")
+
+
+def log(action: str, detail: str) -> None:
+    """One line of the log: when, what, about what."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stderr.write(f"{now} {action}: {' '.join(detail.splitlines())}\n")
+    sys.stderr.flush()
+
+
+def status(rules: Rules, as_json: Json = False) -> None:
+    """How the engine is doing, from the store, whether it runs or not.
+
+    Example: duolog status erp_crm.yaml --json
+
+    Exit codes: 0 running or stopped in order, 3 a system is stopped."""
+    with told():
+        document = read_status(rules)
+    if as_json:
+        print_json(document)
+    else:
+        _print_status(document)
+    if any(system.get("state") == "stopped" for system in document["systems"].values()):
+        raise typer.Exit(STOPPED)
+
+
+def read_status(rules: Rules) -> dict[str, Any]:
+    """The engine's last document, with `engine.running` as it really is."""
+    loaded = read_rules(rules)
+    assert loaded.rules is not None
+    try:
+        store = open_store(loaded.rules, create=False)
+    except FileNotFoundError:
+        store = None
+    text = None
+    if store is not None:
+        try:
+            text = store.status()
+        finally:
+            store.close()
+    document: dict[str, Any] = json.loads(text) if text else {
+        "engine": {"running": False, "phase": "never started"}, "systems": {}, "counters": {}, "queues": {},
+        "holds": 0, "quarantine": 0, "quiet": False,
+    }
+    engine = document["engine"]
+    engine["running"] = bool(engine.get("running")) and _lives(engine)
+    document["quiet"] = bool(document["quiet"]) and engine["running"]
+    return document
+
+
+def _lives(engine: dict[str, Any]) -> bool:
+    if time.time() - engine.get("at", 0) > FRESH_S:
+        return False
+    if engine.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(engine["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _print_status(document: dict[str, Any]) -> None:
+    engine = document["engine"]
+    running = f"running (pid {engine.get('pid')}), {engine.get('phase')}" if engine["running"] else "not running"
+    typer.echo(f"engine: {running}{', quiet' if document['quiet'] else ''}")
+    systems = [
+        [name, s["state"], str(s["position"]), f"{s['lag_s']:.1f} s", " ".join(s["trouble"].split())]
+        for name, s in document["systems"].items()
+    ]
+    if systems:
+        print_table("systems", ["system", "state", "position", "lag", "trouble"], systems, "")
+    counters = [[name, str(value)] for name, value in document["counters"].items() if value]
+    if counters:
+        print_table("since start", ["what", "count"], counters, "")
+    typer.echo(f"held for a person: {document['holds']}   in quarantine: {document['quarantine']}")

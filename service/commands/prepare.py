@@ -1,0 +1,131 @@
+"""`check`, `setup`, `teardown`: what has to be there before an engine may run, and taking it away again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from engine.errors import DuologError
+from rules import printed
+from service.commands.terms import FINDINGS, Json, Rules, print_json, told
+from service.wiring import Wired, offline_book, read_rules, wire
+
+
+def check(
+    rules: Rules,
+    as_json: Json = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Look at the rule file only; open nothing.")] = False,
+    role: Annotated[str, typer.Option(help="Print the least GRANTs that suffice for this role.")] = "",
+) -> None:
+    """Says all that is wrong with the rule file, then with the databases, each with its mend.
+
+    Example: duolog check erp_crm.yaml
+
+    Exit codes: 0 nothing wrong (warnings may be printed), 1 findings in the databases, 2 the rule file is wrong."""
+    with told():
+        if offline:
+            loaded = read_rules(rules)
+            offline_book(loaded)
+            _tell_check(loaded.warnings, [], [], as_json)
+            return
+        wired = wire(rules)
+        findings, unreachable = _findings(wired)
+        grants = [line for kit in wired.kits.values() for line in kit.grants(wired.book, role)] if role else []
+        _tell_check(wired.warnings, findings + unreachable, grants, as_json)
+        if unreachable or any(finding["severity"] == "error" for finding in findings):
+            raise typer.Exit(FINDINGS)
+
+
+def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    findings, unreachable = [], []
+    for name, kit in wired.kits.items():
+        try:
+            found, _ = kit.findings(wired.book)
+        except DuologError as error:
+            unreachable.append({
+                "code": error.code, "severity": "error", "system": name, "found": error.found, "mend": error.mend,
+            })
+            continue
+        findings += [
+            {"code": f.code, "severity": f.severity, "system": f.system, "found": f.found, "mend": f.mend}
+            for f in found
+        ]
+    return findings, unreachable
+
+
+def _tell_check(warnings: list[Any], findings: list[dict[str, Any]], grants: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json({"warnings": [w.json() for w in warnings], "findings": findings, "grants": grants})
+        return
+    if warnings:
+        typer.echo(printed(warnings))
+    for finding in findings:
+        typer.echo(f"{finding['system']}: {finding['severity']}[{finding['code']}]: {finding['found']}")
+        if finding["mend"]:
+            typer.echo(f"  mend: {finding['mend']}")
+    for line in grants:
+        typer.echo(line)
+    errors = sum(finding["severity"] == "error" for finding in findings)
+    told_warnings = len(warnings) + len(findings) - errors
+    if errors:
+        typer.echo(f"{errors} to be mended, {told_warnings} warnings")
+    else:
+        typer.echo(f"nothing wrong, {told_warnings} warnings")
+
+
+def setup(
+    rules: Rules,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL instead of running it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Makes what the engine needs in each database: ledger, origin, publication, slot. Twice does no harm.
+
+    Example: duolog setup erp_crm.yaml --dry-run
+
+    Exit codes: 0 all there, 2 the rule file is wrong, 3 a database needs a person first."""
+    with told():
+        wired = wire(rules)
+        told_steps: list[dict[str, Any]] = []
+        for name, kit in wired.kits.items():
+            steps = list(kit.planned(wired.book)) if dry_run else []
+            if not dry_run:
+                steps = list(kit.setup(wired.book, lambda step, name=name: _tell_step(name, step, as_json)))  # type: ignore[misc]
+            told_steps += [{"system": name, "what": s.what, "sql": s.sql, "done": s.done} for s in steps]
+            if dry_run and not as_json:
+                _print_planned(name, steps)
+            elif not steps and not as_json:
+                typer.echo(f"{name}: all there")
+        if as_json:
+            print_json(told_steps)
+
+
+def _tell_step(name: str, step: Any, as_json: bool) -> None:
+    if not as_json:
+        typer.echo(f"{name}: makes {step.what}")
+
+
+def _print_planned(name: str, steps: list[Any]) -> None:
+    typer.echo(f"-- {name}")
+    for step in steps:
+        typer.echo(f"-- {step.what}: there" if step.done else f"{step.sql};")
+
+
+def teardown(
+    rules: Rules,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Takes away what `setup` made: slots, publications, origins, ledgers. The store and the tables stay.
+
+    Example: duolog teardown erp_crm.yaml --yes"""
+    with told():
+        wired = wire(rules)
+        if not yes:
+            typer.confirm("The positions in the logs are lost, and a next start compares both sides. Go on?", abort=True)
+        done = {name: kit.teardown(wired.book) for name, kit in wired.kits.items()}
+        if as_json:
+            print_json(done)
+            return
+        for name, things in done.items():
+            typer.echo(f"{name}: took away {', '.join(things)}" if things else f"{name}: nothing was there")

@@ -1,0 +1,306 @@
+"""`duolog run`: one engine on one store, from start to SIGTERM.
+
+Takes the lock, holds the rules against the live systems, makes the first merge if there is no base yet, and runs the
+engine; tells its status every second. SIGTERM finishes what is in hand; SIGHUP reads the rules anew and keeps the old
+ones if the new ones do not pass. It decides nothing about a change itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from adapters.store import SqlStore
+from engine.decide import Decider
+from engine.errors import DuologError, StoreUnfit, SystemStopped
+from engine.first_merge import first_merge
+from engine.ports import Delta, Source, Target
+from engine.rulebook import RuleBook
+from engine.runner import Runner
+from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
+from service.profiling import profiled
+from service.wiring import RulesRefused, SystemClock, Wired, open_store, wire
+
+STATUS_EVERY_S = 1.0
+VERIFY_EVERY_S = 60.0
+"""How often a source looks whether its publication still has all tables."""
+
+Tell = Callable[[str, str], None]
+"""Told (action, detail): one line of the log."""
+
+
+@dataclass(slots=True)
+class Options:
+    """How to run."""
+
+    rules: Path
+    merge_again: bool = False
+    """Make the first merge anew: both sides are compared again, and the logs followed from there."""
+
+
+class Daemon:
+    """One `duolog run`."""
+
+    def __init__(self, options: Options, tell: Tell) -> None:
+        self.options = options
+        self.tell = tell
+        self.runner: Runner | None = None
+        self.wired: Wired | None = None
+        self.reload_asked = False
+        self.stop_asked = False
+        self.phase = "starting"
+        self.merged: dict[str, int] = {}
+        self.point: Failpoint | None = from_environment()
+        self.started_at = time.time()
+
+    # ------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Runs until SIGTERM. Raises RulesRefused, DuologError."""
+        wired = wire(self.options.rules)
+        store = open_store(wired.rules, create=True)
+        teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)
+        try:
+            store.lock()
+            self._signals()
+            self.wired = wired
+            teller.start()
+            self._base(wired, store)
+            while not self.stop_asked:
+                self._run_once(wired, store)
+                if self.reload_asked and not self.stop_asked:
+                    wired = self._reload(wired, store)
+        finally:
+            self.stop_asked = True
+            if teller.ident is not None:
+                teller.join(timeout=5)
+                self._write_status(store, running=False)
+            store.close()
+
+    def _signals(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_stop)
+        signal.signal(signal.SIGINT, self._on_stop)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop_asked = True
+        if self.runner is not None:
+            # `stop` takes a lock that the interrupted thread may hold: another thread asks for it.
+            threading.Thread(target=self.runner.stop, daemon=True).start()
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self.reload_asked = True
+        if self.runner is not None:
+            threading.Thread(target=self.runner.stop, daemon=True).start()
+
+    def _reload(self, old: Wired, store: SqlStore) -> Wired:
+        """The rules as they are in the file now, or the old ones, if the new ones do not pass."""
+        self.reload_asked = False
+        try:
+            new = wire(self.options.rules)
+            check_shape(new.book, store)
+            if new.book.name != old.book.name or set(new.book.systems) != set(old.book.systems):
+                raise StoreUnfit("a running engine cannot take on another name or other systems", mend="restart it")
+        except RulesRefused as error:
+            for problem in error.problems:
+                self.tell("rules refused", str(problem))
+            self.tell("rules kept", "the old rules stay in force")
+            return old
+        except DuologError as error:
+            self.tell("rules refused", str(error))
+            self.tell("rules kept", "the old rules stay in force")
+            return old
+        self.tell("rules read", f"{len(new.book.entities)} entities")
+        self.wired = new
+        return new
+
+    # ------------------------------------------------------------ first merge
+
+    def _base(self, wired: Wired, store: SqlStore) -> None:
+        """Agrees on a base if there is none yet, or if one is asked for anew."""
+        for name, kit in wired.kits.items():
+            missing = [step.what for step in kit.planned(wired.book) if not step.done]
+            if missing:
+                raise SystemStopped(
+                    f"not set up: {', '.join(missing)}", system=name, mend=f"duolog setup {self.options.rules}"
+                )
+        if store.state().phase == "base" and not self.options.merge_again:
+            check_shape(wired.book, store)
+            return
+        self.phase = "first merge"
+        self.tell("first merge", "comparing all systems")
+        identities = {name: kit.identity() for name, kit in wired.kits.items()}
+        for kit in wired.kits.values():
+            kit.forget(wired.book)
+        snapshots = {}
+        try:
+            for name, kit in wired.kits.items():
+                snapshots[name] = kit.snapshot(wired.book)
+            store.forget_base()
+            tally = first_merge(wired.book, snapshots, store, self._merging)
+        finally:
+            for snapshot in snapshots.values():
+                snapshot.close()
+        for name, identity in identities.items():
+            store.set_identity(name, identity)
+        store.remember("shape", shape_of(wired.book))
+        self.tell(
+            "first merge done",
+            f"{tally.records} records, {tally.paired} in more than one system, {tally.one_sided} to be created, "
+            f"{tally.differing} fields decided, {tally.held} held, {tally.refused} refused",
+        )
+
+    def _merging(self, entity: str, records: int) -> None:
+        self.merged[entity] = records
+        if self.stop_asked:
+            raise SystemStopped("stopped during the first merge; nothing of it was kept", mend="start it again")
+
+    # ------------------------------------------------------------ the engine
+
+    def _run_once(self, wired: Wired, store: SqlStore) -> None:
+        """Runs an engine on these rules, until it is asked to stop or reload."""
+        self.phase = "starting"
+        sources: dict[str, Source] = {}
+        targets: dict[str, Target] = {}
+        for name, kit in wired.kits.items():
+            findings, capabilities = kit.findings(wired.book)
+            for finding in findings:
+                self.tell(f"check {finding.severity}", f"{name}: {finding.found}; mend: {finding.mend}")
+            identity = store.identity(name)
+            if identity is None:
+                raise StoreUnfit(f"the store does not know which server `{name}` is", mend="run with --merge-again")
+            sources[name] = kit.source(wired.book, identity, spool_dir=spool_folder(wired), **capabilities)
+            targets[name] = kit.target(wired.book)
+        decider = Decider(wired.book, _Watched(store, self.point) if self.point else store)  # type: ignore[arg-type]
+        decider.start()
+        if self.point is not None:
+            sources = {name: FailingSource(source, self.point) for name, source in sources.items()}
+            targets = {name: FailingTarget(target, self.point) for name, target in targets.items()}
+        runner = Runner(wired.book, decider, sources, targets, SystemClock(), observe=self.tell, around=profiled)
+        self.runner = runner
+        self.phase = "running"
+        try:
+            if not self.stop_asked and not self.reload_asked:
+                runner.run()
+        finally:
+            self.runner = None
+
+    # ------------------------------------------------------------ status
+
+    def _tell_status(self, store: SqlStore) -> None:
+        """Every second, in a thread of its own: how the engine is doing, for `duolog status`."""
+        verified_at = time.monotonic()
+        while not self.stop_asked:
+            self._write_status(store, running=True)
+            runner = self.runner
+            if runner is not None and time.monotonic() - verified_at > VERIFY_EVERY_S:
+                verified_at = time.monotonic()
+                runner.verify_sources()
+            deadline = time.monotonic() + STATUS_EVERY_S
+            while not self.stop_asked and time.monotonic() < deadline:
+                time.sleep(0.05)  # the pause between two tellings, short so that a stop is not kept waiting
+
+    def _write_status(self, store: SqlStore, *, running: bool) -> None:
+        try:
+            store.set_status(json.dumps(self.document(running=running)))
+        except StoreUnfit as error:
+            self.tell("status not written", str(error))
+
+    def document(self, *, running: bool) -> dict[str, Any]:
+        """What `duolog status --json` prints, as far as the engine knows it."""
+        runner = self.runner
+        engine = {
+            "running": running, "pid": os.getpid(), "host": socket.gethostname(), "at": time.time(),
+            "since": self.started_at, "phase": self.phase, "merged": dict(self.merged),
+        }
+        document: dict[str, Any] = {
+            "engine": engine, "systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0, "quiet": False,
+        }
+        if runner is None or self.wired is None:
+            return document
+        decider = runner.decider
+        now_us = time.time() * 1_000_000
+        for name, lane in list(runner.lanes.items()):
+            position = decider.durable_positions.get(name, 0)
+            behind = bool(lane.inbox) or lane.reader != "running"
+            document["systems"][name] = {
+                "state": lane.reader if lane.reader != "running" else lane.writer,
+                "reader": lane.reader,
+                "writer": lane.writer,
+                "position": self.wired.kits[name].position_text(position),
+                "lag_s": round(max(0.0, (now_us - lane.committed_at) / 1e6), 3) if behind and lane.committed_at else 0.0,
+                "trouble": lane.trouble,
+            }
+            document["queues"][name] = {
+                "read": lane.inbox_rows, "due": decider.backlog(name), "waiting": len(decider.waiting[name]),
+                "locked": len(decider.deferred[name]),
+            }
+        document["counters"] = {key: decider.counts.get(key, 0) for key in COUNTERS} | dict(decider.counts)
+        document["quarantine"] = len(decider.quarantined)
+        document["holds"] = len(decider.held)
+        document["quiet"] = running and runner.quiet()
+        return document
+
+
+COUNTERS = (
+    "transactions", "changes", "successors", "agreements", "conflicts", "overruled", "held", "written", "echoes",
+    "noise", "inserts", "deletes", "unmatched", "deferred", "failed", "quarantined", "reread",
+)
+
+
+class _Watched:
+    """The store, with the failpoints around its commits."""
+
+    def __init__(self, store: SqlStore, point: Failpoint) -> None:
+        self._store, self._point = store, point
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, delta: Delta) -> None:
+        """As the store, with `before_commit` and `after_commit` around."""
+        around_commit(self._point, delta, before=True)
+        self._store.commit(delta)
+        around_commit(self._point, delta, before=False)
+
+
+def shape_of(book: RuleBook) -> str:
+    """What of the rules the stored records depend on: the order of fields and groups."""
+    return json.dumps({
+        name: [[f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings)]
+        for name, entity in sorted(book.entities.items())
+    })
+
+
+def check_shape(book: RuleBook, store: SqlStore) -> None:
+    """Raises StoreUnfit if the rules have other fields or groups than the records in the store were decided with."""
+    known = store.recall("shape")
+    if known is None or known == shape_of(book):
+        return
+    before, now = json.loads(known), json.loads(shape_of(book))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    raise StoreUnfit(
+        f"the fields, groups or systems of {', '.join(f'`{name}`' for name in changed)} are not those that the store "
+        "was made with",
+        mend="run once with --merge-again: all systems are compared again under the new rules",
+    )
+
+
+def spool_folder(wired: Wired) -> Path:
+    """Where transactions too large for memory are kept meanwhile: beside the rule file's store, or the rule file."""
+    return Path(wired.rules.path).absolute().parent
+
+
+def with_merge_again(options: Options, merge_again: bool) -> Options:
+    """The same options, but for the first merge."""
+    return replace(options, merge_again=merge_again)

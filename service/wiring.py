@@ -1,0 +1,137 @@
+"""The composition root: a rule file in, everything that an engine or a command needs out.
+
+The only file that knows all adapters by name. It opens what it is asked for and decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from adapters.postgresql.kit import PostgresKit
+from adapters.store import SqlStore
+from engine.catalog import Catalog, Finding
+from engine.ports import Snapshot, Source, Target
+from engine.rulebook import RuleBook
+from engine.vocabulary import Position, Row
+from rules import Loaded, Problem, RuleFile, compile_book, load
+
+
+class Rows(Protocol):
+    """Bound rows of one system, as they are now."""
+
+    def rows(self, entity: str) -> Iterator[tuple[str, Row]]:
+        """All rows of an entity, ascending by record key, in field order."""
+
+    def rows_of(self, entity: str, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows of these records."""
+
+
+class Kit(Protocol):
+    """What every adapter offers the service; see `adapters.postgresql.kit` for the promises."""
+
+    system: str
+
+    def catalog(self, tables: Iterable[tuple[str, str]]) -> Catalog: ...
+    def findings(self, book: RuleBook) -> tuple[list[Finding], dict[str, bool]]: ...
+    def planned(self, book: RuleBook) -> Sequence[Any]: ...
+    def grants(self, book: RuleBook, role: str) -> list[str]: ...
+    def setup(self, book: RuleBook, told: Callable[[Any], None]) -> Sequence[Any]: ...
+    def teardown(self, book: RuleBook) -> list[str]: ...
+    def forget(self, book: RuleBook) -> None: ...
+    def identity(self) -> str: ...
+    def source(
+        self, book: RuleBook, identity: str, *, skip_own: bool, origin_none: bool, spool_dir: Path
+    ) -> Source: ...
+    def target(self, book: RuleBook) -> Target: ...
+    def snapshot(self, book: RuleBook) -> Snapshot: ...
+    def reading(self, book: RuleBook) -> AbstractContextManager[Rows]: ...
+    def position_text(self, position: Position) -> str: ...
+
+
+KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit}
+"""By the word after `adapter:`."""
+
+
+class RulesRefused(Exception):
+    """A rule file cannot be used; `problems` says all that is wrong with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A rule file with its systems at hand."""
+
+    rules: RuleFile
+    book: RuleBook
+    kits: Mapping[str, Kit]
+    warnings: list[Problem]
+
+
+class SystemClock:
+    """The clock of the machine."""
+
+    def monotonic(self) -> float:
+        """Seconds, never going back."""
+        return time.monotonic()
+
+
+def read_rules(path: Path) -> Loaded:
+    """Loads a rule file with the environment. Raises RulesRefused."""
+    loaded = load(path, os.environ)
+    if loaded.rules is None:
+        raise RulesRefused(loaded.problems)
+    return loaded
+
+
+def kits(rules: RuleFile) -> dict[str, Kit]:
+    """The systems of a rule file. Nothing is opened yet."""
+    found: dict[str, Kit] = {}
+    for name, system in rules.systems.items():
+        assert system.url is not None, "loaded with an environment"
+        found[name] = KITS[system.adapter](name, system.url.reveal(), insecure=system.insecure)
+    return found
+
+
+def offline_book(loaded: Loaded) -> RuleBook:
+    """The rule book as far as it is known without the catalogs: names, keys, registers. Raises RulesRefused."""
+    assert loaded.rules is not None
+    book, problems = compile_book(loaded.rules, None)
+    _refuse(problems)
+    return book
+
+
+def wire(path: Path) -> Wired:
+    """Loads a rule file and holds it against the live catalogs. Raises RulesRefused, DuologError."""
+    loaded = read_rules(path)
+    assert loaded.rules is not None
+    named = offline_book(loaded)
+    systems = kits(loaded.rules)
+    catalogs = {
+        name: kit.catalog([(table.schema, table.name) for table in named.tables[name]])
+        for name, kit in systems.items()
+    }
+    book, problems = compile_book(loaded.rules, catalogs)
+    _refuse(problems)
+    warnings = [p for p in [*loaded.warnings, *problems] if p.severity == "warning"]
+    return Wired(loaded.rules, book, systems, warnings)
+
+
+def open_store(rules: RuleFile, *, create: bool) -> SqlStore:
+    """The store of a rule file. Raises StoreUnfit."""
+    assert rules.store is not None, "loaded with an environment"
+    return SqlStore.open(rules.store.reveal(), name=rules.name, create=create)
+
+
+def _refuse(problems: list[Problem]) -> None:
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise RulesRefused(errors)

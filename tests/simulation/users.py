@@ -1,0 +1,240 @@
+"""What users do to a system: transactions of inserts, updates, deletions and changed keys, each value a unique token.
+
+Turns a random number generator into committed (or, on purpose, unlogged) changes of a `MemorySystem`, and tells the
+oracle's `Fate` what was written, seen and overwritten. It never asks the engine anything, and never breaks a constraint
+of its own system: a real database would have refused that.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from adapters.memory import MemorySystem
+from engine.vocabulary import Change, Text
+from tests.simulation.books import FIELDS, GRADES, MARK, NUMERIC, UNREADABLE, UNSTORABLE
+from tests.simulation.features import Features
+
+KEYS = tuple(f"k{i}" for i in range(5))
+ORDER_KEYS = tuple(f"o{i}" for i in range(4))
+SLOTS = ("1", "2", "3")
+POISON = "!"
+"""In a value: a constraint of `crm` refuses it."""
+
+Name = tuple[str, str]
+"""(entity, key)"""
+Tell = Callable[[str], None]
+
+
+def plain(value: object) -> str:
+    """A token as it was before any trigger or codec rewrote it."""
+    return str(value).lower().rstrip(".").lstrip(MARK)
+
+
+@dataclass
+class Fate:
+    """What the oracle knows of users' writes, without asking the engine."""
+
+    written: dict[str, tuple[str, Name, str]] = field(default_factory=dict)
+    """token → (system, record, field)"""
+    succeeded: set[str] = field(default_factory=set)
+    """Tokens that a user saw and overwrote, or deleted with the row."""
+    points: dict[str, int] = field(default_factory=dict)
+    """By key: the sum of all differences that users made to `points`."""
+    deleted: set[str] = field(default_factory=set)
+    """Items that some user deleted, or gave another key, at some time."""
+    made: dict[str, int] = field(default_factory=dict)
+    """How often users inserted an item, in whatever system."""
+    unlogged: set[tuple[str, str, str]] = field(default_factory=set)
+    """(system, entity, key) that was changed outside the log."""
+
+
+class Users:
+    """The users of all systems. See the module."""
+
+    def __init__(
+        self, dice: random.Random, features: Features, databases: dict[str, MemorySystem], fate: Fate, tell: Tell | None
+    ) -> None:
+        self.dice = dice
+        self.features = features
+        self.databases = databases
+        self.fate = fate
+        self.tell = tell
+        self.may: Callable[[str, str, str], bool] = lambda system, entity, key: True
+        """Whether a user of a system may write a record now (the kind of history says so)."""
+        self.tokens = 0
+        self.now = 10_000_000_000
+        """The true time, microseconds; nobody's clock need show it."""
+
+    # ------------------------------------------------------------ transactions
+
+    def transact(self, system: str) -> None:
+        """One transaction of a user, committed and logged."""
+        changes = self._operations(system)
+        if changes:
+            self.commit(system, changes)
+
+    def commit(self, system: str, changes: list[Change]) -> None:
+        """Writes a transaction to the log, stamped by the system's clock."""
+        self.now += self.dice.choice((0, 1, 1000, 1000))
+        self.databases[system].commit(changes, self.now + self.features.skew[system])
+
+    def sneak(self, system: str) -> None:
+        """Changes that the log never tells: a restored table, a switched-off log."""
+        for change in self._operations(system):
+            image = change[2] if change[2] is not None else change[3]
+            assert image is not None
+            entity = self.databases[system].book.bound[system][change[0]].entity
+            places = [self.databases[system].keys[entity](row) for row in change[2:] if row is not None]
+            self.fate.unlogged.update((system, entity, key) for key in places)
+            if self.tell:
+                self.tell(f"{system} (unlogged: {places})")
+
+    def _operations(self, system: str) -> list[Change]:
+        sizes = (1, 1, 2, 3, 9) if self.features.huge else (1, 1, 2, 3)
+        changes: list[Change] = []
+        for _ in range(self.dice.choice(sizes)):
+            order = self.features.orders and self.dice.random() < 0.35
+            entity, key = ("order", self.dice.choice(ORDER_KEYS)) if order else ("item", self.dice.choice(KEYS))
+            if (entity, key) not in self.databases[system].locked and self.may(system, entity, key):
+                changes += self._operation(system, entity, key)
+        return changes
+
+    def _operation(self, system: str, entity: str, key: str) -> list[Change]:
+        """One statement, chosen by the dice; nothing if the database would refuse it."""
+        database = self.databases[system]
+        roll = self.dice.random()
+        if key not in database.rows[entity]:
+            return self.insert(system, entity, key)
+        if self.features.deletes and roll < 0.12:
+            again = self.features.rekeys and self.dice.random() < 0.3
+            gone = self.delete(system, entity, key)
+            return gone + self.insert(system, entity, key) if gone and again else gone
+        if self.features.rekeys and roll > 0.95:
+            return self.rekey(system, entity, key)
+        return self.update(system, entity, key)
+
+    # ------------------------------------------------------------ statements
+
+    def insert(self, system: str, entity: str, key: str) -> list[Change]:
+        """INSERT of a whole row."""
+        values: dict[str, Text] = {"code": key}
+        for name in self.databases[system].columns(entity):
+            if name == "item":
+                there = sorted(self.databases[system].rows["item"])
+                if not there:
+                    return []
+                values[name] = self.dice.choice(there)
+            elif name != "code":
+                values[name] = self._value(system, entity, key, name, None)
+        if entity == "item":
+            values["points"] = "0"
+            self.fate.made[key] = self.fate.made.get(key, 0) + 1
+        self._told(f"{system} inserts {entity} {key} {values}")
+        return self.databases[system].insert(entity, values)
+
+    def update(self, system: str, entity: str, key: str) -> list[Change]:
+        """UPDATE of one to four columns, or of none."""
+        row = self._row(system, entity, key)
+        columns = [name for name in self.databases[system].columns(entity) if name != "code"]
+        names = self.dice.sample(columns, min(len(columns), self.dice.choice((1, 1, 2, 4))))
+        if self.dice.random() < 0.1:
+            names = []  # a touched row: nothing of it changed
+        values: dict[str, Text] = {}
+        for name in names:
+            if name == "item":
+                values[name] = self.dice.choice(sorted(self.databases[system].rows["item"]) or [row[name] or ""])
+            else:
+                values[name] = self._value(system, entity, key, name, row[name])
+        self._see(system, entity, key, names)
+        self._told(f"{system} updates {entity} {key} {values}")
+        return self.databases[system].update(entity, key, values)
+
+    def touch(self, system: str, entity: str, key: str) -> list[Change]:
+        """UPDATE of every column to what it is: the log carries the whole row."""
+        self._told(f"{system} touches {entity} {key}")
+        return self.databases[system].update(entity, key, self._row(system, entity, key))
+
+    def delete(self, system: str, entity: str, key: str) -> list[Change]:
+        """DELETE, unless others refer to the row."""
+        if self.databases[system].has_children(entity, key):
+            return []
+        self._see(system, entity, key, FIELDS[1:])
+        if entity == "item":
+            self.fate.deleted.add(key)
+        self._told(f"{system} deletes {entity} {key}")
+        return self.databases[system].delete(entity, key)
+
+    def rekey(self, system: str, entity: str, key: str) -> list[Change]:
+        """UPDATE of the key itself, sometimes of something else too, where the new key is free and nobody refers."""
+        database = self.databases[system]
+        free = [k for k in (KEYS if entity == "item" else ORDER_KEYS) if k not in database.rows[entity]]
+        free = [k for k in free if self.may(system, entity, k) and (entity, k) not in database.locked]
+        if not free or database.has_children(entity, key):
+            return []
+        new = self.dice.choice(free)
+        values: dict[str, Text] = {"code": new}
+        if self.dice.random() < 0.5:
+            name = "name" if entity == "item" else "memo"
+            self._see(system, entity, key, [name])
+            values[name] = self._value(system, entity, new, name, None)
+        if entity == "item":
+            self.fate.deleted |= {key, new}
+            self.fate.made[new] = self.fate.made.get(new, 0) + 1
+        self._told(f"{system} gives {entity} {key} the key {new} {values}")
+        return database.update(entity, key, values)
+
+    # ------------------------------------------------------------ values
+
+    def _value(self, system: str, entity: str, key: str, name: str, now: Text) -> Text:
+        """A new value: a unique token, a number, a difference, sometimes NULL."""
+        if name == "points":
+            change = self.dice.randrange(-5, 6)
+            self.fate.points[key] = self.fate.points.get(key, 0) + (change if now is not None else 0)
+            return str(int(now or "0") + change)
+        if name in NUMERIC:
+            return str(self.dice.randrange(1000))
+        if name == "grade":
+            return self._grade(system)
+        if name == "slot":
+            return self._slot(system)
+        if self.dice.random() < 0.05:
+            return None
+        return self._token(system, entity, key, name)
+
+    def _token(self, system: str, entity: str, key: str, name: str) -> str:
+        self.tokens += 1
+        token = f"{system}{self.tokens}"
+        if self.features.poison and system != "crm" and name == "name" and self.dice.random() < 0.3:
+            token += POISON
+        self.fate.written[token] = (system, (entity, key), name)
+        return MARK + token if name == "first" and self.features.codecs and system == "crm" else token
+
+    def _grade(self, system: str) -> Text:
+        own = self.features.codecs and system == "crm"
+        if self.features.strange and self.dice.random() < 0.2:
+            return UNREADABLE if own else UNSTORABLE
+        grade = self.dice.choice(sorted(GRADES))
+        return GRADES[grade] if own else grade
+
+    def _slot(self, system: str) -> Text:
+        """A free one, where slots are unique."""
+        place = self.databases[system].columns("order").index("slot")
+        taken = {row[place] for row in self.databases[system].rows["order"].values()} if self.features.unique else set()
+        return self.dice.choice([s for s in (*SLOTS, None) if s not in taken] or [None])
+
+    def _row(self, system: str, entity: str, key: str) -> dict[str, Text]:
+        database = self.databases[system]
+        return dict(zip(database.columns(entity), database.rows[entity][key], strict=True))
+
+    def _see(self, system: str, entity: str, key: str, names: tuple[str, ...] | list[str]) -> None:
+        """The user overwrites what he sees: those writes are succeeded."""
+        row = self._row(system, entity, key)
+        grouped = set(names) | ({"street", "city"} if {"street", "city"} & set(names) else set())
+        grouped |= {"memo"} if entity == "order" and names is FIELDS[1:] else set()
+        self.fate.succeeded.update(plain(row[name]) for name in grouped if row.get(name) is not None)
+
+    def _told(self, what: str) -> None:
+        if self.tell:
+            self.tell(what)
