@@ -134,6 +134,12 @@ class StoreUnfit(DuologError):
     code = "D501"
 
 
+class StoreMissing(StoreUnfit):
+    """There is no store yet: no engine has ever run on these rules."""
+
+    code = "D502"
+
+
 class EngineFault(DuologError):
     """duolog contradicts itself: a defect. It stops rather than guess."""
 

@@ -6,8 +6,9 @@ looks. Neither writes anything, waits for anybody, or decodes a value.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -16,34 +17,50 @@ from adapters.postgresql.session import lsn_number
 from adapters.postgresql.statements import KEY_SEPARATOR, Layout, array_literal, read_by_key
 from engine.vocabulary import ABSENT, Reread, Row
 
-WRITERS: str = "SELECT pg_catalog.pg_current_snapshot()::text"
-"""`xmin:xmax:running,running,...`: who may have written what we do not see yet."""
+visibility_wait_s: Final = 0.2
+"""Longest wait for the transactions that were writing when a row was not found; see `_absent`."""
+visibility_poll_s: Final = 0.002
+
+WRITERS_END: Final = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text"
+"""Every transaction that has written until now has a lower number."""
+ALL_ENDED: Final = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) >= %s::xid8"
 
 
 def reread(conn: psycopg.Connection[Any], system: str, place: Layout, keys: Sequence[str]) -> list[Reread]:
     """The rows of these records, each read under its lock; those that somebody else has locked are left out.
 
-    Position of a row that is there: exact, as its lock is held. Of one that is not: nothing can be locked, so it is a
-    lower bound, the position before we looked; and 0 if anybody was writing then, since his commit may already stand
-    in the log and not yet be visible. Raises psycopg.Error, with the transaction left to the caller to end."""
-    conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-    before = _value(conn, SEPARATOR)
-    quiet = _value(conn, WRITERS).endswith(":")
+    The position of a row that is there is exact, as its lock is held. Of one that is not, nothing can be locked: it is
+    the position before we looked. Raises psycopg.Error, with the transaction left to the caller to end."""
     try:
+        conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         ours = dict(_rows(conn, place, keys, lock=True))
         there = {key for key, _ in _rows(conn, place, keys, lock=False)}
+        position = lsn_number(_value(conn, SEPARATOR))
+        conn.execute("COMMIT")
     except psycopg.DataError:
         # One of the keys is no value of the key column's type: then there is no such row.
         conn.execute("ROLLBACK")
         if len(keys) == 1:
-            return [Reread(system, place.entity, keys[0], None, 0)]
+            return [Reread(system, place.entity, keys[0], None, lsn_number(_value(conn, SEPARATOR)))]
         return [answer for key in keys for answer in reread(conn, system, place, [key])]
+    answers = [Reread(system, place.entity, key, ours[key], position) for key in keys if key in ours]
+    missing = [key for key in keys if key not in ours and key not in there]
+    return answers + _absent(conn, system, place, missing) if missing else answers
+
+
+def _absent(conn: psycopg.Connection[Any], system: str, place: Layout, keys: Sequence[str]) -> list[Reread]:
+    """Those of the keys that really have no row, with a position up to which that is the whole truth.
+
+    A commit stands in the log a moment before others can see it. So the position is taken first, then all who were
+    writing at that moment are waited for, and then we look. He who is still writing after `visibility_wait_s` has not
+    begun to commit, as far as can be told, and his commit will have a higher position."""
     position = lsn_number(_value(conn, SEPARATOR))
-    conn.execute("COMMIT")
-    missing_at = lsn_number(before) if quiet else 0
-    return [Reread(system, place.entity, key, ours[key], position) for key in keys if key in ours] + [
-        Reread(system, place.entity, key, None, missing_at) for key in keys if key not in ours and key not in there
-    ]
+    end = _value(conn, WRITERS_END)
+    deadline = time.monotonic() + visibility_wait_s
+    while conn.execute(ALL_ENDED.encode(), [end]).fetchone() != (True,) and time.monotonic() < deadline:
+        time.sleep(visibility_poll_s)
+    there = {key for key, _ in _rows(conn, place, keys, lock=False)}
+    return [Reread(system, place.entity, key, None, position) for key in keys if key not in there]
 
 
 def rows_of_keys(conn: psycopg.Connection[Any], place: Layout, keys: Sequence[str]) -> dict[str, Row]:

@@ -94,7 +94,7 @@ def check_identity(connection: Connection, system: str, identity: ServerIdentity
         f"{cause}: {', '.join(changed)}",
         system=system,
         mend="point the address at the server that was set up; if this is to be the server from now on: "
-        "`duolog setup RULES`, then `duolog match RULES`",
+        "`duolog setup RULES`, then `duolog run RULES --merge-again`",
     )
 
 
@@ -105,7 +105,7 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int) -> N
         raise SlotMissing(
             f"the replication slot `{slot}` does not exist; changes after {lsn_text(resume)} may be lost",
             system=system,
-            mend="`duolog setup RULES` makes it again, then `duolog match RULES` compares both sides",
+            mend="`duolog setup RULES` makes it again, then `duolog run RULES --merge-again` compares both sides",
         )
     facts: Mapping[str, Any] = row[0]
     _check_slot_kind(connection, system, slot, facts)
@@ -121,7 +121,7 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int) -> N
             f"the slot `{slot}` was confirmed up to {lsn_text(confirmed)}, but our store has read only up to "
             f"{lsn_text(resume)}: what lies between was never read",
             system=system,
-            mend="start with the store that belongs to the slot, or compare both sides with `duolog match RULES`",
+            mend="start with the store that belongs to the slot, or compare both sides with `duolog run RULES --merge-again`",
         )
     _check_position(connection, system, resume)
 
@@ -158,7 +158,7 @@ def lost(system: str, slot: str, reason: str) -> SlotLost:
     return SlotLost(
         f"the slot `{slot}` has lost the log that it needed (`{reason}`)",
         system=system,
-        mend=f"SELECT pg_drop_replication_slot('{slot}'); then `duolog setup RULES` and `duolog match RULES`; "
+        mend=f"SELECT pg_drop_replication_slot('{slot}'); then `duolog setup RULES` and `duolog run RULES --merge-again`; "
         "raise max_slot_wal_keep_size",
     )
 
@@ -193,7 +193,7 @@ def _check_position(connection: Connection, system: str, resume: int) -> None:
             f"our store has read up to {lsn_text(resume)}, but the server's log ends at {text}: "
             "it was restored from a backup",
             system=system,
-            mend="restore our store of the same time, or compare both sides with `duolog match RULES`",
+            mend="restore our store of the same time, or compare both sides with `duolog run RULES --merge-again`",
         )
 
 
@@ -219,7 +219,7 @@ def _unpublished(connection: Connection, system: str, publication: str, missing:
     return PublicationMissing(
         f"the publication `{publication}` does not contain the bound {names}",
         system=system,
-        mend=f"{statement.as_string(connection)}; then compare with `duolog match RULES`: "
+        mend=f"{statement.as_string(connection)}; then compare with `duolog run RULES --merge-again`: "
         "what was written meanwhile was not sent",
     )
 

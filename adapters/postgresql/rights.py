@@ -72,5 +72,5 @@ def _words(needed: TableRights) -> list[sql.Composable]:
     for verb, columns in (("INSERT", needed.insert), ("UPDATE", needed.update)):
         if columns:
             listed = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
-            words.append(sql.SQL("{} ({})").format(sql.SQL(verb), listed))  # type: ignore[arg-type]
+            words.append(sql.SQL("{} ({})").format(sql.SQL(verb), listed))
     return [*words, sql.SQL("DELETE")] if needed.delete else words

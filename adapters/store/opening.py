@@ -14,7 +14,7 @@ from adapters.store.postgresql import PostgresSchema
 from adapters.store.requests import make_inbox
 from adapters.store.schema import FORMAT, PUT_META, desk, meta, tables
 from adapters.store.sqlite import SqliteFile
-from engine.errors import StoreUnfit
+from engine.errors import StoreMissing, StoreUnfit
 
 
 def open_place(url: str, *, name: str, create: bool) -> Place:
@@ -22,7 +22,7 @@ def open_place(url: str, *, name: str, create: bool) -> Place:
     place = find_place(url)
     if not place.exists():
         if not create:
-            raise StoreUnfit(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
+            raise StoreMissing(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
         place.create()
     with told(place.where):
         if create and _is_empty(place):

@@ -91,7 +91,7 @@ def damaged(where: str, entity: str, key: str) -> StoreUnfit:
     """The error for a record whose checksum is wrong."""
     return StoreUnfit(
         f"{where}: the state of {entity} `{key}` is damaged on disk: its checksum is wrong",
-        mend="restore the store from a backup, or remove it and let `duolog match` make it again",
+        mend="restore the store from a backup, or remove it and let `duolog run RULES --merge-again` make it again",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.errors import StoreMissing
 from service.commands.terms import STOPPED, Json, Rules, print_json, print_table, told
 from service.daemon import Daemon, Options
 from service.wiring import open_store, read_rules
@@ -66,7 +67,7 @@ def read_status(rules: Rules) -> dict[str, Any]:
     assert loaded.rules is not None
     try:
         store = open_store(loaded.rules, create=False)
-    except FileNotFoundError:
+    except StoreMissing:
         store = None
     text = None
     if store is not None:

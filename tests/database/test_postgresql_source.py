@@ -469,7 +469,7 @@ def test_a_missing_slot(erp: Erp) -> None:
 
     assert refused(erp, erp.source(), erp.start) == (
         f"{SlotMissing.__name__} D202 erp: the replication slot `SLOT` does not exist; changes after LSN may be lost\n"
-        "  mend: `duolog setup RULES` makes it again, then `duolog match RULES` compares both sides"
+        "  mend: `duolog setup RULES` makes it again, then `duolog run RULES --merge-again` compares both sides"
     )
 
 
@@ -501,7 +501,7 @@ def test_a_slot_ahead_of_our_position(erp: Erp) -> None:
     assert refused(erp, erp.source(), erp.start) == (
         f"{SlotAhead.__name__} D205 erp: the slot `SLOT` was confirmed up to LSN, but our store has read only up "
         "to LSN: what lies between was never read\n"
-        "  mend: start with the store that belongs to the slot, or compare both sides with `duolog match RULES`"
+        "  mend: start with the store that belongs to the slot, or compare both sides with `duolog run RULES --merge-again`"
     )
 
 
@@ -509,13 +509,13 @@ def test_a_position_beyond_the_servers_log(erp: Erp) -> None:
     assert refused(erp, erp.source(), erp.position() + (1 << 32)) == (
         f"{PositionForeign.__name__} D206 erp: our store has read up to LSN, but the server's log ends at LSN: "
         "it was restored from a backup\n"
-        "  mend: restore our store of the same time, or compare both sides with `duolog match RULES`"
+        "  mend: restore our store of the same time, or compare both sides with `duolog run RULES --merge-again`"
     )
 
 
 MEND_SERVER = (
     "\n  mend: point the address at the server that was set up; if this is to be the server from now on: "
-    "`duolog setup RULES`, then `duolog match RULES`"
+    "`duolog setup RULES`, then `duolog run RULES --merge-again`"
 )
 
 
@@ -557,7 +557,7 @@ def test_a_table_outside_the_publication(erp: Erp) -> None:
     assert refused(erp, erp.source(tables=[ITEM, ITEM_2]), erp.start) == (
         f"{PublicationMissing.__name__} D207 erp: the publication `duolog` does not contain the bound "
         "`public.Second item`\n"
-        '  mend: ALTER PUBLICATION "duolog" ADD TABLE "public"."Second item"; then compare with `duolog match RULES`: '
+        '  mend: ALTER PUBLICATION "duolog" ADD TABLE "public"."Second item"; then compare with `duolog run RULES --merge-again`: '
         "what was written meanwhile was not sent"
     )
 
@@ -615,7 +615,7 @@ def test_a_lost_slot(own_server: EmbeddedServer) -> None:
 
     assert refused(erp, erp.source(), erp.start) == (
         f"{SlotLost.__name__} D203 erp: the slot `SLOT` has lost the log that it needed (`wal_removed`)\n"
-        "  mend: SELECT pg_drop_replication_slot('SLOT'); then `duolog setup RULES` and `duolog match RULES`; "
+        "  mend: SELECT pg_drop_replication_slot('SLOT'); then `duolog setup RULES` and `duolog run RULES --merge-again`; "
         "raise max_slot_wal_keep_size"
     )
     erp.close()

@@ -573,9 +573,22 @@ def test_reread_tells_rows_under_their_lock_and_leaves_out_what_a_user_has_locke
             answers = {r.key: r for r in target.reread("account", ["1", "2", "3", "not a number"])}
 
     assert set(answers) == {"1", "3", "not a number"}
+    assert answers["3"].position >= before
     assert answers["1"].row == ("1", "a", "1.00", ABSENT)
     assert answers["1"].position >= before
     assert answers["3"].row is None and answers["not a number"].row is None
+
+
+def test_a_record_that_is_being_committed_is_not_told_to_be_missing(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    with opened(erp_db) as target, psycopg.connect(erp_db) as writer:
+        writer.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
+        join = _in_background(lambda: (time.sleep(0.05), writer.commit()))
+        answers = target.reread("account", ["1", "2"])
+        join()
+
+    assert [(answer.key, answer.row) for answer in answers] == [("2", None)]
 
 
 def _position(user: psycopg.Connection[Any]) -> int:
