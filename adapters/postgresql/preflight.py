@@ -72,7 +72,7 @@ def _judge_server(facts: Facts) -> Iterator[Finding]:
         yield _error(facts, "P101", f"PostgreSQL {server.version_text} is too old", "14 or later is needed")
     if server.version > version_known:
         said = f"PostgreSQL {server.version_text} is newer than this duolog knows"
-        yield _warning(facts, "P102", said, "try it with `duolog run RULES --merge-again` before relying on it")
+        yield _warning(facts, "P102", said, "try it on a copy before relying on it")
     if server.standby:
         yield _error(facts, "P103", "the server is a standby", "point the address at the primary")
     if server.wal_level != "logical":

@@ -59,7 +59,7 @@ CASES: list[tuple[Facts, str, str]] = [
     (
         server(version=190_000, version_text="19beta1"),
         "warning P102: PostgreSQL 19beta1 is newer than this duolog knows",
-        "try it with `duolog run RULES --merge-again` before relying on it",
+        "try it on a copy before relying on it",
     ),
     (server(standby=True), "error P103: the server is a standby", "point the address at the primary"),
     (
