@@ -21,8 +21,9 @@ visibility_wait_s: Final = 0.2
 """Longest wait for the transactions that were writing when a row was not found; see `_absent`."""
 visibility_poll_s: Final = 0.002
 
-WRITERS_END: Final = "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text"
-"""Every transaction that has written until now has a lower number."""
+WRITERS_END: Final = "SELECT pg_catalog.pg_current_xact_id()::text"
+"""Takes a transaction number: everybody who has written until now has a lower one. (A snapshot's `xmax` would not do:
+it is the one after the last that has *ended*.)"""
 ALL_ENDED: Final = "SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) >= %s::xid8"
 
 
