@@ -8,6 +8,7 @@ guarded by what the target was known to hold, and no user is waited for longer t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,6 +29,11 @@ from engine.vocabulary import Batch, Outcome, Reread, RowResult
 
 prepared_max: Final = 1000
 """Statement forms kept prepared: tables times kinds times the sets of changed columns that really occur."""
+
+replan_rows_min: Final = 1000
+replan_interval_s: Final = 10.0
+"""Prepared plans are made anew when we have written so many rows, twice as many, and so on; and after this time. A plan
+made for a small table reads all of it, and would be kept while the table grows."""
 
 DEFERRABLE: Final = (
     "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable AND tgrelid IN ("
@@ -57,6 +63,9 @@ class PostgresTarget:
         self._opened: Executor | None = None
         self._layouts: dict[str, Layout] = {}
         self._deferrable = False
+        self._rows = 0
+        self._replan_rows = replan_rows_min
+        self._replan_at = 0.0
 
     def open(self) -> None:
         """Connects, marks the session with our origin, and reads the columns' types.
@@ -89,6 +98,7 @@ class PostgresTarget:
         No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
         tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
         with self._translated():
+            self._replan(batch.rows)
             try:
                 return self._at_once(batch)
             except psycopg.Error as error:
@@ -111,6 +121,15 @@ class PostgresTarget:
         if self._opened is None:
             raise SystemUnavailable("the connection was lost, or was never opened", system=self.system)
         return self._opened
+
+    def _replan(self, rows: int) -> None:
+        """Has the server forget its plans where tables may have grown; see `replan_rows_min`."""
+        now = time.monotonic()
+        if self._rows >= self._replan_rows or now >= self._replan_at:
+            self._executor.run("DISCARD PLANS")
+            self._replan_rows = max(replan_rows_min, 2 * self._rows)
+            self._replan_at = now + replan_interval_s
+        self._rows += rows
 
     def _at_once(self, batch: Batch) -> Outcome:
         """The usual way: everything in one go. Raises psycopg.Error; then nothing was written."""

@@ -453,6 +453,30 @@ def test_a_deadlock_is_survived(erp_db: str, user: psycopg.Connection[Any]) -> N
     assert "3" in written
 
 
+def test_a_plan_made_for_an_empty_table_is_not_kept_when_it_has_grown(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("ALTER TABLE account SET (autovacuum_enabled = off)")
+    prepared = "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%(UPDATE \"public\".\"account\"%'"
+
+    def update(number: int) -> Write:
+        old, new = ("a", "b") if number % 2 else ("b", "a")
+        return write("update", "account", (1,), [row(1, "1", (new,), (old,))])
+
+    with opened(erp_db) as target:
+        target.apply(batch(1, write("insert", "account", (1, 2, 3), [row(1, "1", ("a", None, None))])))
+        target.apply(batch(3, update(3)))
+        grown = [row(1, str(n), ("a", None, None)) for n in range(2, 30_000)]
+        target.apply(batch(5, write("insert", "account", (1, 2, 3), grown)))
+        target.apply(batch(6, update(6)))
+        session = target._executor.conn
+        (name,) = session.execute(prepared.encode()).fetchone() or ("",)
+        plan = session.execute(f"EXPLAIN EXECUTE {name} ('{{}}', '{{}}', '{{}}', '0')".encode()).fetchall()
+
+    assert any("Index Scan using account_pkey" in line for (line,) in plan)
+    assert not any("Seq Scan" in line for (line,) in plan)
+
+
 AWKWARD = ["order", "with-hyphen", "with space", "Capital", 'quo"te', "单价", "per%cent", "semi;colon", "$1", "u", "t"]
 
 

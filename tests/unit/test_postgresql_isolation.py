@@ -1,0 +1,104 @@
+"""Isolation finds the rows to blame, whatever is locked or refused, and writes all others, without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.postgresql.isolation import Again, Blocked, Isolation, Refused, patience
+from engine.vocabulary import RowResult, Write
+from tests.database.books import row, write
+
+
+class Fake:
+    """A transaction over a set of written keys. `parents`: a key is refused while its parent is not written."""
+
+    def __init__(self, locked: set[str], refused: set[str], parents: dict[str, str]) -> None:
+        self.written: set[str] = set()
+        self.waited = 0
+        self.waiting = True
+        self._locked = locked
+        self._refused = refused
+        self._parents = parents
+
+    def segment(self) -> AbstractContextManager[None]:
+        return self._segment()
+
+    @contextmanager
+    def _segment(self) -> Iterator[None]:
+        before = set(self.written)
+        try:
+            yield
+        except BaseException:
+            self.written = before
+            raise
+
+    def write(self, write: Write) -> list[RowResult]:
+        for _, key, _, _, _ in write.rows:
+            if key in self._locked:
+                self.waited += self.waiting
+                raise Blocked
+            if key in self._refused or self._parents.get(key, key) not in self.written | {key}:
+                raise Refused("why")
+            self.written.add(key)
+        return []
+
+    def locked(self, write: Write) -> list[int]:
+        return [at for at, (_, key, *_) in enumerate(write.rows) if key in self._locked and "probe" in key]
+
+    def stop_waiting(self) -> None:
+        self.waiting = False
+
+
+rows = st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=14)
+
+
+@given(rows, st.data())
+def test_every_row_is_written_or_told_once_and_a_step_that_is_blocked_is_left_out_whole(
+    given_rows: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    keys = [f"{n}{'probe' if probe else ''}" for n, (_, probe) in enumerate(given_rows)]
+    steps = {key: step for key, (step, _) in zip(keys, given_rows, strict=True)}
+    locked = data.draw(st.sets(st.sampled_from(keys), max_size=3))
+    refused = data.draw(st.sets(st.sampled_from(keys), max_size=3)) - locked
+    parents = data.draw(st.dictionaries(st.sampled_from(keys), st.sampled_from(keys), max_size=4))
+    parents = {child: parent for child, parent in parents.items() if keys.index(parent) < keys.index(child)}
+    cut = data.draw(st.integers(0, len(keys)))
+    pages = [
+        [write("insert" if kind else "update", "item", (1,), [row(steps[k], k) for k in page if ("probe" in k) != kind])
+         for kind in (True, False)]
+        for page in (keys[:cut], keys[cut:])
+    ]  # fmt: skip
+
+    aside: set[int] = set()
+    while True:
+        fake = Fake(locked, refused, parents)
+        try:
+            results = Isolation(fake, aside).run([[w for w in page if w.rows] for page in pages])
+            break
+        except Again:
+            pass
+
+    assert sorted([*fake.written, *(result.key for result in results)]) == sorted(keys)
+    kinds = {result.key: result.kind for result in results}
+    blocked_steps = {steps[key] for key in locked}
+    for key in keys:
+        if steps[key] in blocked_steps:
+            assert kinds[key] == "deferred"
+        elif key in refused:
+            assert kinds[key] == "failed"
+        elif key not in parents:
+            assert key in fake.written
+    for key in fake.written:
+        assert parents.get(key, key) in fake.written | {key}
+    assert fake.waited <= patience
+
+
+def test_an_undisturbed_batch_is_one_segment() -> None:
+    fake = Fake(set(), set(), {})
+
+    assert Isolation(fake, set()).run([[write("update", "item", (1,), [row(n, str(n)) for n in range(9)])]]) == []
+    assert fake.written == {str(n) for n in range(9)}
