@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from engine.errors import EngineFault, TableTruncated, ValueRefused
-from engine.merge import EntityRules, Incomplete, Step, begin, empty_record, read, restore, settle_hold, take_defaults
+from engine.merge import (
+    DEFAULT,
+    EntityRules,
+    Incomplete,
+    Step,
+    begin,
+    empty_record,
+    read,
+    restore,
+    settle_hold,
+    take_defaults,
+)
 from engine.plan import Item, in_order, plan
 from engine.ports import Applied, Delta, Pending, Request, Store
 from engine.record import (
@@ -89,6 +100,10 @@ class Decider:
         }
         self.marks = {system: Mark() for system in book.systems}
         self.cache: dict[str, dict[str, Record | None]] = {name: {} for name in self.rules}
+        self.trimmed = False
+        """True: the cache was trimmed since `prefetch` (by a spooled transaction), what it had loaded may be gone."""
+        self.half_written = False
+        """True: chunks of a spooled transaction are in the store, not committed; no batch may be formed before they are."""
         self.dirty: dict[Name, Record] = {}
         self.due: dict[Name, None] = {}
         """Records that became due somewhere since the last commit."""
@@ -174,6 +189,10 @@ class Decider:
 
     def prefetch(self, transactions: Iterable[Transaction]) -> None:
         """Loads the records that these transactions touch, in one query an entity."""
+        self.trimmed = False
+        self._prefetch(transactions)
+
+    def _prefetch(self, transactions: Iterable[Transaction]) -> None:
         wanted: dict[str, dict[str, None]] = {}
         for transaction in transactions:
             self._wanted(transaction.system, transaction.changes, wanted)
@@ -220,6 +239,8 @@ class Decider:
             return False
         if transaction.spool is not None:
             return True
+        if self.trimmed:
+            self._prefetch([transaction])
         tables = self.tables[transaction.system]
         for table, _, new, old in transaction.changes:
             rules, _, key_of = tables[table]
@@ -234,6 +255,8 @@ class Decider:
 
     def decide(self, transaction: Transaction) -> None:
         """Decides a whole transaction. It must have been prefetched, and not be blocked."""
+        if self.trimmed:
+            self._prefetch([transaction])
         self._count("transactions")
         self._count("echoes" if transaction.own else "changes", transaction.rows)
         step = self._step(transaction.system, transaction.committed_at, transaction.position)
@@ -256,6 +279,7 @@ class Decider:
             self._close(step)
             self._spill_all()
             self.store.write(self._delta())
+            self.half_written = True
             self._trim()
 
     def _step(self, system: str, committed_at: int, position: Position, note: str = "") -> Step:
@@ -592,7 +616,7 @@ class Decider:
         if not owned or record is None:
             return
         image = tuple([owned.get(n, ABSENT) for n in range(layout.width)])
-        step = self._step(system, 0, outcome.separator, "default")
+        step = self._step(system, 0, outcome.separator, DEFAULT)
         take_defaults(rules, name[1], record, image, step)
         self.dirty[name] = record
         self._note_due(name, record, sorted(step.touched))
@@ -740,9 +764,10 @@ class Decider:
         if floor > self.forgotten:
             self.forgotten = floor
             delta.pending_done_to = floor
-        if not delta:
+        if not delta and not self.half_written:
             return
         self.store.commit(delta)
+        self.half_written = False
         self.durable_positions.update(delta.positions)
         self.durable_applied = {system: mark.applied for system, mark in self.marks.items()}
         self._trim()
@@ -763,6 +788,7 @@ class Decider:
         """Keeps the cache bounded. What is not in the store yet, and what waits to be planned, stays."""
         if sum(len(cache) for cache in self.cache.values()) <= self.cache_records_max:
             return
+        self.trimmed = True
         kept = {name for opened in self.open.values() for name in opened} | self.dirty.keys()
         for entity, cache in self.cache.items():
             for key in list(cache)[: len(cache) // 2]:

@@ -46,6 +46,10 @@ from engine.vocabulary import (
 )
 
 
+DEFAULT = "default"
+"""The note of a version that is a system's own default, which nobody wrote: any user's write succeeds it."""
+
+
 class Incomplete(Exception):
     """The log did not carry a column that is needed to decide: the row has to be read again."""
 
@@ -66,6 +70,13 @@ class EntityRules:
         self.register_of = tuple(f.register for f in entity.fields)
         self.all_registers = [r.number for r in entity.registers if r.number != EXISTENCE]
         self.layouts = {system: Layout(entity, binding) for system, binding in entity.bindings.items()}
+        for system, layout in self.layouts.items():
+            layout.owns = frozenset(
+                r.number for r in entity.registers[1:] if r.owner in (None, system) and layout.fields_of[r.number]
+            )
+            layout.owns_all = not layout.codecs and len(layout.owns) == len(entity.registers) - 1 and (
+                len(layout.bound) == layout.width
+            )
         self.families = tuple(
             tuple(entity.fields[f].family for f in register.fields) for register in entity.registers
         )
@@ -194,6 +205,9 @@ def _decide_all(
 ) -> None:
     """Decides the registers that a user wrote in a record that exists."""
     layout = rules.layouts[step.system]
+    if step.system not in record.sides and not record.holds and not layout.codecs and layout.owns.issuperset(registers):
+        _succeed(rules, record, row, registers, step)
+        return
     written = _canonical(rules, layout, row, before, registers)
     side = record.sides.get(step.system)
     accepted: list[int] = []
@@ -206,6 +220,22 @@ def _decide_all(
         side = record.sides.get(step.system)
     if accepted:
         _accept(rules, record, accepted, written, step.version, step)
+
+
+def _succeed(rules: EntityRules, record: Record, row: Image, registers: list[int], step: Step) -> None:
+    """The usual case, without detours: the system held the current version of everything, and may write what it wrote."""
+    for system, layout in rules.layouts.items():
+        if system != step.system:
+            _diverge(record, system, layout, registers, step)
+    values = list(record.values)
+    for register in registers:
+        for number in rules.registers[register].fields:
+            value = row[number]
+            if value is not ABSENT:
+                values[number] = value
+    record.values = tuple(values)
+    record.accept(registers, step.version)
+    step.count("successors", len(registers))
 
 
 def _decide(
@@ -226,7 +256,7 @@ def _decide(
     if rule.owner is not None and rule.owner != step.system:
         _overrule(rules, key, record, register, value, stored, f"owner: only {rule.owner} may write it", "owner", step)
         return False
-    if had == current or current in (UNSET_VERSION, step.version):
+    if had == current or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
         step.count("successors")
         _holds_now(rules, record, register, step.version, value, stored, step)
         return True
@@ -439,6 +469,9 @@ def take_defaults(rules: EntityRules, key: str, record: Record, image: Image, st
     step.touched.clear()
     begin(rules, record, step.marks)
     registers = sorted({rules.register_of[n] for n, value in enumerate(image) if value is not ABSENT})
+    registers = [r for r in registers if record.version(r) == UNSET_VERSION]  # a user has written it since: his counts
+    if not registers:
+        return
     before = held_row(record, record.sides.get(step.system), rules.layouts[step.system])
     _decide_all(rules, key, record, image, before, registers, "update_differs", step)
 
@@ -460,6 +493,10 @@ def _write_all(
 ) -> None:
     """Every register that the writer may write takes his value; the rest stay as they are, and he is to be told."""
     layout = rules.layouts[step.system]
+    if layout.owns_all and step.system not in record.sides:
+        record.values = tuple([None if value is ABSENT else value for value in row])
+        record.accept(rules.all_registers, step.version)
+        return
     values = list(record.values)
     accepted: list[int] = []
     for register in rules.registers[1:]:
@@ -595,11 +632,7 @@ def _delete(rules: EntityRules, key: str, record: Record | None, step: Step) -> 
 
 def _deletion(rules: EntityRules, key: str, record: Record, side: Side | None, step: Step) -> None:
     """A deletion that is to mean one everywhere: a successor, unless something was written that it had not seen."""
-    unseen = [
-        register
-        for register, entry in (side.held if side is not None else {}).items()
-        if entry[0] != record.version(register) and record.version(register) != UNSET_VERSION
-    ]
+    unseen = _unseen(record, side, rules.layouts[step.system])
     if unseen and not rules.entity.delete_wins:
         _undo_delete(rules, key, record, "a concurrent write wins over a deletion", "delete_differs", step)
         step.count("conflicts")
@@ -614,6 +647,19 @@ def _deletion(rules: EntityRules, key: str, record: Record, side: Side | None, s
         ))
     step.count("deletes")
     _die(rules, key, record, step)
+
+
+def _unseen(record: Record, side: Side | None, layout: Layout) -> list[int]:
+    """The registers of which somebody made another value current than the system has: its users have not seen that."""
+    if side is None or not side.held:
+        return []
+    row = layout.stored_row(record.values)
+    return [
+        register
+        for register, (version, stored) in side.held.items()
+        if version != (current := record.version(register)) and current != UNSET_VERSION and current.note != DEFAULT
+        and (register == EXISTENCE or stored != tuple([row[f] for f in layout.fields_of[register]]))
+    ]
 
 
 def _die(rules: EntityRules, key: str, record: Record, step: Step) -> None:

@@ -31,11 +31,14 @@ UNSET_VERSION = Version(0, "", 0, 0, "unset")
 DEFERRED: Position = -1
 """In `Side.wait`: a user had locked the row; the write comes again after a pause."""
 
+TABLE_MAX = 8
+"""Versions that a record may list before those that are no longer in use are dropped."""
+
 REREAD: Position = -2
 """In `Side.wait`: the row is to be read again; until then nobody knows what the system holds."""
 
 
-class Side(msgspec.Struct, array_like=True):
+class Side(msgspec.Struct, array_like=True, gc=False):
     """What one system holds of one record, where it is not simply the current versions."""
 
     held: dict[int, Held] = {}
@@ -66,7 +69,7 @@ class Side(msgspec.Struct, array_like=True):
         return not (self.held or self.due or self.sent is not None or self.fresh or self.wait or self.out or self.bad)
 
 
-class Record(msgspec.Struct, array_like=True):
+class Record(msgspec.Struct, array_like=True, gc=False):
     """One record: what all systems should have, and how far each one is."""
 
     alive: bool
@@ -95,14 +98,23 @@ class Record(msgspec.Struct, array_like=True):
 
     def accept(self, registers: list[int], version: Version) -> None:
         """Makes `version` the current one of `registers`."""
+        table = self.table
+        if len(table) >= TABLE_MAX or len(registers) >= len(self.index) - 1:
+            table = self._compact(registers)
         index = bytearray(self.index)
+        place = len(table)
         for register in registers:
-            index[register] = 255
-        used = sorted(set(index) - {255})
-        self.table = [*(self.table[i] for i in used), version]
+            index[register] = place
+        self.table = [*table, version]
+        self.index = bytes(index)
+
+    def _compact(self, replaced: list[int]) -> list[Version]:
+        """Drops the versions that nobody uses any more, `replaced` registers left out; renumbers the index."""
+        leaving = set(replaced)
+        used = sorted({place for register, place in enumerate(self.index) if register not in leaving})
         renumber = {old: new for new, old in enumerate(used)}
-        renumber[255] = len(used)
-        self.index = bytes([renumber[i] for i in index])
+        self.index = bytes([renumber.get(place, 0) for place in self.index])
+        return [self.table[place] for place in used]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -148,7 +160,7 @@ class Mark:
 class Layout:
     """One entity's mapping to one system, prepared for speed: canonical values to stored rows and back."""
 
-    __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "keys", "width")
+    __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "keys", "owns", "owns_all", "width")
 
     def __init__(self, entity: Entity, binding: Binding) -> None:
         self.binding = binding
@@ -162,6 +174,10 @@ class Layout:
             tuple(f for f in register.fields if f in self.bound) for register in entity.registers
         )
         """By register: its fields that this system has a column for."""
+        self.owns: frozenset[int] = frozenset()
+        """The registers that this system may write."""
+        self.owns_all = False
+        """It may write every one of them, and stores every field in its canonical form."""
 
     def stored_row(self, values: Values) -> Values:
         """Canonical values of all fields, as this system stores them; UNSET for a value that it cannot store."""
@@ -188,9 +204,12 @@ class Layout:
 
     def stored(self, register: int, values: Values) -> tuple[Text | bool, ...]:
         """One register's stored values, in the order of `fields_of`."""
+        fields = self.fields_of[register]
         codecs = self.binding.codecs
+        if len(fields) == 1 and fields[0] not in codecs:
+            return (values[fields[0]],)
         if not codecs:
-            return tuple([values[f] for f in self.fields_of[register]])
+            return tuple([values[f] for f in fields])
         return tuple([
             codecs[f].encode(value) if f in codecs and isinstance(value := values[f], str) else values[f]
             for f in self.fields_of[register]

@@ -242,7 +242,9 @@ class Runner:
         """Makes decisions durable at once; what a crash would only make us read or ask again may wait a moment."""
         now = self.clock.monotonic()
         delta = self.decider.delta
-        urgent = self.decider.dirty or self.decider.due or delta.requests_done or delta.journal
+        urgent = (
+            self.decider.dirty or self.decider.due or self.decider.half_written or delta.requests_done or delta.journal
+        )
         if urgent or now - self.last_commit >= LAZY_COMMIT_S:
             self.decider.commit()
             self.last_commit = now
