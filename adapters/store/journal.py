@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 
 from adapters.store.schema import journal
 from engine.vocabulary import JournalEntry, Version
@@ -57,6 +57,14 @@ def newest(entity: str | None, key: str | None, since: int | None, limit: int) -
     if since is not None:
         query = query.where(journal.c.at >= since)
     return query
+
+
+def size(entity: str | None, key: str | None) -> Select[Any]:
+    """How many entries there are: of an entity, of a record."""
+    query = select(func.count()).select_from(journal)
+    if entity is not None:
+        query = query.where(journal.c.entity == entity)
+    return query if key is None else query.where(journal.c.key == key)
 
 
 def _json(value: object) -> str:

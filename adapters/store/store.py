@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from adapters.store import schema
-from adapters.store.journal import JournalRow, from_row, newest
+from adapters.store.journal import JournalRow, from_row, newest, size
 from adapters.store.lock import Holder
 from adapters.store.opening import open_place
 from adapters.store.place import Place, told
@@ -275,6 +275,11 @@ class SqlStore:
         """The newest journal entries first: of an entity, of one record, since a time (microseconds since 1970 UTC)."""
         with self._telling():
             return [from_row(row) for row in self._reader().execute(newest(entity, key, since, limit))]
+
+    def journal_size(self, entity: str | None = None, key: str | None = None) -> int:
+        """How many journal entries there are: of an entity, of one record."""
+        with self._telling():
+            return int(self._reader().execute(size(entity, key)).scalar_one())
 
     def holds(self) -> list[HoldRow]:
         """The conflicts that are left to a person, the oldest first."""

@@ -15,8 +15,9 @@ from engine.audit import Difference, compare
 from engine.decide import KEY_SEPARATOR
 from engine.first_merge import paired
 from engine.merge import EntityRules
-from engine.record import Record, decode
+from engine.record import Record
 from engine.vocabulary import Row
+from service.commands.settled import settled, watermarks
 from service.commands.terms import FINDINGS, Json, Rules, print_json, print_table, told, value_text
 from service.wiring import Rows, open_store, wire
 
@@ -38,6 +39,7 @@ class Comparison:
         self.entities = {
             entity.name: EntityRules(entity, rank) for rank, entity in enumerate(wired.book.entities.values())
         }
+        self.systems = wired.book.systems
         self.compared = 0
 
     def suspects(self, entity: str) -> Iterator[Difference]:
@@ -68,9 +70,10 @@ class Comparison:
         return found
 
     def _judge(self, rules: EntityRules, chunk: dict[str, dict[str, Row]]) -> Iterator[Difference]:
+        marks = watermarks(self.store, self.systems)
         states = self.store.load_committed(rules.name, list(chunk))
         for key, rows in chunk.items():
-            record: Record | None = decode(states[key]) if key in states else None
+            record: Record | None = settled(states[key], rules, marks) if key in states else None
             difference = compare(rules, key, rows, record)
             if difference is not None:
                 yield difference
@@ -134,7 +137,7 @@ def _tell(compared: int, differences: list[Difference], values: bool, as_json: b
         [
             d.entity, d.key.replace(KEY_SEPARATOR, "/"),
             f"missing in {', '.join(d.missing)}" if d.missing else ", ".join(d.fields), d.status,
-            *(["; ".join(f"{s}: {', '.join(value_text(v) for v in vs)}" for s, vs in d.values.items())] if values else []),
+            *([_values(d)] if values else []),
         ]
         for d in differences
     ]
@@ -142,6 +145,10 @@ def _tell(compared: int, differences: list[Difference], values: bool, as_json: b
     print_table("differences", columns, rows, f"{compared} records compared: no difference")
     if rows:
         typer.echo(f"{compared} records compared, {len(rows)} differ")
+
+
+def _values(difference: Difference) -> str:
+    return "; ".join(f"{s}: {', '.join(value_text(v) for v in vs)}" for s, vs in difference.values.items())
 
 
 def _json(difference: Difference, values: bool) -> dict[str, Any]:

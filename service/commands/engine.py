@@ -101,7 +101,8 @@ def _lives(engine: dict[str, Any]) -> bool:
 
 def _print_status(document: dict[str, Any]) -> None:
     engine = document["engine"]
-    running = f"running (pid {engine.get('pid')}), {engine.get('phase')}" if engine["running"] else "not running"
+    phase = "" if engine.get("phase") == "running" else f", {engine.get('phase')}"
+    running = f"running (pid {engine.get('pid')}){phase}" if engine["running"] else f"not running{phase}"
     typer.echo(f"engine: {running}{', quiet' if document['quiet'] else ''}")
     systems = [
         [name, s["state"], str(s["position"]), f"{s['lag_s']:.1f} s", " ".join(s["trouble"].split())]

@@ -122,7 +122,7 @@ def teardown(
     with told():
         wired = wire(rules)
         if not yes:
-            typer.confirm("The positions in the logs are lost, and a next start compares both sides. Go on?", abort=True)
+            typer.confirm("The positions in the logs are lost; a next start compares both sides. Go on?", abort=True)
         done = {name: kit.teardown(wired.book) for name, kit in wired.kits.items()}
         if as_json:
             print_json(done)

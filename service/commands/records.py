@@ -9,36 +9,58 @@ import getpass
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from adapters.store import JournalRow, SqlStore
+from adapters.store import HoldRow, JournalRow, SqlStore
 from engine.decide import KEY_SEPARATOR
 from engine.merge import EntityRules
-from engine.record import Record, decode, held_alive, held_row
+from engine.record import Mark, held_alive, held_row
 from engine.rulebook import EXISTENCE, RuleBook
-from engine.vocabulary import Version
-from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, print_json, print_table, told, value_text
-from service.wiring import offline_book, open_store, read_rules
+from service.commands.explained import PositionText, explained, lines, version_json
+from service.commands.settled import settled, watermarks
+from service.commands.terms import (
+    FINDINGS,
+    RULES_WRONG,
+    Json,
+    Rules,
+    console,
+    moment,
+    print_json,
+    print_table,
+    told,
+    value_text,
+)
+from service.wiring import kits, offline_book, open_store, read_rules
 
 ANSWER_WITHIN_S = 10.0
+LIMIT_MAX = 100_000
 
 Entity = Annotated[str, typer.Argument(metavar="ENTITY", show_default=False)]
 Key = Annotated[list[str], typer.Argument(metavar="KEY", help="The values of its identity.", show_default=False)]
 
 
+class Opened(NamedTuple):
+    """What the commands of this module look into."""
+
+    book: RuleBook
+    """As far as it is known offline."""
+    store: SqlStore
+    printed: dict[str, PositionText]
+    """By system: how it prints a position."""
+
+
 @contextmanager
-def opened(rules: Path) -> Iterator[tuple[RuleBook, SqlStore]]:
-    """The rule book, as far as it is known offline, and the store, for reading."""
+def opened(rules: Path) -> Iterator[Opened]:
+    """The rule book and the store, for reading. No system is opened."""
     loaded = read_rules(rules)
     assert loaded.rules is not None
     book = offline_book(loaded)
     store = open_store(loaded.rules, create=False)
     try:
-        yield book, store
+        yield Opened(book, store, {name: kit.position_text for name, kit in kits(loaded.rules).items()})
     finally:
         store.close()
 
@@ -51,145 +73,65 @@ def rules_of(book: RuleBook, entity: str) -> EntityRules:
     return EntityRules(book.entities[entity], 0)
 
 
+def key_of(rules: EntityRules, words: list[str]) -> str:
+    """The record key that these words name: one for each field of the identity, or all in one with `/` between them.
+
+    Ends the command if there are too few or too many."""
+    names = [rules.entity.fields[number].name for number in rules.entity.key]
+    if len(words) == 1 and len(names) > 1:
+        words = words[0].split("/")
+    if len(words) != len(names):
+        typer.echo(f"the key of `{rules.name}` is {' / '.join(names)}: {len(words)} values given", err=True)
+        raise typer.Exit(RULES_WRONG)
+    return KEY_SEPARATOR.join(words)
+
+
 def explain(rules: Rules, entity: Entity, key: Key, as_json: Json = False) -> None:
-    """Why a record is as it is: per field its value, its version, where it came from, who holds what, who was overruled.
+    """Why a record is as it is: per field its value, where it came from, why it won, who holds else, who was overruled.
 
     Example: duolog explain erp_crm.yaml customer C1001
 
     Exit codes: 0 found, 1 no such record."""
-    with told(), opened(rules) as (book, store):
+    with told(), opened(rules) as (book, store, printed):
         entity_rules = rules_of(book, entity)
-        record_key = KEY_SEPARATOR.join(key)
+        record_key = key_of(entity_rules, key)
+        marks = watermarks(store, book.systems)
         state = store.load_committed(entity, [record_key]).get(record_key)
         journal = store.journal(entity, record_key, limit=200)
         quarantined = {s: r for e, k, s, r in store.quarantined() if (e, k) == (entity, record_key)}
         if state is None:
             typer.echo(f"no record `{'/'.join(key)}` of `{entity}` is known", err=True)
             raise typer.Exit(FINDINGS)
-        document = explained(entity_rules, record_key, decode(state), journal, quarantined)
+        record = settled(state, entity_rules, marks)
+        document = explained(entity_rules, record_key, record, journal, quarantined, printed)
     if as_json:
         print_json(document)
-    else:
-        _print_explained(document)
-
-
-def explained(
-    rules: EntityRules, key: str, record: Record, journal: list[JournalRow], quarantined: dict[str, str]
-) -> dict[str, Any]:
-    """The whole answer of `explain`, as plain values."""
-    fields = []
-    for register in rules.registers[1:]:
-        version = record.version(register.number)
-        for number, name in zip(register.fields, rules.names(register.number), strict=True):
-            fields.append({
-                "field": name,
-                "value": record.values[number],
-                "version": version.number,
-                "from": version.system or version.note or "duolog",
-                "committed_at": moment(version.committed_at),
-                "position": version.position,
-                "why": _why(version, register.owner, register.policy),
-                "held": record.holds.get(register.number),
-                "systems": _systems(rules, record, number),
-                "overruled": [_overruled(row, name) for row in journal if name in row.entry.fields],
-            })
-    return {
-        "entity": rules.name, "key": key.split(KEY_SEPARATOR), "exists": record.alive,
-        "existence": [_overruled(row, "") for row in journal if not row.entry.fields],
-        "held": record.holds.get(EXISTENCE), "fields": fields, "quarantine": quarantined,
-        "kept_out": sorted(s for s, side in record.sides.items() if side.out),
-    }
-
-
-def _why(version: Version, owner: str | None, policy: str) -> str:
-    if not version.system:
-        return version.note
-    if owner is not None:
-        return f"{owner} owns it"
-    return version.note or f"the last accepted write ({policy} decides conflicts)"
-
-
-def _systems(rules: EntityRules, record: Record, number: int) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for system, layout in rules.layouts.items():
-        side = record.sides.get(system)
-        if number not in layout.bound or (side is not None and side.out) or not held_alive(record, side):
-            found[system] = "(has no such record)" if number in layout.bound else "(has no such column)"
-            continue
-        value = held_row(record, side, layout)[number]
-        due = side is not None and bool(side.due)
-        found[system] = f"{value_text(value)} (a write is due)" if due else value
-    return found
-
-
-def _overruled(row: JournalRow, name: str) -> dict[str, object]:
-    entry = row.entry
-    place = entry.fields.index(name) if name in entry.fields else None
-    return {
-        "at": moment(row.at), "kind": entry.kind, "because": entry.because,
-        "won": entry.won[place] if place is not None and place < len(entry.won) else None,
-        "lost": entry.lost[place] if place is not None and place < len(entry.lost) else None,
-        "winner": _version(entry.winner), "loser": _version(entry.loser),
-    }
-
-
-def _version(version: Version | None) -> dict[str, object] | None:
-    if version is None:
-        return None
-    return {
-        "system": version.system or version.note, "committed_at": moment(version.committed_at),
-        "position": version.position, "number": version.number,
-    }
-
-
-def moment(microseconds: int) -> str:
-    """A time for people; nothing where it is unknown."""
-    if not microseconds:
-        return ""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds")
-
-
-def _print_explained(document: dict[str, Any]) -> None:
-    typer.echo(f"{document['entity']} {'/'.join(document['key'])}: {'exists' if document['exists'] else 'deleted'}")
-    for note in document["existence"]:
-        typer.echo(f"  {note['at']} {note['kind']}: {note['because']}")
-    for system, reason in document["quarantine"].items():
-        typer.echo(f"  in quarantine for {system}: {reason}")
-    systems = list(document["fields"][0]["systems"]) if document["fields"] else []
-    rows = [
-        [
-            f["field"], value_text(f["value"]), f["from"], f["committed_at"], f["why"],
-            *[value_text(f["systems"][s]) for s in systems],
-        ]
-        for f in document["fields"]
-    ]
-    print_table("fields", ["field", "value", "from", "committed", "why", *systems], rows, "no fields")
-    for field in document["fields"]:
-        if field["held"]:
-            typer.echo(f"{field['field']}: left to a person: {field['held']}")
-        for note in field["overruled"]:
-            loser = (note["loser"] or {}).get("system", "?")
-            typer.echo(
-                f"{field['field']}: {note['at']} {note['kind']}: `{value_text(note['lost'])}` of {loser} gave way to "
-                f"`{value_text(note['won'])}`: {note['because']}"
-            )
+        return
+    terminal = console()
+    for line in lines(document, terminal):
+        terminal.print(line, soft_wrap=True)
 
 
 def journal(
     rules: Rules,
     entity: Annotated[str, typer.Option(help="Only this entity.")] = "",
     key: Annotated[str, typer.Option(help="Only this record.")] = "",
-    limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=100_000)] = 50,
+    limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=LIMIT_MAX)] = 50,
     values: Annotated[bool, typer.Option("--values", help="Show the values, too.")] = False,
     as_json: Json = False,
 ) -> None:
     """The writes that lost, the newest first: by whom, to whom, and why.
 
     Example: duolog journal erp_crm.yaml --entity customer --limit 20 --values"""
-    with told(), opened(rules) as (_, store):
-        rows = store.journal(entity or None, key or None, limit=limit)
+    with told(), opened(rules) as (book, store, printed):
+        if key and not entity:
+            raise typer.BadParameter("--key needs --entity")
+        rules_of_entity = rules_of(book, entity) if entity else None
+        record_key = key_of(rules_of_entity, [key]) if key and rules_of_entity else None
+        rows = store.journal(entity or None, record_key, limit=limit)
+        more = store.journal_size(entity or None, record_key) - len(rows)
     if as_json:
-        print_json([_journal_json(row) for row in rows])
+        print_json([_journal_json(row, printed) for row in rows])
         return
     columns = ["at", "entity", "key", "fields", "kind", "because", *(["won", "lost"] if values else [])]
     shown = [
@@ -200,19 +142,22 @@ def journal(
         ]
         for r in rows
     ]
-    print_table("journal", columns, shown, "the journal is empty")
+    print_table("journal", columns, shown, "nothing in the journal")
+    if more > 0:
+        typer.echo(f"{more} older entries are not shown: --limit {min(LIMIT_MAX, limit + more)} shows them")
 
 
 def _values(values: tuple[object, ...]) -> str:
     return ", ".join(value_text(v) for v in values)
 
 
-def _journal_json(row: JournalRow) -> dict[str, Any]:
+def _journal_json(row: JournalRow, printed: dict[str, PositionText]) -> dict[str, Any]:
     entry = row.entry
     return {
         "id": row.id, "at": moment(row.at), "entity": entry.entity, "key": entry.key.replace(KEY_SEPARATOR, "/"),
-        "fields": list(entry.fields), "kind": entry.kind, "because": entry.because, "winner": _version(entry.winner),
-        "won": list(entry.won), "loser": _version(entry.loser), "lost": list(entry.lost),
+        "fields": list(entry.fields), "kind": entry.kind, "because": entry.because,
+        "winner": version_json(entry.winner, printed), "won": list(entry.won),
+        "loser": version_json(entry.loser, printed), "lost": list(entry.lost),
     }
 
 
@@ -220,8 +165,9 @@ def held(rules: Rules, as_json: Json = False) -> None:
     """The conflicts that are left to a person, with each system's value.
 
     Example: duolog held erp_crm.yaml"""
-    with told(), opened(rules) as (book, store):
-        found = [_held(book, store, hold) for hold in store.holds()]
+    with told(), opened(rules) as (book, store, _):
+        marks = watermarks(store, book.systems)
+        found = [_held(book, store, hold, marks) for hold in store.holds()]
     if as_json:
         print_json(found)
         return
@@ -235,12 +181,12 @@ def held(rules: Rules, as_json: Json = False) -> None:
     print_table("held", ["entity", "key", "fields", "since", "why", "values"], rows, "nothing is held")
 
 
-def _held(book: RuleBook, store: SqlStore, hold: Any) -> dict[str, Any]:
+def _held(book: RuleBook, store: SqlStore, hold: HoldRow, marks: dict[str, Mark]) -> dict[str, Any]:
     rules = EntityRules(book.entities[hold.entity], 0)
     state = store.load_committed(hold.entity, [hold.key]).get(hold.key)
     values: dict[str, object] = {}
     if state is not None:
-        record = decode(state)
+        record = settled(state, rules, marks)
         for system, layout in rules.layouts.items():
             side = record.sides.get(system)
             if hold.register == EXISTENCE:
@@ -269,7 +215,7 @@ def resolve(
 
     Examples: duolog resolve erp_crm.yaml customer C1001 terms --take erp
     duolog resolve erp_crm.yaml --truncated crm.customer --restore"""
-    with told(), opened(rules) as (book, store):
+    with told(), opened(rules) as (book, store, _):
         if truncated:
             system, _, name = truncated.partition(".")
             if restore == delete or name not in book.entities or system not in book.systems:
@@ -279,8 +225,12 @@ def resolve(
             return
         if take not in book.systems or not entity or not key:
             raise typer.BadParameter(f"name ENTITY and KEY, and --take one of {', '.join(book.systems)}")
-        rules_of(book, entity)
-        arguments = {"entity": entity, "key": key.replace("/", KEY_SEPARATOR), "field": field, "take": take}
+        chosen = rules_of(book, entity)
+        names = [f.name for f in chosen.entity.fields]
+        if field and field not in names:
+            raise typer.BadParameter(f"`{entity}` has no field `{field}`; it has: {', '.join(names)}")
+        record_key = key_of(chosen, [key])
+        arguments = {"entity": entity, "key": record_key, "field": field, "take": take}
         _ask(store, "resolve", arguments, as_json)
 
 
@@ -288,7 +238,7 @@ def quarantine(rules: Rules, as_json: Json = False) -> None:
     """The records that a system refuses, with the reason. All else flows.
 
     Example: duolog quarantine erp_crm.yaml"""
-    with told(), opened(rules) as (_, store):
+    with told(), opened(rules) as (_, store, _):
         found = [
             {"entity": e, "key": k.replace(KEY_SEPARATOR, "/"), "system": s, "reason": r}
             for e, k, s, r in store.quarantined()
@@ -310,8 +260,12 @@ def retry(
     """Tries records in quarantine again: all, those of an entity, or one.
 
     Example: duolog retry erp_crm.yaml customer C1001"""
-    with told(), opened(rules) as (_, store):
-        arguments = {"entity": entity, "key": key.replace("/", KEY_SEPARATOR), "system": system}
+    with told(), opened(rules) as (book, store, _):
+        chosen = rules_of(book, entity) if entity else None
+        record_key = key_of(chosen, [key]) if key and chosen is not None else ""
+        if system and system not in book.systems:
+            raise typer.BadParameter(f"--system is one of {', '.join(book.systems)}")
+        arguments = {"entity": entity, "key": record_key, "system": system}
         _ask(store, "retry", arguments, as_json)
 
 

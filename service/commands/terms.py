@@ -6,14 +6,17 @@ Turns exceptions into messages and exit codes. It knows no command.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engine.errors import DuologError, StoreBusy, StoreUnfit, SystemStopped
@@ -27,9 +30,14 @@ Rules = Annotated[Path, typer.Argument(help="The rule file.", metavar="RULES", s
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
+WIDE_CELLS = 10_000
+"""The width where there is no terminal: nothing is folded, so that a line can be searched."""
+
+
 def console() -> Console:
-    """Where tables go. As wide as is needed where nobody looks at a terminal."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """Where tables go: as wide as the terminal, or as COLUMNS says, or as is needed where there is neither."""
+    told_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if told_width else WIDE_CELLS, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -51,15 +59,25 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], empty: st
 
 
 def shown(text: object) -> str:
-    """A value as it may be printed: control characters and markup made harmless."""
-    from rich.markup import escape
+    """A value as a table may be given it: control characters and markup made harmless."""
+    return escape(harmless(text))
 
-    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)))
+
+def harmless(text: object) -> str:
+    """A value as a terminal may be given it: every control character is written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def value_text(value: object) -> str:
     """One canonical value, for people."""
     return "NULL" if value is None else "(not set)" if value is False else str(value)
+
+
+def moment(microseconds: int) -> str:
+    """A time for people; nothing where it is unknown."""
+    if not microseconds:
+        return ""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds")
 
 
 @contextmanager

@@ -370,3 +370,11 @@ def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore)
     assert (list(store.pending(0)), store.held(), store.quarantined()) == ([], [], [])
     assert store.state() == StoreState(1, "", {"erp": 5}, [])
     assert len(store.journal()) == 1
+
+
+def test_the_journal_tells_how_many_entries_there_are_of_an_entity_and_of_a_record(store: SqlStore) -> None:
+    store.commit(Delta(journal=[entry(1), entry(2), entry(3, key="2"), entry(4, entity="order")]))
+
+    assert store.journal_size() == 4
+    assert store.journal_size("customer") == 3
+    assert store.journal_size("customer", "1") == 2

@@ -1,0 +1,185 @@
+"""A DBA's desk: one rule file, the `duolog` command in processes of its own, and everything that it ever said.
+
+Turns arguments into finished commands, as a person would give them; nothing of duolog is called in this process. The
+rules of `SHOP` are small and have one of each: an owner, every kind of decision that a test needs, a value map, a key
+of two fields, a parent and a child, a deletion that is not carried over.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+
+from service.demo.engine import COMMAND, Engine, quiet
+
+PATIENCE_S = 60.0
+Result = TypeVar("Result")
+
+SHOP = """\
+duolog: 1
+name: shop
+
+systems:
+  erp: {adapter: postgresql, url: "${ERP_URL}"}
+  crm: {adapter: postgresql, url: "${CRM_URL}"}
+
+entities:
+  customer:
+    identity: [no]
+    conflict: last_writer
+    order: [erp, crm]
+    delete: {erp: propagate, crm: restore}
+    bind:
+      erp: {table: customer}
+      crm: {table: sales.account}
+    fields:
+      no:     {erp: no, crm: account_no}
+      name:   {erp: name, crm: account_name}
+      city:   {erp: city, crm: billing_city}
+      stage:  {erp: {column: stage, map: {P: prospect, A: active}}, crm: stage}
+      limit:  {erp: credit_limit, crm: credit_limit, owner: erp}
+      terms:  {erp: terms, crm: terms, conflict: hold}
+
+  line:
+    identity: [doc, pos]
+    conflict: last_writer
+    bind:
+      erp: {table: doc_line}
+      crm: {table: sales.line}
+    fields:
+      doc:      doc
+      pos:      {erp: pos, crm: number}
+      customer: {erp: customer_no, crm: account_no, reference: customer}
+      amount:   {erp: amount, crm: amount}
+"""
+
+ERP_TABLES = """
+CREATE TABLE customer (
+    no varchar(20) PRIMARY KEY, name varchar(80) NOT NULL, city text, stage char(1) CHECK (stage IN ('P', 'A')),
+    credit_limit numeric(12,2), terms varchar(8), vat_remark text
+);
+CREATE TABLE doc_line (
+    doc varchar(12), pos integer, customer_no varchar(20) REFERENCES customer, amount numeric(12,2),
+    PRIMARY KEY (doc, pos)
+);
+"""
+
+CRM_TABLES = """
+CREATE SCHEMA sales;
+CREATE TABLE sales.account (
+    account_no varchar(20) PRIMARY KEY, account_name varchar(80) NOT NULL, billing_city varchar(40),
+    stage text CHECK (stage IN ('prospect', 'active')), credit_limit numeric(12,2), terms varchar(8),
+    score integer
+);
+CREATE TABLE sales.line (
+    doc varchar(12), number integer, account_no varchar(20) REFERENCES sales.account, amount numeric(12,2),
+    PRIMARY KEY (doc, number)
+);
+"""
+
+
+class Desk(Engine):
+    """One rule file in a folder of its own, the databases behind it, and every word that was printed."""
+
+    def __init__(self, text: str, urls: Mapping[str, str], folder: Path, name: str = "shop.yaml") -> None:
+        """`urls`: by system; the rule file asks for them as `${ERP_URL}` and so on."""
+        drafts = folder / "draft"
+        drafts.mkdir(exist_ok=True)
+        (drafts / name).write_text(text, encoding="utf-8")
+        self.urls = dict(urls)
+        self.said: list[str] = []
+        super().__init__(drafts / name, {f"{s.upper()}_URL": url for s, url in urls.items()}, folder)
+
+    def ask(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs one command to its end, whatever its exit code. `typed`: what is answered to a question."""
+        verb, *rest = arguments
+        found = subprocess.run(
+            [*COMMAND, verb, str(self.rules), *rest],
+            env={**self._environment, **(environment or {})}, cwd=self.folder, input=typed,
+            capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
+        )  # fmt: skip
+        self.said += [found.stdout, found.stderr]
+        return found
+
+    def rewrite(self, old: str, new: str) -> None:
+        """Changes the rule file."""
+        text = self.rules.read_text(encoding="utf-8")
+        assert old in text
+        self.rules.write_text(text.replace(old, new), encoding="utf-8")
+
+    def sql(self, system: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a user of that database does, or sees."""
+        with psycopg.connect(self.urls[system], autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def quietly(self, system: str, statement: str) -> None:
+        """A write that duolog never hears of: it bears duolog's own mark, as if duolog had made it."""
+        origins = "SELECT roname FROM pg_replication_origin WHERE roname LIKE 'duolog%%_' || %s ORDER BY 1 DESC LIMIT 1"
+        with psycopg.connect(self.urls[system]) as connection:
+            row = connection.execute(origins, [system]).fetchone()
+            assert row is not None, "not set up"
+            connection.execute("SELECT pg_replication_origin_session_setup(%s)", row)
+            connection.execute(statement.encode())
+
+    @contextmanager
+    def running(self, environment: Mapping[str, str] | None = None) -> Iterator[Desk]:
+        """`duolog run`, from quiet to SIGTERM."""
+        self.start(environment)
+        try:
+            self.settle()
+            yield self
+        finally:
+            code = self.stop()
+        assert code == 0, self.log_tail()
+
+    def settle(self) -> dict[str, Any]:
+        """Waits until everything that was written is everywhere; the status then."""
+        pending = {system: self.sql(system, "SELECT pg_current_wal_insert_lsn()::text")[0][0] for system in self.urls}
+
+        def there(status: dict[str, Any]) -> bool:
+            read = status.get("systems", {})
+            return quiet(status) and all(
+                system in read and _lsn(read[system]["position"]) >= _lsn(lsn) for system, lsn in pending.items()
+            )
+
+        for system in self.urls:  # a commit after the positions above, so that the readers come to pass them
+            self.sql(system, "SELECT pg_log_standby_snapshot()")
+        status = self.until(there, PATIENCE_S)
+        assert status is not None, f"not quiet: {self.status()}\n{self.log_tail()}"
+        return status
+
+    def eventually(self, look: Callable[[], Result | None]) -> Result:
+        """What `look` finds, as soon as it finds anything."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            found = look()
+            if found:
+                return found
+            self.must_live()
+            assert time.monotonic() < deadline, f"never happened\n{self.log_tail()}"
+            time.sleep(0.05)
+
+    def output(self) -> str:
+        """Every word that any command printed, and the engine's log."""
+        log = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join([*self.said, log])
+
+
+def _lsn(text: str) -> int:
+    high, low = text.split("/")
+    return (int(high, 16) << 32) | int(low, 16)
+
+
+def no_colour() -> dict[str, str]:
+    """The environment of a command that prints plainly, for the verbs without a rule file."""
+    return {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
