@@ -17,6 +17,7 @@ from engine.merge import (
     Step,
     begin,
     empty_record,
+    quick_update,
     read,
     restore,
     settle_hold,
@@ -36,7 +37,9 @@ from engine.record import (
     decode,
     encode,
     held_after,
+    held_alive,
     held_row,
+    is_fresh,
     rejoin,
     settle,
 )
@@ -113,6 +116,8 @@ class Decider:
         self.waiting: dict[str, dict[Name, Position]] = {system: {} for system in book.systems}
         self.deferred: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
         self.rereads: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""
         self.stuck: dict[tuple[str, Name], int] = {}
         """Since which step a record waits: its pending row must not be forgotten."""
         self.quarantined: dict[tuple[str, str, str], str] = {}
@@ -174,6 +179,8 @@ class Decider:
             if side.sent is not None:
                 rejoin(side)  # the batch that was under way when we stopped was never committed
                 self.dirty[name] = record
+            if side.due > mark.applied and self.rules[name[0]].layouts[system].codecs:
+                self._check_values(self.rules[name[0]], name[1], record, system)
             if side.wait:
                 self.stuck.setdefault((system, name), self.forgotten)
             if side.wait == REREAD:
@@ -313,10 +320,18 @@ class Decider:
             row = new if new is not None else old
             if row is None:
                 raise EngineFault(f"a change of `{rules.name}` carries no row")
+            key = key_of(row)
             image: Image | None = None
             if op != DELETE:
                 image = row if layout.direct else by_field(row, layout)
-            self._read(rules, key_of(row), op, image, position, step)
+                record = self.cache[rules.name].get(key)
+                if op == UPDATE and record is not None and quick_update(rules, record, image, step):
+                    if not step.noise:
+                        name = (rules.name, key)
+                        self.dirty[name] = record
+                        self._note_due(name, record, rules.quick[transaction.system])
+                    continue
+            self._read(rules, key, op, image, position, step)
 
     def _read(
         self, rules: EntityRules, key: str, op: str, image: Image | None, position: Position, step: Step
@@ -337,6 +352,8 @@ class Decider:
             return
         cache[key] = result
         self.dirty[name] = result
+        if self.quarantined:
+            self._released(name, result, step.system)
         if step.touched:
             touched = sorted(step.touched)
             self._note_due(name, result, touched)
@@ -349,9 +366,10 @@ class Decider:
         try:
             rules.layouts[system].stored_strict(record.values)
         except ValueRefused as error:
-            side = record.side(system)
-            if side.sent is None:
+            if record.side(system).sent is None:
                 self._quarantine(rules, key, record, system, f"cannot be stored: {error.found}")
+            else:
+                self.unstorable[system][(rules.name, key)] = None
 
     def _read_later(self, rules: EntityRules, key: str, system: str) -> None:
         """The log did not carry all that is needed: the row is read, and what it says is taken for the change."""
@@ -384,13 +402,25 @@ class Decider:
         """A changed natural key: the old record ends, and one with the new key begins, in the same transaction."""
         record = self.cache[rules.name].get(old)
         if record is not None:
-            layout = rules.layouts[transaction.system]
-            before = held_row(record, record.sides.get(transaction.system), layout)
-            image = tuple([
-                before[n] if value is ABSENT and n in layout.bound else value for n, value in enumerate(image)
-            ])
+            image = self._completed(rules, record, image, transaction)
         self._read(rules, old, DELETE, None, transaction.position, step)
         self._read(rules, new, INSERT, image, transaction.position, step)
+
+    def _completed(self, rules: EntityRules, record: Record, image: Image, transaction: Transaction) -> Image:
+        """A row with a new key, completed by what the old one had, as far as we know what it had at that time."""
+        begin(rules, record, self.marks)
+        layout = rules.layouts[transaction.system]
+        side = record.sides.get(transaction.system)
+        if not held_alive(record, side) or (side is not None and (side.out or side.bad or side.wait)):
+            return image
+        before = held_row(record, side, layout)
+        return tuple([
+            before[n]
+            if value is ABSENT and n in layout.bound
+            and not (side is not None and is_fresh(side, rules.register_of[n], transaction.position))
+            else value
+            for n, value in enumerate(image)
+        ])
 
     def _truncate(self, rules: EntityRules, transaction: Transaction, step: Step) -> None:
         """An emptied table is never taken for a mass deletion: a person says what it means."""
@@ -565,8 +595,19 @@ class Decider:
         self.delta.applied.append(Applied(system, outcome.number_to, outcome.separator))
         for name, values in defaults:
             self._take_defaults(name, values, outcome)
+        self._look_again(system)
         self._forget_recent(system)
         self._end_waits(system)
+
+    def _look_again(self, system: str) -> None:
+        """Values that cannot be stored, of records that changed while a write of them was under way."""
+        names, self.unstorable[system] = self.unstorable[system], {}
+        for name in names:
+            record = self.record(*name)
+            side = record.sides.get(system) if record is not None else None
+            if record is not None and side is not None:
+                settle(record, side, self.marks[system], self.rules[name[0]].layouts[system])
+                self._check_values(self.rules[name[0]], name[1], record, system)
 
     def _except(
         self, outcome: Outcome, exception: RowResult, defaults: list[tuple[Name, dict[int, Text]]]

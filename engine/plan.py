@@ -89,9 +89,21 @@ def _update(
     columns: list[int] = []
     new: list[Text | bool] = []
     held: list[Text | bool] = []
+    table, index, values = record.table, record.index, record.values
+    plain = after is None and not record.holds and bool(rules.quick)
     for register in sorted(side.held):
         entry = side.held[register]
-        if register == EXISTENCE or not _is_written(record, register, entry, after):
+        if register == EXISTENCE:
+            continue
+        if plain and len(layout.fields_of[register]) == 1:  # the usual case, without a call
+            number = layout.fields_of[register][0]
+            wrote, had, current = values[number], entry[1][0], table[index[register]]
+            if current != entry[0] and wrote != had and wrote is not UNSET and had is not UNSET:
+                columns.append(number)
+                new.append(wrote)
+                held.append(had)
+            continue
+        if not _is_written(record, register, entry, after):
             continue
         wanted = _new(register, record, layout, after)
         if wanted != entry[1] and UNSET not in entry[1] and UNSET not in wanted:
@@ -104,8 +116,8 @@ def _update(
 
 
 def _is_written(record: Record, register: int, entry: Held, after: dict[int, Held] | None) -> bool:
-    if after is not None and register in after:
-        return after[register][0] != entry[0]
+    if after is not None:  # as it was when the batch was formed: what it was to write is not in `after` unchanged
+        return register not in after or after[register][0] != entry[0]
     return is_due(record, register, entry)
 
 

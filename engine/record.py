@@ -99,14 +99,22 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     def accept(self, registers: list[int], version: Version) -> None:
         """Makes `version` the current one of `registers`."""
         table = self.table
-        if len(table) >= TABLE_MAX or len(registers) >= len(self.index) - 1:
+        if len(table) >= TABLE_MAX:
             table = self._compact(registers)
         index = bytearray(self.index)
         place = len(table)
+        if table and table[-1] is version:
+            place -= 1
+        else:
+            self.table = [*table, version]
         for register in registers:
             index[register] = place
-        self.table = [*table, version]
         self.index = bytes(index)
+
+    def accept_all(self, version: Version) -> None:
+        """Makes `version` the current one of every register, existence among them."""
+        self.table = [version]
+        self.index = bytes(len(self.index))
 
     def _compact(self, replaced: list[int]) -> list[Version]:
         """Drops the versions that nobody uses any more, `replaced` registers left out; renumbers the index."""
@@ -114,7 +122,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
         used = sorted({place for register, place in enumerate(self.index) if register not in leaving})
         renumber = {old: new for new, old in enumerate(used)}
         self.index = bytes([renumber.get(place, 0) for place in self.index])
-        return [self.table[place] for place in used]
+        self.table = [self.table[place] for place in used]
+        return self.table
 
 
 _encode = msgspec.msgpack.Encoder().encode
