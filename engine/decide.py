@@ -16,6 +16,7 @@ from engine.merge import (
     Incomplete,
     Step,
     begin,
+    carry_over,
     empty_record,
     quick_update,
     read,
@@ -28,6 +29,7 @@ from engine.ports import Applied, Delta, Pending, Request, Store
 from engine.record import (
     DEFERRED,
     REREAD,
+    UNREAD,
     UNSET_VERSION,
     Held,
     Mark,
@@ -106,7 +108,7 @@ class Decider:
         self.trimmed = False
         """True: the cache was trimmed since `prefetch` (by a spooled transaction), what it had loaded may be gone."""
         self.half_written = False
-        """True: chunks of a spooled transaction are in the store, not committed; no batch may be formed before they are."""
+        """True: chunks of a spooled transaction are written, not committed; no batch may be formed before they are."""
         self.dirty: dict[Name, Record] = {}
         self.due: dict[Name, None] = {}
         """Records that became due somewhere since the last commit."""
@@ -338,6 +340,9 @@ class Decider:
     ) -> None:
         """Lets `merge` decide one change, and notes what it made due."""
         name = (rules.name, key)
+        if self.quarantined and self.quarantined.get((*name, step.system), "").startswith(UNREAD):
+            self._retry(name, step.system)  # it has changed again: perhaps it can be read now, as a whole
+            return
         cache = self.cache[rules.name]
         record = cache.get(key)
         try:
@@ -363,6 +368,8 @@ class Decider:
 
     def _check_values(self, rules: EntityRules, key: str, record: Record, system: str) -> None:
         """A value that a target has no counterpart for is noticed when it is decided, not when it is written."""
+        if not record.alive or record.side(system).bad.startswith(UNREAD):
+            return
         try:
             rules.layouts[system].stored_strict(record.values)
         except ValueRefused as error:
@@ -403,8 +410,12 @@ class Decider:
         record = self.cache[rules.name].get(old)
         if record is not None:
             image = self._completed(rules, record, image, transaction)
+        former = record.values if record is not None and record.alive else None
         self._read(rules, old, DELETE, None, transaction.position, step)
         self._read(rules, new, INSERT, image, transaction.position, step)
+        made = self.cache[rules.name].get(new)
+        if former is not None and made is not None:
+            carry_over(rules, made, former, step)
 
     def _completed(self, rules: EntityRules, record: Record, image: Image, transaction: Transaction) -> Image:
         """A row with a new key, completed by what the old one had, as far as we know what it had at that time."""
@@ -535,29 +546,18 @@ class Decider:
             settle(record, side, mark, self.rules[name[0]].layouts[system])
             if side.due:
                 items.append((self.rules[name[0]], name[1], record, side))
-        writes, rows = plan(self._free(items, system), system, self._refuser(system))
-        return self._formed(system, Batch(system, self.number, writes, rows, self.durable_applied[system]))
-
-    def _formed(self, system: str, batch: Batch) -> Batch | None:
-        mark = self.marks[system]
-        mark.dispatched = batch.number_to
-        if batch.rows == 0 and batch.pages is None:
-            self.confirm(Outcome(system, batch.number_to, 0))
-            return None
-        self._count("written", batch.rows)
-        return batch
+        frozen = [_frozen(item) for item in self._free(items, system)]
+        mark.dispatched = self.number
+        return Batch(
+            system, self.number, [], 0, self.durable_applied[system], lambda: plan(frozen, system, _refused_late)
+        )
 
     def _paged_batch(self, system: str) -> Batch | None:
         self.spilled[system] = False
-        pages = _Pages(self, system, self.marks[system].applied, self.number)
-        return self._formed(system, Batch(system, self.number, [], 0, self.durable_applied[system], pages))
-
-    def _refuser(self, system: str) -> Callable[[EntityRules, str, str], None]:
-        def refuse(rules: EntityRules, key: str, reason: str) -> None:
-            record = self.record(rules.name, key)
-            if record is not None:
-                self._quarantine(rules, key, record, system, reason)
-        return refuse
+        mark = self.marks[system]
+        pages = _Pages(self, system, mark.applied, self.number)
+        mark.dispatched = self.number
+        return Batch(system, self.number, [], 0, self.durable_applied[system], None, pages)
 
     def _free(self, items: list[Item], system: str) -> list[Item]:
         """Without those whose parent is in quarantine: they wait with it."""
@@ -590,6 +590,7 @@ class Decider:
         defaults: list[tuple[Name, dict[int, Text]]] = []
         for exception in outcome.exceptions:
             self._except(outcome, exception, defaults)
+        self._count("written", outcome.rows)
         mark.applied = outcome.number_to
         mark.recent.append((outcome.number_to, outcome.separator))
         self.delta.applied.append(Applied(system, outcome.number_to, outcome.separator))
@@ -722,7 +723,7 @@ class Decider:
             record = self.cache[rules.name][key] = empty_record(rules)
             record.side(system).held = {EXISTENCE: (None, (False,))}
         begin(rules, record, self.marks)
-        self._quarantine(rules, key, record, system, f"cannot be read: {error.found}")
+        self._quarantine(rules, key, record, system, f"{UNREAD}: {error.found}")
 
     def _released(self, name: Name, record: Record, system: str) -> None:
         """A record that changed is out of quarantine; so are those that waited for it."""
@@ -742,7 +743,7 @@ class Decider:
         side = record.sides.get(system) if record is not None else None
         if record is None or side is None or not side.bad:
             return False
-        unreadable = side.bad.startswith("cannot be read")
+        unreadable = side.bad.startswith(UNREAD)
         side.bad = ""
         self.quarantined.pop((*name, system), None)
         self.delta.quarantine[(*name, system)] = None
@@ -887,6 +888,13 @@ class _Pages:
                 items.append((rules, key, record, side))
         writes, _ = plan(items, self.system, _refused_late)
         return [w for w in writes if (w.kind == "delete") == deletions]
+
+
+def _frozen(item: Item) -> Item:
+    """An item as it is now, for the writer's thread to plan while this one goes on deciding."""
+    rules, key, record, side = item
+    now = Record(record.alive, record.values, record.table, record.index, {}, dict(record.holds))
+    return rules, key, now, Side(held=dict(side.held), due=side.due, fresh=[])
 
 
 def _refused_late(rules: EntityRules, key: str, reason: str) -> None:

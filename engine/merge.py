@@ -19,6 +19,7 @@ from types import EllipsisType
 from engine.errors import EngineFault
 from engine.record import (
     TABLE_MAX,
+    UNREAD,
     UNSET_VERSION,
     Held,
     Layout,
@@ -43,9 +44,9 @@ from engine.vocabulary import (
     JournalEntry,
     Position,
     Text,
+    Values,
     Version,
 )
-
 
 DEFAULT = "default"
 """The note of a version that is a system's own default, which nobody wrote: any user's write succeeds it."""
@@ -303,16 +304,36 @@ def _decide(
         return False
     had = current if entry is None else entry[0]
     if value == now and (rule.policy != "delta" or had is None or had == current):
+        if had != current:
+            current = _restamp(rules, record, register, current, value, step)
         _agree(rules, record, register, current, stored, step)
         return False
     if rule.owner is not None and rule.owner != step.system:
         _overrule(rules, key, record, register, value, stored, f"owner: only {rule.owner} may write it", "owner", step)
+        if has_seen(had, current):
+            _note_seen(record, register, stored, step)
         return False
     if had == current or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
         step.count("successors")
         _holds_now(rules, record, register, step.version, value, stored, step)
         return True
     return _conflict(rules, key, record, register, entry, value, stored, kind, step)
+
+
+def has_seen(had: Version | None, current: Version) -> bool:
+    """True if whoever wrote the version `had` in his system had the current version before him, or it is that."""
+    return had == current or (had is not None and had.note == _after(current))
+
+
+def _after(current: Version) -> str:
+    """The note of a version that its owner's rule overruled: its writer had seen the current one."""
+    return f"after {current.number}"
+
+
+def _note_seen(record: Record, register: int, stored: RegisterValue, step: Step) -> None:
+    """The write that was just overruled was made by somebody who had seen the current version."""
+    note = _after(record.version(register))
+    record.side(step.system).held[register] = (step.version._replace(note=note), stored)
 
 
 def _conflict(
@@ -387,9 +408,9 @@ def held_alive_next(record: Record, side: Side) -> bool:
 
 def make_due(side: Side, system: str, step: Step) -> None:
     """A write of this record to this system is due (unless it waits: then it is looked at again when the wait ends)."""
-    if side.bad:
+    if side.bad and not side.bad.startswith(UNREAD):
         side.bad = ""  # what was refused is no longer what would be written
-    if not side.wait:
+    if not side.wait and not side.bad:
         side.due = step.due
     step.touched.add(system)
 
@@ -413,6 +434,30 @@ def _agree(
     step.count("agreements")
     value = tuple([record.values[f] for f in rules.registers[register].fields])
     _holds_now(rules, record, register, current, value, stored, step)
+
+
+def _restamp(
+    rules: EntityRules, record: Record, register: int, current: Version, value: RegisterValue, step: Step
+) -> Version:
+    """Two wrote the same without having seen each other: one version, with the stamp of the one that would have won.
+
+    Otherwise a third write would meet the stamp of whichever was heard first, and the winner depend on the delivery."""
+    rule = rules.registers[register]
+    if rule.owner not in (None, step.system) or rule.policy in ("delta", "hold") or current == UNSET_VERSION:
+        return current
+    verdict = resolve(
+        rule, rules.families[register], Contender(step.version, value), Contender(current, value)
+    )
+    if verdict.winner != "incoming" and current.note != DEFAULT:
+        return current
+    # Not the step's own version: the same transaction may write another value yet.
+    agreed = step.version._replace(note=f"agreed with {describe(current)}")
+    for side in record.sides.values():
+        for layer in (side.held, side.sent or {}):
+            if register in layer and layer[register][0] == current:
+                layer[register] = (agreed, layer[register][1])
+    record.accept([register], agreed)
+    return agreed
 
 
 def _overrule(
@@ -528,6 +573,24 @@ def take_defaults(rules: EntityRules, key: str, record: Record, image: Image, st
     _decide_all(rules, key, record, image, before, registers, "update_differs", step)
 
 
+def carry_over(rules: EntityRules, record: Record, former: Values, step: Step) -> None:
+    """A record got a new key: what the writer's system has no column for, or may not write, comes along with it."""
+    if not record.alive or record.version(EXISTENCE) != step.version:
+        return
+    layout = rules.layouts[step.system]
+    values = list(record.values)
+    carried: list[int] = []
+    for register in rules.registers[1:]:
+        foreign = register.owner not in (None, step.system) or not layout.fields_of[register.number]
+        if foreign and all(former[f] is not UNSET for f in register.fields):
+            for number in register.fields:
+                values[number] = former[number]
+            carried.append(register.number)
+    if carried:
+        record.values = tuple(values)
+        record.accept(carried, step.version._replace(system="", position=0, note="came along with the key"))
+
+
 def empty_record(rules: EntityRules) -> Record:
     """A record that does not exist anywhere and that nobody has written."""
     return Record(
@@ -564,6 +627,7 @@ def _write_all(
                 side = record.side(step.system)
                 side.held[register.number] = (step.version, stored)
                 make_due(side, step.system, step)
+            _note_seen(record, register.number, stored, step)
             continue
         for number in register.fields:
             values[number] = written[number]
@@ -714,7 +778,8 @@ def _unseen(record: Record, side: Side | None, layout: Layout) -> list[int]:
     return sorted({*held, *[
         register
         for register, (version, stored) in side.held.items()
-        if version != (current := record.version(register)) and current != UNSET_VERSION and current.note != DEFAULT
+        if not has_seen(version, current := record.version(register))
+        and current != UNSET_VERSION and current.note != DEFAULT
         and (register == EXISTENCE or stored != tuple([row[f] for f in layout.fields_of[register]]))
     ]})
 

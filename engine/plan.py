@@ -124,8 +124,10 @@ def _is_written(record: Record, register: int, entry: Held, after: dict[int, Hel
 def _insert(
     rules: EntityRules, key: str, record: Record, side: Side, layout: Layout, after: dict[int, Held] | None, due: int
 ) -> tuple[WriteKind, tuple[int, ...], WriteRow]:
-    row = list(layout.stored_strict(record.values))
-    if after is not None:
+    if after is None:
+        row = list(layout.stored_strict(record.values))
+    else:
+        row = list(layout.stored_row(record.values))  # what cannot be stored came later: `after` has it as it was
         for register, (_, stored) in after.items():
             if register != EXISTENCE:
                 for number, value in zip(layout.fields_of[register], stored, strict=True):

@@ -38,6 +38,10 @@ REREAD: Position = -2
 """In `Side.wait`: the row is to be read again; until then nobody knows what the system holds."""
 
 
+UNREAD = "cannot be read"
+"""What `Side.bad` begins with where a change of the system itself was refused: what it holds is not known any more."""
+
+
 class Side(msgspec.Struct, array_like=True, gc=False):
     """What one system holds of one record, where it is not simply the current versions."""
 

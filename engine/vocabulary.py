@@ -16,7 +16,7 @@ All values are exact text, as the system prints them under fixed session setting
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -139,12 +139,22 @@ class Batch:
     rows: int
     forget_to: int
     """Ledger rows of batches up to this step are no longer needed and may be deleted."""
+    planned: Callable[[], tuple[list[Write], int]] | None = None
+    """What `writes` and `rows` are, not yet worked out: the writer's thread does that, by `prepare`."""
     pages: Iterable[list[Write]] | None = None
     """For a batch that is too large for memory: its writes, page by page, to be executed in this order. Then `writes`
     is empty. May be iterated again after a failure."""
 
+    def prepare(self) -> bool:
+        """Works out the writes, if that has not been done. False if there is nothing to write after all."""
+        if self.planned is not None:
+            self.writes, self.rows = self.planned()
+            self.planned = None
+        return self.pages is not None or self.rows > 0
+
     def parts(self) -> Iterator[list[Write]]:
         """All writes, in order, in lists of bounded size."""
+        self.prepare()
         if self.pages is not None:
             yield from self.pages
         elif self.writes:
@@ -178,6 +188,8 @@ class Outcome:
     separator: Position
     """The target's log position read inside the transaction, after its last row lock had been taken."""
     exceptions: list[RowResult] = field(default_factory=list)
+    rows: int = 0
+    """How many rows the batch asked for, where that is known."""
 
 
 @dataclass(slots=True)

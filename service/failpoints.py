@@ -14,6 +14,9 @@ from engine.ports import Delta, Source, Target
 from engine.vocabulary import Batch, Outcome, Position, Progress, Reread, Transaction, Write
 
 POINTS = {
+    "snapshots_taken": "day one: the snapshots are open and nothing has been compared",
+    "first_merge": "day one: part of what was agreed is written, nothing of it is committed",
+    "base_agreed": "day one: the base is committed, and nothing has been read or written since",
     "after_read": "a transaction has been read, nothing of it is durable",
     "before_commit": "before the store's commit of a decision",
     "after_commit": "after the store's commit of a decision, before anything is written",
@@ -104,7 +107,7 @@ class FailingTarget:
         """As the inner one, with `between_statements` within and `after_target_commit` behind."""
         if self.point.name == "between_statements" and len(batch.writes) > 1:
             batch = Batch(
-                batch.system, batch.number_to, [], batch.rows, batch.forget_to, _Torn(batch.writes, self.point)
+                batch.system, batch.number_to, [], batch.rows, batch.forget_to, pages=_Torn(batch.writes, self.point)
             )
         outcome = self.inner.apply(batch)
         self.point.reach("after_target_commit")
