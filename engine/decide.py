@@ -362,9 +362,6 @@ class Decider:
         if step.touched:
             touched = sorted(step.touched)
             self._note_due(name, result, touched)
-            for system in touched:
-                if rules.layouts[system].codecs:
-                    self._check_values(rules, key, result, system)
 
     def _check_values(self, rules: EntityRules, key: str, record: Record, system: str) -> None:
         """A value that a target has no counterpart for is noticed when it is decided, not when it is written."""
@@ -400,6 +397,8 @@ class Decider:
         for system in systems:
             if not self.spilled[system]:
                 self.open[system][name] = record
+            if self.rules[name[0]].layouts[system].codecs:
+                self._check_values(self.rules[name[0]], name[1], record, system)
             if self.quarantined:
                 self._released(name, record, system)
 

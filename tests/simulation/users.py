@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from adapters.memory import MemorySystem
 from engine.vocabulary import Change, Text
-from tests.simulation.books import FIELDS, GRADES, MARK, NUMERIC, UNREADABLE, UNSTORABLE
+from tests.simulation.books import LACKING, GRADES, MARK, NUMERIC, UNREADABLE, UNSTORABLE
 from tests.simulation.features import Features
 
 KEYS = tuple(f"k{i}" for i in range(5))
@@ -40,6 +40,8 @@ class Fate:
     """token → (system, record, field)"""
     succeeded: set[str] = field(default_factory=set)
     """Tokens that a user saw and overwrote, or deleted with the row."""
+    buried: set[tuple[Name, str]] = field(default_factory=set)
+    """(record, field) of records that were deleted where there is no column for that field."""
     points: dict[str, int] = field(default_factory=dict)
     """By key: the sum of all differences that users made to `points`."""
     deleted: set[str] = field(default_factory=set)
@@ -120,11 +122,11 @@ class Users:
     def insert(self, system: str, entity: str, key: str) -> list[Change]:
         """INSERT of a whole row."""
         values: dict[str, Text] = {"code": key}
+        there = sorted(self.databases[system].rows["item"])
+        if entity == "order" and not there:
+            return []
         for name in self.databases[system].columns(entity):
             if name == "item":
-                there = sorted(self.databases[system].rows["item"])
-                if not there:
-                    return []
                 values[name] = self.dice.choice(there)
             elif name != "code":
                 values[name] = self._value(system, entity, key, name, None)
@@ -160,7 +162,8 @@ class Users:
         """DELETE, unless others refer to the row."""
         if self.databases[system].has_children(entity, key):
             return []
-        self._see(system, entity, key, FIELDS[1:])
+        self._see(system, entity, key, self.databases[system].columns(entity))
+        self.fate.buried.update(((entity, key), name) for name in LACKING.get(system, ()))
         if entity == "item":
             self.fate.deleted.add(key)
         self._told(f"{system} deletes {entity} {key}")
@@ -232,7 +235,6 @@ class Users:
         """The user overwrites what he sees: those writes are succeeded."""
         row = self._row(system, entity, key)
         grouped = set(names) | ({"street", "city"} if {"street", "city"} & set(names) else set())
-        grouped |= {"memo"} if entity == "order" and names is FIELDS[1:] else set()
         self.fate.succeeded.update(plain(row[name]) for name in grouped if row.get(name) is not None)
 
     def _told(self, what: str) -> None:
