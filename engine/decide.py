@@ -127,6 +127,13 @@ class Decider:
         self.truncations: dict[tuple[str, str], str] = {}
         self.counts: dict[str, int] = {}
         self.delta = Delta()
+        self.storing = Delta()
+        """Taken, not yet durable."""
+        self.storing_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
+        self.stored_apart = False
+        """True: another thread commits what is taken, while this one goes on deciding."""
+        self.wait_until_stored: Callable[[], None] = lambda: None
+        """Called before a spooled transaction, which writes into the store's open transaction itself."""
         self.number = 0
         self.forgotten = 0
         self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
@@ -228,7 +235,8 @@ class Decider:
             cache = self.cache[entity]
             missing = [key for key in keys if key not in cache]
             if missing:
-                found = self.store.load(entity, missing)
+                load = self.store.load_committed if self.stored_apart and not self.half_written else self.store.load
+                found = load(entity, missing)
                 for key in missing:
                     state = found.get(key)
                     cache[key] = None if state is None else decode(state)
@@ -278,6 +286,7 @@ class Decider:
 
     def _decide_spooled(self, transaction: Transaction, step: Step) -> None:
         """A transaction larger than memory: its state goes to the store chunk by chunk, and is committed as one."""
+        self.wait_until_stored()
         for changes in transaction.chunks():
             wanted: dict[str, dict[str, None]] = {}
             self._wanted(transaction.system, changes, wanted)
@@ -526,9 +535,9 @@ class Decider:
             self.spill(system)
 
     def next_batch(self, system: str) -> Batch | None:
-        """What is due to a system now, planned; None if nothing is, or a batch is still under way.
+        """What is due to a system now; None if nothing is, or a batch is still under way.
 
-        To be called only after `commit`: what a batch writes must be durable first."""
+        To be sent only when everything decided before is durable: what a batch writes must not be forgotten."""
         mark = self.marks[system]
         if mark.applied != mark.dispatched:
             return None
@@ -799,18 +808,37 @@ class Decider:
     # ------------------------------------------------------------ commit
 
     def commit(self) -> None:
-        """Makes everything decided so far durable. Batches formed from it may be sent afterwards."""
+        """Makes everything decided so far durable, before it returns."""
+        delta = self.take()
+        if delta is not None:
+            self.store.commit(delta)
+            self.stored()
+
+    def urgent(self) -> bool:
+        """True if something was decided that nobody could find out again after a crash."""
+        return bool(self.dirty or self.due or self.half_written or self.delta.requests_done or self.delta.journal)
+
+    def take(self) -> Delta | None:
+        """Everything decided since the last one, to be committed by the store; None if there is nothing.
+
+        Until `stored` is called the records in it stay in memory, and no further one may be taken."""
         delta = self._delta()
         floor = min([mark.applied for mark in self.marks.values()] + list(self.stuck.values()))
         if floor > self.forgotten:
             self.forgotten = floor
             delta.pending_done_to = floor
         if not delta and not self.half_written:
-            return
-        self.store.commit(delta)
+            return None
+        self.storing = delta
+        self.storing_applied = {system: mark.applied for system, mark in self.marks.items()}
+        return delta
+
+    def stored(self) -> None:
+        """What was last taken is durable."""
         self.half_written = False
-        self.durable_positions.update(delta.positions)
-        self.durable_applied = {system: mark.applied for system, mark in self.marks.items()}
+        self.durable_positions.update(self.storing.positions)
+        self.durable_applied = self.storing_applied
+        self.storing = Delta()
         self._trim()
 
     def _delta(self) -> Delta:
@@ -831,6 +859,7 @@ class Decider:
             return
         self.trimmed = True
         kept = {name for opened in self.open.values() for name in opened} | self.dirty.keys()
+        kept |= self.storing.records.keys()
         for entity, cache in self.cache.items():
             for key in list(cache)[: len(cache) // 2]:
                 if (entity, key) not in kept:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from queue import SimpleQueue
+from typing import Final, Literal
 
 from engine.decide import Decider
 from engine.errors import DuologError, EngineFault, SystemStopped, SystemUnavailable
-from engine.ports import Clock, Source, Target
+from engine.ports import Clock, Delta, Source, Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Position, Progress, Reread, Transaction
 
@@ -27,6 +28,8 @@ REQUESTS_EVERY_S = 0.5
 """How often the store is asked for what people want."""
 LAZY_COMMIT_S = 0.2
 """How long confirmations alone may wait before they are made durable (the ledger has them anyway)."""
+COMMIT_APART_RECORDS_MIN = 200
+"""From how many records on a commit is left to the store's thread."""
 STUCK_TARGET_S = 2.0
 """A target that has not answered for so long no longer holds the others back: what is due to it goes to the store."""
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.1, 10.0
@@ -79,9 +82,21 @@ class Lane:
     committed_at: int = 0
     """Commit time of the last transaction decided, microseconds since 1970."""
     acknowledged: Position = 0
+    ask_again_at: float = 0.0
+    """Rows that a user had locked are not asked for before."""
     recovered: bool = False
     """The ledger has been asked what was committed before."""
 
+
+Order = Batch | Ask
+"""What a writer is asked to do."""
+
+STORED: Final = "stored"
+"""The store's thread has committed what it was given."""
+
+Arrival = Outcome | Reread | Ask | tuple[str, list[Outcome]] | str
+"""What the other threads have to tell the deciding one: an outcome, a row read again, rows that could not be read, what
+a ledger knew (system, outcomes), or STORED."""
 
 Observer = Callable[[str, str], None]
 """Told (action, detail) of what happens; must not raise or block."""
@@ -105,12 +120,16 @@ class Runner:
         self.observe = observe
         self.around = around
         self.lanes = {system: Lane(system) for system in book.systems}
-        self.arrived: deque[Outcome | Reread | Ask | tuple[str, list[Outcome]]] = deque()
+        self.arrived: deque[Arrival] = deque()
         """What the writers have to tell: an outcome, a row read again, rows still to be read, what the ledger knew."""
         self.rings = 0
         """Grows whenever there is something new to look at."""
         self.bell = threading.Condition()
         """Guards lanes and `arrived`, and wakes whoever waits for them."""
+        self.jobs: SimpleQueue[Delta | None] | None = None
+        """What the store's thread is to commit; None: there is no such thread, and commits are made in place."""
+        self.storing: list[Order] | None = None
+        """While the store's thread commits: what is to be sent afterwards."""
         self.stopping = False
         self.failed: DuologError | None = None
         self.taken_up = False
@@ -132,9 +151,9 @@ class Runner:
         self._retry_deferred()
         self._requests()
         worked = self._decide_some()
-        self._commit()
-        self._acknowledge()
-        return self._send() or worked
+        if self.storing is not None:
+            return worked  # what is decided meanwhile is taken when the store has finished
+        return self._keep() or worked
 
     def _take_arrivals(self) -> None:
         while True:
@@ -146,11 +165,14 @@ class Runner:
                 system, outcomes = arrival
                 self.decider.recover(system, outcomes)
                 self.lanes[system].recovered = True
+            elif arrival is STORED:
+                self._kept(self.storing or [])
             elif isinstance(arrival, Reread):
                 self.decider.reread(arrival)
             elif isinstance(arrival, Ask):
+                self.lanes[arrival.system].ask_again_at = self.clock.monotonic() + DEFERRED_PAUSE_S
                 self.decider.rereads[arrival.system].update(dict.fromkeys((arrival.entity, k) for k in arrival.keys))
-            else:
+            elif isinstance(arrival, Outcome):
                 lane = self.lanes[arrival.system]
                 lane.busy_since = 0.0
                 if arrival.number_to > self.decider.marks[arrival.system].applied:
@@ -195,7 +217,7 @@ class Runner:
 
     def _decide_some(self) -> bool:
         """Decides transactions of all systems in turn, up to the limit of a round."""
-        if self._held_back():
+        if self._held_back() or (self.storing is not None and len(self.decider.dirty) >= self.limits.turn_rows_max):
             return False
         taken: dict[str, list[Transaction | Progress]] = {}
         rows = 0
@@ -238,49 +260,93 @@ class Runner:
                 self.bell.notify_all()
         return done > 0
 
-    def _commit(self) -> None:
-        """Makes decisions durable at once; what a crash would only make us read or ask again may wait a moment."""
-        now = self.clock.monotonic()
-        delta = self.decider.delta
-        urgent = (
-            self.decider.dirty or self.decider.due or self.decider.half_written or delta.requests_done or delta.journal
-        )
-        if urgent or now - self.last_commit >= LAZY_COMMIT_S:
-            self.decider.commit()
-            self.last_commit = now
+    def _keep(self) -> bool:
+        """Makes decisions durable, and sends what follows from them. True if anything was sent.
 
-    def _acknowledge(self) -> None:
+        What a crash would only make us read or ask again may wait a moment."""
+        now = self.clock.monotonic()
+        orders = self._orders()
+        urgent = self.decider.urgent()
+        if not urgent and now - self.last_commit < LAZY_COMMIT_S:
+            self._send(orders)
+            return bool(orders)
+        self.last_commit = now
+        # A small commit is sooner made than handed over; one after a spooled transaction must be made by this thread.
+        alone = self.jobs is None or self.decider.half_written or len(self.decider.dirty) < COMMIT_APART_RECORDS_MIN
+        delta = self.decider.take()
+        if delta is None:
+            self._send(orders)
+        elif alone:
+            self.decider.store.commit(delta)
+            self._kept(orders)
+        else:
+            self.storing = orders
+            assert self.jobs is not None
+            self.jobs.put(delta)
+        return bool(orders)
+
+    def _kept(self, orders: list[Order]) -> None:
+        """What was taken is durable: the sources may forget it, the targets may have it."""
+        self.decider.stored()
+        self.storing = None
         for system, lane in self.lanes.items():
             position = self.decider.durable_positions.get(system, 0)
             if position > lane.acknowledged:
                 lane.acknowledged = position
                 self.sources[system].acknowledge(position)
+        self._send(orders)
+
+    def _orders(self) -> list[Order]:
+        """What each idle target is to do next, as far as is decided now."""
+        orders: list[Order] = []
+        for system, lane in self.lanes.items():
             if self.decider.waiting[system]:
                 self.sources[system].nudge()
-
-    def _send(self) -> bool:
-        """Hands each idle target what is due to it."""
-        sent = False
-        for system, lane in self.lanes.items():
             if lane.writer != "running":
                 continue
-            orders: list[Batch | Ask] = []
-            wanted, self.decider.rereads[system] = self.decider.rereads[system], {}
-            by_entity: dict[str, list[str]] = {}
-            for entity, key in wanted:
-                by_entity.setdefault(entity, []).append(key)
-            orders += [Ask(system, entity, keys) for entity, keys in by_entity.items()]
-            if not self.decider.dirty and (batch := self.decider.next_batch(system)) is not None:
+            orders += self._asks(system, lane)
+            batch = self.decider.next_batch(system)
+            if batch is not None:
                 lane.busy_since = self.clock.monotonic()
                 orders.append(batch)
-            if self.decider.dirty:
-                self.decider.commit()  # planning found records that cannot be written: known before the batch is sent
-            if orders:
-                sent = True
-                with self.bell:
-                    lane.outbox.extend(orders)
-                    self.bell.notify_all()
-        return sent
+        return orders
+
+    def _asks(self, system: str, lane: Lane) -> list[Order]:
+        """Rows to be read again; those that a user had locked after a pause."""
+        now = self.clock.monotonic()
+        if now < lane.ask_again_at:
+            return []
+        wanted, self.decider.rereads[system] = self.decider.rereads[system], {}
+        by_entity: dict[str, list[str]] = {}
+        for entity, key in wanted:
+            by_entity.setdefault(entity, []).append(key)
+        return [Ask(system, entity, keys) for entity, keys in by_entity.items()]
+
+    def _send(self, orders: list[Order]) -> None:
+        if orders:
+            with self.bell:
+                for order in orders:
+                    self.lanes[order.system].outbox.append(order)
+                self.bell.notify_all()
+
+    def _store_loop(self, name: str) -> None:
+        """The store's thread: commits what is taken, while the deciding thread decides on."""
+        assert self.jobs is not None
+        while (delta := self.jobs.get()) is not None:
+            self.decider.store.commit(delta)
+            self.arrive([STORED])
+
+    def _wait_until_stored(self) -> None:
+        """The deciding thread needs the store for itself."""
+        with self.bell:
+            while self.storing is not None and STORED not in self.arrived and self.failed is None:
+                self.bell.wait(timeout=0.5)
+            if self.failed is not None:
+                raise self.failed
+            if self.storing is None:
+                return
+            self.arrived.remove(STORED)
+        self._kept(self.storing)
 
     def offer(self, event: Transaction | Progress) -> None:
         """What a source has read, to be decided in order. Thread-safe."""
@@ -290,7 +356,7 @@ class Runner:
             lane.inbox_rows += event.rows if isinstance(event, Transaction) else 0
             self._ring()
 
-    def arrive(self, arrivals: list[Outcome | Reread | Ask | tuple[str, list[Outcome]]]) -> None:
+    def arrive(self, arrivals: Sequence[Arrival]) -> None:
         """What a target answers. Thread-safe."""
         with self.bell:
             self.arrived.extend(arrivals)
@@ -309,12 +375,17 @@ class Runner:
             for system in self.book.systems
             for name, loop in (("reader", self._read_loop), ("writer", self._write_loop))
         ]
+        self.jobs = SimpleQueue()
+        self.decider.stored_apart = True
+        self.decider.wait_until_stored = self._wait_until_stored
+        threads.append(threading.Thread(target=self._guard, args=(self._store_loop, "store"), name="store", daemon=True))
         for thread in threads:
             thread.start()
         try:
             self.around(self._decide_loop)
         finally:
             self.stop()
+            self.jobs.put(None)
             for thread in threads:
                 thread.join(timeout=10)
         if self.failed is not None:
@@ -380,14 +451,15 @@ class Runner:
         deadline = self.clock.monotonic() + 10
         while self.failed is None and self.clock.monotonic() < deadline:
             self._take_arrivals()
-            if all(lane.busy_since == 0.0 or lane.writer != "running" for lane in self.lanes.values()):
+            idle = all(lane.busy_since == 0.0 or lane.writer != "running" for lane in self.lanes.values())
+            if idle and self.storing is None:
                 break
             with self.bell:
                 if not self.arrived:
                     self.bell.wait(timeout=0.1)
-        if self.failed is None and self.taken_up:
+        if self.failed is None and self.taken_up and self.storing is None:
             self.decider.commit()
-            self._acknowledge()
+            self._kept([])
 
     def _read_loop(self, system: str) -> None:
         lane = self.lanes[system]

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -71,6 +72,8 @@ class Daemon:
         # hundred rows, a third of the engine's time.
         gc.freeze()
         gc.set_threshold(100_000, 20, 100)
+        # A thread that has something to hand on waits no longer than this for one that computes.
+        sys.setswitchinterval(0.001)
         wired = wire(self.options.rules)
         store = open_store(wired.rules, create=True)
         teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)
@@ -131,6 +134,10 @@ class Daemon:
 
     # ------------------------------------------------------------ first merge
 
+    def _reach(self, point: str) -> None:
+        if self.point is not None:
+            self.point.reach(point)
+
     def _base(self, wired: Wired, store: SqlStore) -> None:
         """Agrees on a base if there is none yet, or if one is asked for anew."""
         for name, kit in wired.kits.items():
@@ -151,8 +158,10 @@ class Daemon:
         try:
             for name, kit in wired.kits.items():
                 snapshots[name] = kit.snapshot(wired.book)
+            self._reach("snapshots_taken")
             store.forget_base()
             tally = first_merge(wired.book, snapshots, store, self._merging)
+            self._reach("base_agreed")
         finally:
             for snapshot in snapshots.values():
                 snapshot.close()
@@ -167,6 +176,7 @@ class Daemon:
 
     def _merging(self, entity: str, records: int) -> None:
         self.merged[entity] = records
+        self._reach("first_merge")
         if self.stop_asked:
             raise SystemStopped("stopped during the first merge; nothing of it was kept", mend="start it again")
 
