@@ -100,6 +100,18 @@ SELECT b.schema, b.name, b.relreplident AS identity,
 FROM bound b
 """
 
+SEQUENCES: Final = """
+SELECT DISTINCT s.oid::regclass::text
+FROM unnest(%s::text[], %s::text[]) AS w(schema, name)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+JOIN pg_attrdef d ON d.adrelid = c.oid
+JOIN pg_depend x ON x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass
+JOIN pg_class s ON s.oid = x.refobjid AND s.relkind = 'S'
+ORDER BY 1
+"""
+"""Sequences that the defaults of these tables' columns count with."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -216,6 +228,13 @@ def gather(
         clock_offset_us=offset,
         clock_error_us=error,
     )
+
+
+def sequences(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> list[str]:
+    """The sequences that rows of ours are numbered with, as SQL writes them: of the tables that we insert into."""
+    tables = [needed.table for needed in rights(book, system) if needed.insert]
+    given = [[table.schema for table in tables], [table.name for table in tables]]
+    return [name for (name,) in conn.execute(SEQUENCES.encode(), given)]
 
 
 def _both_create(book: RuleBook, system: str) -> tuple[TableName, ...]:

@@ -65,7 +65,8 @@ class PostgresKit:
 
     def grants(self, book: RuleBook, role: str) -> list[str]:
         """The least rights that suffice, as SQL."""
-        return grants(book, self.system, role)
+        with self._connection("check") as conn:
+            return grants(book, self.system, role, facts.sequences(conn, book, self.system))
 
     def setup(self, book: RuleBook, told: Callable[[SetupStep], None]) -> list[SetupStep]:
         """Makes what is missing."""

@@ -6,6 +6,7 @@ itself refuses it. Nothing is granted on what the rules do not bind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,9 @@ class TableRights:
     update: tuple[str, ...]
     """Columns we may change."""
     delete: bool
+    lock: tuple[str, ...] = ()
+    """The key, where there is no column that we may change: reading a row again takes its lock, and PostgreSQL lets
+    only those lock a row who may UPDATE one of its columns. Nothing ever sets it."""
 
 
 def rights(book: RuleBook, system: str) -> list[TableRights]:
@@ -34,10 +38,11 @@ def rights(book: RuleBook, system: str) -> list[TableRights]:
     return [_table_rights(book, system, binding, table) for binding, table in pairs]
 
 
-def grants(book: RuleBook, system: str, role: str) -> list[str]:
+def grants(book: RuleBook, system: str, role: str, sequences: Iterable[str] = ()) -> list[str]:
     """The SQL that gives `role` what it needs to read the log and to write, and nothing else.
 
-    To be run by the tables' owner after `duolog setup`; ALTER ROLE and the function need a superuser."""
+    `sequences`: those that number columns which we leave to their defaults, as SQL writes them. To be run by the
+    tables' owner after `duolog setup`; ALTER ROLE and the function need a superuser."""
     who = sql.Identifier(role)
     schemas = sorted({table.schema for table in book.tables[system]} | {"duolog"})
     made: list[sql.Composed] = [sql.SQL("ALTER ROLE {} LOGIN REPLICATION").format(who)]
@@ -45,6 +50,7 @@ def grants(book: RuleBook, system: str, role: str) -> list[str]:
     for needed in rights(book, system):
         name = sql.Identifier(needed.table.schema, needed.table.name)
         made += [sql.SQL("GRANT {} ON {} TO {}").format(right, name, who) for right in _words(needed)]
+    made += [sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(sql.SQL(name), who) for name in sequences]
     made.append(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON duolog.ledger TO {}").format(who))
     function = sql.SQL(ORIGIN_FUNCTION)
     made.append(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(function, who))
@@ -62,14 +68,21 @@ def _table_rights(book: RuleBook, system: str, binding: Binding, table: Table) -
         for column, number in zip(table.columns, binding.columns, strict=True)
         if number not in entity.key and owners.get(number) != system
     )
-    deletes = any(entity.delete.get(name) == "propagate" for name in others)
-    return TableRights(table, table.columns if inserts and others else (), updated if others else (), deletes)
+    if not others:
+        updated = ()
+    return TableRights(
+        table,
+        insert=table.columns if inserts and others else (),
+        update=updated,
+        delete=any(entity.delete.get(name) == "propagate" for name in others),
+        lock=() if updated else tuple(table.columns[place] for place in table.key[:1]),
+    )
 
 
 def _words(needed: TableRights) -> list[sql.Composable]:
     """`SELECT`, `INSERT (a, b)`, ..."""
     words: list[sql.Composable] = [sql.SQL("SELECT")]
-    for verb, columns in (("INSERT", needed.insert), ("UPDATE", needed.update)):
+    for verb, columns in (("INSERT", needed.insert), ("UPDATE", needed.update or needed.lock)):
         if columns:
             listed = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
             words.append(sql.SQL("{} ({})").format(sql.SQL(verb), listed))

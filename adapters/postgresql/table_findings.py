@@ -166,7 +166,7 @@ def _judge_rights(judge: _Judge, shape: TableShape, table: TableFacts) -> Iterat
         yield judge.error("P230", f"the role `{judge.role}` may not read `{judge.name}`", judge.grant("SELECT"))
     for code, verb, wanted, allowed in (
         ("P231", "INSERT", needed.insert, table.may_insert),
-        ("P232", "UPDATE", needed.update, table.may_update),
+        ("P232", "UPDATE", needed.update or needed.lock, table.may_update),
     ):
         lacking = [column for column in wanted if column in shape.columns and column not in allowed]
         if lacking:

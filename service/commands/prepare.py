@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from engine.errors import DuologError
 from rules import printed
-from service.commands.terms import FINDINGS, Json, Rules, print_json, told
-from service.wiring import Wired, offline_book, read_rules, wire
+from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, print_json, told
+from service.wiring import RulesRefused, Wired, offline_book, read_rules, wire
 
 
 def check(
     rules: Rules,
     as_json: Json = False,
     offline: Annotated[bool, typer.Option("--offline", help="Look at the rule file only; open nothing.")] = False,
-    role: Annotated[str, typer.Option(help="Print the least GRANTs that suffice for this role.")] = "",
+    role: Annotated[str, typer.Option(help="Print the SQL that gives this role what it needs, and no more.")] = "",
 ) -> None:
     """Says all that is wrong with the rule file, then with the databases, each with its mend.
 
     Example: duolog check erp_crm.yaml
 
     Exit codes: 0 nothing wrong (warnings may be printed), 1 findings in the databases, 2 the rule file is wrong."""
-    with told():
+    with told(), _told_as_json(as_json):
         if offline:
             loaded = read_rules(rules)
             offline_book(loaded)
-            _tell_check(loaded.warnings, [], [], as_json)
+            _tell_check(loaded.warnings, [], {}, as_json)
             return
         wired = wire(rules)
         findings, unreachable = _findings(wired)
-        grants = [line for kit in wired.kits.values() for line in kit.grants(wired.book, role)] if role else []
+        grants = {name: kit.grants(wired.book, role) for name, kit in wired.kits.items()} if role else {}
         _tell_check(wired.warnings, findings + unreachable, grants, as_json)
         if unreachable or any(finding["severity"] == "error" for finding in findings):
             raise typer.Exit(FINDINGS)
+
+
+@contextmanager
+def _told_as_json(as_json: bool) -> Iterator[None]:
+    """A program that asked for JSON gets the problems of the rule file as JSON, too."""
+    try:
+        yield
+    except RulesRefused as refused:
+        if not as_json:
+            raise
+        problems = [problem.json() for problem in refused.problems]
+        print_json({"problems": problems, "warnings": [], "findings": [], "grants": {}})
+        raise typer.Exit(RULES_WRONG) from None
 
 
 def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -54,9 +69,12 @@ def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
     return findings, unreachable
 
 
-def _tell_check(warnings: list[Any], findings: list[dict[str, Any]], grants: list[str], as_json: bool) -> None:
+def _tell_check(
+    warnings: list[Any], findings: list[dict[str, Any]], grants: dict[str, list[str]], as_json: bool
+) -> None:
     if as_json:
-        print_json({"warnings": [w.json() for w in warnings], "findings": findings, "grants": grants})
+        said = [warning.json() for warning in warnings]
+        print_json({"problems": [], "warnings": said, "findings": findings, "grants": grants})
         return
     if warnings:
         typer.echo(printed(warnings))
@@ -64,8 +82,10 @@ def _tell_check(warnings: list[Any], findings: list[dict[str, Any]], grants: lis
         typer.echo(f"{finding['system']}: {finding['severity']}[{finding['code']}]: {finding['found']}")
         if finding["mend"]:
             typer.echo(f"  mend: {finding['mend']}")
-    for line in grants:
-        typer.echo(line)
+    for name, statements in grants.items():
+        typer.echo(f"-- {name}: as a superuser, after `duolog setup`")
+        for statement in statements:
+            typer.echo(statement)
     errors = sum(finding["severity"] == "error" for finding in findings)
     told_warnings = len(warnings) + len(findings) - errors
     if errors:

@@ -1,13 +1,12 @@
 """A DBA's desk: one rule file, the `duolog` command in processes of its own, and everything that it ever said.
 
-Turns arguments into finished commands, as a person would give them; nothing of duolog is called in this process. The
-rules of `SHOP` are small and have one of each: an owner, every kind of decision that a test needs, a value map, a key
-of two fields, a parent and a child, a deletion that is not carried over.
+Turns arguments into finished commands, as a person would give them. The rules of `SHOP` are small and have one of each:
+an owner, every kind of decision that a test needs, a value map, a key of two fields, a parent and a child, a deletion
+that is not carried over.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +15,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from click.testing import Result
+from psycopg.conninfo import conninfo_to_dict
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.demo.engine import COMMAND, Engine, quiet
 
 PATIENCE_S = 60.0
-Result = TypeVar("Result")
+Found = TypeVar("Found")
 
 SHOP = """\
 duolog: 1
@@ -95,7 +98,16 @@ class Desk(Engine):
         (drafts / name).write_text(text, encoding="utf-8")
         self.urls = dict(urls)
         self.said: list[str] = []
-        super().__init__(drafts / name, {f"{s.upper()}_URL": url for s, url in urls.items()}, folder)
+        self.addresses = {f"{s.upper()}_URL": url for s, url in urls.items()}
+        super().__init__(drafts / name, self.addresses, folder)
+
+    def arrive_as(self, role: str) -> None:
+        """From now on every command comes as this role; the users' own SQL stays the superuser's."""
+        for system, url in self.urls.items():
+            place = conninfo_to_dict(url)
+            address = f"postgresql://{role}@{place['host']}:{place['port']}/{place['dbname']}"
+            self.addresses[f"{system.upper()}_URL"] = address
+        self._environment.update(self.addresses)
 
     def ask(
         self, *arguments: str, environment: Mapping[str, str] | None = None, typed: str = ""
@@ -107,6 +119,14 @@ class Desk(Engine):
             env={**self._environment, **(environment or {})}, cwd=self.folder, input=typed,
             capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
         )  # fmt: skip
+        self.said += [found.stdout, found.stderr]
+        return found
+
+    def here(self, *arguments: str) -> Result:
+        """Runs one command to its end in this process: for the hundredth `check`, without the start of a program."""
+        verb, *rest = arguments
+        found = CliRunner().invoke(app, [verb, str(self.rules), *rest], env=self.addresses)
+        assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
         self.said += [found.stdout, found.stderr]
         return found
 
@@ -123,13 +143,14 @@ class Desk(Engine):
             return cursor.fetchall() if cursor.description else []
 
     def quietly(self, system: str, statement: str) -> None:
-        """A write that duolog never hears of: it bears duolog's own mark, as if duolog had made it."""
-        origins = "SELECT roname FROM pg_replication_origin WHERE roname LIKE 'duolog%%_' || %s ORDER BY 1 DESC LIMIT 1"
-        with psycopg.connect(self.urls[system]) as connection:
-            row = connection.execute(origins, [system]).fetchone()
-            assert row is not None, "not set up"
-            connection.execute("SELECT pg_replication_origin_session_setup(%s)", row)
+        """A write that the running engine never hears of: it bears the mark of some other replication, and a server of
+        which `check` had found no other replication was asked to leave such writes out."""
+        with psycopg.connect(self.urls[system], autocommit=True) as connection:
+            connection.execute("SELECT pg_replication_origin_create('elsewhere')")
+            connection.execute("SELECT pg_replication_origin_session_setup('elsewhere')")
             connection.execute(statement.encode())
+            connection.execute("SELECT pg_replication_origin_session_reset()")
+            connection.execute("SELECT pg_replication_origin_drop('elsewhere')")
 
     @contextmanager
     def running(self, environment: Mapping[str, str] | None = None) -> Iterator[Desk]:
@@ -158,7 +179,7 @@ class Desk(Engine):
         assert status is not None, f"not quiet: {self.status()}\n{self.log_tail()}"
         return status
 
-    def eventually(self, look: Callable[[], Result | None]) -> Result:
+    def eventually(self, look: Callable[[], Found | None]) -> Found:
         """What `look` finds, as soon as it finds anything."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -179,7 +200,3 @@ def _lsn(text: str) -> int:
     high, low = text.split("/")
     return (int(high, 16) << 32) | int(low, 16)
 
-
-def no_colour() -> dict[str, str]:
-    """The environment of a command that prints plainly, for the verbs without a rule file."""
-    return {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
