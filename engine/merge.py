@@ -589,6 +589,10 @@ def carry_over(rules: EntityRules, record: Record, former: Values, step: Step) -
     if carried:
         record.values = tuple(values)
         record.accept(carried, step.version._replace(system="", position=0, note="came along with the key"))
+        own = record.side(step.system)
+        for number in carried:
+            if number in own.held:
+                _note_seen(record, number, own.held[number][1], step)
 
 
 def empty_record(rules: EntityRules) -> Record:

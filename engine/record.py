@@ -161,7 +161,8 @@ class Mark:
 
     def under_way(self, side: Side) -> bool:
         """True if a write of this side has been handed to the target and not been answered."""
-        due = side.due if side.sent is None else side.sent_due
+        settled = side.sent is None or side.sent_due <= self.applied  # confirmed since, perhaps not looked at yet
+        due = side.due if settled else side.sent_due
         return self.applied < due <= self.dispatched
 
     def separator_of(self, due: int) -> Position:
