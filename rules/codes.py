@@ -70,6 +70,7 @@ CODES: Final[dict[str, str]] = {
     "R409": "The identity is of a type that cannot tell records apart.",
     "R410": "A key would lose something on its way: two records could become one.",
     "R411": "A reference is of another type than the key it refers to.",
+    "R412": "A key is written in different forms in different systems.",
     "R451": "Warning: texts may be longer than the other column.",
     "R452": "Warning: digits after the point are lost.",
     "R453": "Warning: fractions of a second are lost.",

@@ -92,7 +92,7 @@ def check_fields(
             if is_offline(columns):
                 continue
             if field in entity.identity:
-                _check_key(field, fields, name, findings)
+                _check_key(field, fields, name, shapes[name, field], findings)
                 check_losses(field, columns, create_of(entity), True, findings)
                 continue
             said = ruling(name, entity, field, group_of.get(field))
@@ -102,7 +102,7 @@ def check_fields(
             check_losses(field, columns, writers, False, findings)
 
 
-def _check_key(field: str, fields: Fields, name: str, findings: Findings) -> None:
+def _check_key(field: str, fields: Fields, name: str, shape: Form, findings: Findings) -> None:
     for stored in fields[name, field]:
         if stored.column is not None and stored.column.family in NO_KEYS:
             findings.error("R409", stored.path, f"{quoted(field)} cannot tell records apart in {quoted(stored.system)}",
@@ -111,6 +111,11 @@ def _check_key(field: str, fields: Fields, name: str, findings: Findings) -> Non
             findings.warn("R457", stored.path, f"{quoted(stored.system)} takes values of {quoted(field)} for equal that"
                           " are written differently: `a` and `A`, say", found=quoted(stored.column.type),
                           mend="make sure that all systems write it alike")  # fmt: skip
+        if stored.system in shape.codecs:
+            findings.error("R412", stored.path, f"{quoted(field)} is written in another form in {quoted(stored.system)}"
+                           " than elsewhere, and records are paired by the key as it is written",
+                           found=quoted(stored.column.type) if stored.column is not None else "a map",
+                           mend="give the columns of the key one type, and no map")  # fmt: skip
 
 
 def _check_policy(name: str, field: str, policy: PolicyName | None, family: str, findings: Findings) -> None:
