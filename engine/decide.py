@@ -164,6 +164,8 @@ class Decider:
         """What the ledger of `system` tells of batches that were committed and never confirmed."""
         for outcome in outcomes:
             if outcome.number_to > self.marks[system].applied:
+                # A batch may bear a number that the store never heard of: none is given twice.
+                self.number = max(self.number, outcome.number_to)
                 self.marks[system].dispatched = outcome.number_to
                 self.confirm(outcome)
 
