@@ -1,0 +1,161 @@
+"""The judge: reads the databases row by row and says what is not as promised. It shares no code with the engine.
+
+It knows only the tables' names (`schema.py`), what the users were told (`users.Told`), and the journal as `duolog
+journal --json` prints it. Every judgement is a list of sentences; an empty one is what a test asks for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from tests.engine_live.schema import EVENT, EVENT_FIELDS, FIELDS, THING, Names, identifier
+from tests.engine_live.users import Told
+
+SAID_MAX: Final = 10
+
+Rows = dict[str, tuple[Any, ...]]
+
+
+def read(address: str, names: Names, key: str, fields: Iterable[str]) -> Rows:
+    """A whole table: by key, the values of these fields in their order."""
+    columns = sql.SQL(", ").join(sql.Identifier(names[name]) for name in (key, *fields))
+    query = sql.SQL("SELECT {} FROM {}").format(columns, identifier(names["table"]))
+    with psycopg.connect(address) as connection:
+        return {row[0]: tuple(row[1:]) for row in connection.execute(query)}
+
+
+def things(address: str, system: str) -> Rows:
+    """All things of a system."""
+    return read(address, THING[system], "code", FIELDS)
+
+
+def events(address: str, system: str) -> Rows:
+    """All events of a system."""
+    return read(address, EVENT[system], "token", EVENT_FIELDS)
+
+
+def differences(addresses: Mapping[str, str]) -> list[str]:
+    """What is not the same in all systems, row by row."""
+    said: list[str] = []
+    for what, reading in (("thing", things), ("event", events)):
+        rows = {system: reading(address, system) for system, address in addresses.items()}
+        first, *others = rows
+        for other in others:
+            for key in sorted(rows[first].keys() | rows[other].keys()):
+                ours, theirs = rows[first].get(key), rows[other].get(key)
+                if ours != theirs:
+                    said.append(f"{what} {key}: {first} has {ours}, {other} has {theirs}")
+    return said[:SAID_MAX] + ([f"... {len(said)} in all"] if len(said) > SAID_MAX else [])
+
+
+def lost(addresses: Mapping[str, str], told: Told) -> list[str]:
+    """Transactions that a database confirmed, and that are not everywhere."""
+    found = {system: set(events(address, system)) for system, address in addresses.items()}
+    return [
+        f"event {token}: confirmed to its user, and not in {system}"
+        for system, tokens in found.items() for token in sorted(told.committed - tokens)
+    ][:SAID_MAX]  # fmt: skip
+
+
+def unexplained(address: str, system: str, journal: Iterable[Mapping[str, Any]], start: Mapping[str, str]) -> list[str]:
+    """Tokens that are neither current, nor overwritten by a user who saw them, nor in the journal as the loser; and
+    tokens of a column with one writer that are not simply the last.
+
+    `start`: what stood in each field before anybody wrote. To be asked when all systems are equal."""
+    overruled = {(e["key"], name, value) for e in journal for name, value in zip(e["fields"], e["lost"], strict=False)}
+    written: dict[tuple[str, str], set[str]] = defaultdict(set)
+    seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for token, (thing, name, saw, _) in events(address, system).items():
+        written[thing, name].add(token)
+        seen[thing, name][saw] += 1
+    said: list[str] = []
+    for key, row in things(address, system).items():
+        values = dict(zip(FIELDS, row, strict=True))
+        for name in ("of_erp", "of_crm", "of_web", "shared"):
+            place, current = (key, name), values[name]
+            tokens = written[place]
+            said += [
+                f"thing {key}.{name}: `{token}` is neither current, seen, nor in the journal"
+                for token in sorted(tokens)
+                if token != current and not seen[place][token] and (key, name, token) not in overruled
+            ]
+            if current not in tokens and (tokens or current != start[name]):
+                said.append(f"thing {key}.{name}: `{current}` was written by nobody")
+            if name != "shared":
+                said += _chain(key, name, seen[place], current, overruled)
+    return said[:SAID_MAX]
+
+
+def _chain(key: str, name: str, seen: Counter[str], current: str, overruled: set[tuple[str, str, Any]]) -> list[str]:
+    """A column with one writer: nothing is overwritten twice, the last is current, nothing was ever overruled."""
+    said = [f"thing {key}.{name}: `{token}` was overwritten {n} times" for token, n in seen.items() if n > 1]
+    if seen[current]:
+        said.append(f"thing {key}.{name}: `{current}` is current although it was overwritten")
+    said += [f"thing {key}.{name}: `{value}` was overruled" for k, f, value in overruled if (k, f) == (key, name)]
+    return said
+
+
+def missums(address: str, system: str, start: Decimal = Decimal(1000)) -> list[str]:
+    """Things whose amount is not what they began with and all that was ever added."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for thing, _, _, delta in events(address, system).values():
+        sums[thing] += delta
+    return [
+        f"thing {key}: the amount is {row[-1]}, and should be {start + sums[key]}"
+        for key, row in things(address, system).items() if row[-1] != start + sums[key]
+    ][:SAID_MAX]  # fmt: skip
+
+
+def written_twice(address: str, system: str) -> list[str]:
+    """By the trail of the triggers: tokens that duolog wrote more than once into the same row."""
+    query = "SELECT who, relation, operation, row FROM public.trail ORDER BY number"
+    before: dict[str, str | None] = {}
+    times: Counter[tuple[str, str]] = Counter()
+    with psycopg.connect(address) as connection:
+        for who, relation, operation, row in connection.execute(query):
+            if relation.endswith(EVENT[system]["table"].split(".")[1]):
+                place, value = "event", row[EVENT[system]["token"]]
+                times[place, f"{operation} {value}"] += who.startswith("duolog")
+                continue
+            place, value = row[THING[system]["code"]], row[THING[system]["shared"]]
+            if before.get(place) != value and operation != "DELETE":
+                times[place, value] += who.startswith("duolog")
+            before[place] = value
+    return [f"{place}: duolog wrote `{value}` {n} times" for (place, value), n in times.items() if n > 1][:SAID_MAX]
+
+
+def trail(address: str, who: str) -> int:
+    """By the triggers' trail: how many rows were written by sessions whose name is like this."""
+    with psycopg.connect(address) as connection:
+        row = connection.execute("SELECT count(*) FROM public.trail WHERE who LIKE %s", [who]).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def mark(address: str, system: str) -> str:
+    """Changes whenever anybody writes a row of these tables, even one that stays the same; and when duolog writes its
+    ledger."""
+    parts = [sql.SQL("(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})").format(identifier(table))
+             for table in (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")]  # fmt: skip
+    with psycopg.connect(address) as connection:
+        row = connection.execute(sql.SQL("SELECT concat_ws(' ', {})").format(sql.SQL(", ").join(parts))).fetchone()
+        assert row is not None
+        return str(row[0])
+
+
+def updates(address: str, system: str) -> dict[str, int]:
+    """The server's own count of rows updated and inserted in each table, of all sessions that have ended."""
+    query = "SELECT n_tup_upd, n_tup_ins FROM pg_stat_user_tables WHERE relid = %s::regclass"
+    found = {}
+    with psycopg.connect(address) as connection:
+        for what, names in (("thing", THING), ("event", EVENT)):
+            row = connection.execute(query, [names[system]["table"]]).fetchone()
+            assert row is not None
+            found[f"{what} updated"], found[f"{what} inserted"] = int(row[0]), int(row[1])
+    return found

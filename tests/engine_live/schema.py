@@ -1,0 +1,124 @@
+"""The databases that these tests keep in step: two tables a system, each system with names of its own.
+
+`thing` is written to by everybody: a column of each system's own, one that all write, and an amount that all add to.
+`event` is only ever added to: every user's transaction notes there what it wrote, and what it saw and overwrote. So
+the databases themselves hold all that the auditor needs to know, whatever became of the users.
+
+Nothing here knows duolog: the auditor reads by the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+Names = dict[str, str]
+
+THING: Final[dict[str, Names]] = {
+    "erp": {"table": "public.thing", "code": "code", "of_erp": "of_erp", "of_crm": "of_crm", "of_web": "of_web",
+            "shared": "shared", "amount": "amount"},
+    "crm": {"table": "sales.gadget", "code": "ref", "of_erp": "erp_text", "of_crm": "own_text", "of_web": "web_text",
+            "shared": "joint_text", "amount": "total"},
+    "web": {"table": "shop.item", "code": "slug", "of_erp": "backend", "of_crm": "office", "of_web": "mine",
+            "shared": "common", "amount": "stock"},
+}  # fmt: skip
+"""By system: the table of `thing`, and its columns by field."""
+
+EVENT: Final[dict[str, Names]] = {
+    "erp": {"table": "public.event", "token": "token", "thing": "thing", "field": "field", "saw": "saw", "delta": "delta"},
+    "crm": {"table": "sales.happening", "token": "mark", "thing": "ref", "field": "what", "saw": "before",
+            "delta": "difference"},
+    "web": {"table": "shop.log", "token": "id", "thing": "slug", "field": "kind", "saw": "was", "delta": "change"},
+}  # fmt: skip
+
+FIELDS: Final = ("of_erp", "of_crm", "of_web", "shared", "amount")
+EVENT_FIELDS: Final = ("thing", "field", "saw", "delta")
+
+DDL: Final[LiteralString] = """
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE {thing} (
+    {code} text PRIMARY KEY, {of_erp} text, {of_crm} text, {of_web} text, {shared} text,
+    {amount} numeric(20, 2) NOT NULL DEFAULT 0
+);
+CREATE TABLE {event} (
+    {token} text PRIMARY KEY, {of} text NOT NULL REFERENCES {thing}, {field} text NOT NULL, {saw} text,
+    {delta} numeric(20, 2) NOT NULL
+);
+CREATE TABLE public.trail (
+    number bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), who text NOT NULL,
+    relation text NOT NULL, operation text NOT NULL, row jsonb NOT NULL
+);
+CREATE FUNCTION public.leave_trail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO public.trail (who, relation, operation, row)
+    VALUES (current_setting('application_name'), TG_RELID::regclass::text, TG_OP, to_jsonb(coalesce(NEW, OLD)));
+    RETURN NULL;
+END $$;
+"""
+
+TRAILED: Final[LiteralString] = (
+    "CREATE TRIGGER trail AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION public.leave_trail()"
+)
+
+FILL: Final[LiteralString] = """
+INSERT INTO {thing} ({code}, {of_erp}, {of_crm}, {of_web}, {shared}, {amount})
+SELECT to_char(i, 'FM"T"000000'), 'erp 0', 'crm 0', 'web 0', 'start', 1000 FROM generate_series(%s::int, %s::int) AS i
+"""
+
+
+def identifier(dotted: str) -> sql.Identifier:
+    """A name such as `sales.gadget`, quoted."""
+    return sql.Identifier(*dotted.split("."))
+
+
+def code(number: int) -> str:
+    """The key of the n-th thing."""
+    return f"T{number:06d}"
+
+
+def placed(template: LiteralString, system: str) -> sql.Composed:
+    """SQL with one system's names put in: `{thing}`, `{event}` are tables, `{of}` is the event's thing."""
+    thing, event = THING[system], EVENT[system]
+    names = {name: sql.Identifier(column) for name, column in {**event, **thing}.items() if name not in ("table", "thing")}
+    return sql.SQL(template).format(
+        schema=sql.Identifier(thing["table"].split(".")[0]), thing=identifier(thing["table"]),
+        event=identifier(event["table"]), of=sql.Identifier(event["thing"]), **names,
+    )
+
+
+def create(address: str, system: str, *, trailed: bool = False) -> None:
+    """Makes the tables. `trailed`: with a trigger that notes who did what, which makes our own writes come back."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(placed(DDL, system))
+        for table in (THING[system]["table"], EVENT[system]["table"]) if trailed else ():
+            connection.execute(sql.SQL(TRAILED).format(identifier(table)))
+
+
+def fill(address: str, system: str, first: int, last: int) -> None:
+    """Things number `first` to `last`, all alike in every system."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(placed(FILL, system), [first, last])
+
+
+def rules(name: str, systems: Sequence[str], *, shared: str = "last_writer", amount: str = "delta") -> str:
+    """A rule file for these tables in these systems; `shared`, `amount`: the policies of the fields that all write."""
+    options = {"shared": f"conflict: {shared}", "amount": f"conflict: {amount}"}
+    thing = [_field("code", THING, systems, "")] + [_field(f, THING, systems, options.get(f, "")) for f in FIELDS]
+    event = [_field("token", EVENT, systems, "")]
+    event += [_field(f, EVENT, systems, "reference: thing" if f == "thing" else "") for f in EVENT_FIELDS]
+    addresses = [f'  {s}: {{adapter: postgresql, url: "${{{s.upper()}_URL}}"}}' for s in systems]
+    parts = ["duolog: 1", f"name: {name}", "systems:", *addresses, "entities:"]
+    for entity, key, tables, fields in (("thing", "code", THING, thing), ("event", "token", EVENT, event)):
+        bound = ", ".join(f"{s}: {{table: {tables[s]['table']}}}" for s in systems)
+        parts += [f"  {entity}:", f"    identity: [{key}]", "    conflict: last_writer", f"    order: [{', '.join(systems)}]"]
+        parts += [f"    create: [{', '.join(systems)}]", "    delete: propagate", f"    bind: {{{bound}}}", "    fields:"]
+        parts += [f"      {line}" for line in fields]
+    return "\n".join(parts) + "\n"
+
+
+def _field(name: str, tables: dict[str, Names], systems: Sequence[str], option: str) -> str:
+    columns = ", ".join(f"{s}: {tables[s][name]}" for s in systems)
+    return f"{name}: {{{columns}{', ' + option if option else ''}}}"

@@ -1,0 +1,133 @@
+"""Many users write the same rows in two real servers at once; then everybody rests, and the auditor looks.
+
+`DUOLOG_HOT_SECONDS` says for how long they write (20).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+
+from tests.engine_live import auditor
+from tests.engine_live.proxy import Proxy
+from tests.engine_live.schema import code, placed
+from tests.engine_live.users import write_for
+from tests.engine_live.world import World, eventually
+
+SECONDS = float(os.environ.get("DUOLOG_HOT_SECONDS", "20"))
+LINK_SECONDS = SECONDS * 0.8
+RATE = 500.0
+
+
+def test_hot_rows_of_two_systems_end_equal_explained_and_still(tmp_path: Path, erp_db: str, crm_db: str) -> None:
+    world = World(tmp_path, "hot", {"erp": erp_db, "crm": crm_db})
+    world.live.run()
+    world.live.running()
+    before = {s: auditor.updates(a, s) for s, a in world.addresses.items()}
+
+    users = world.users(rate=RATE, threads=4, hot=10, own=0.3)
+    took = write_for(SECONDS, users)
+    caught_up = world.equal()
+    world.stays_still()
+
+    assert world.judged() == []
+    counts = world.live.document()["counters"]
+    assert world.live.stop() == 0
+    by_system = {s: sum(t.startswith(s) for t in world.told.committed) for s in world.systems}
+    print(
+        f"\nhot rows: {({s: round(n / took) for s, n in by_system.items()})} tx/s for {took:.1f} s, equal "
+        f"{caught_up * 1000:.0f} ms later; {counts}"
+    )
+    assert counts["conflicts"] > 0, "nothing was tried"
+    for system, other in (("erp", "crm"), ("crm", "erp")):
+        _one_write_a_change(world, system, before[system], changed=by_system[system], elsewhere=by_system[other])
+
+
+def test_a_lone_change_is_written_once_and_never_comes_back(tmp_path: Path, erp_db: str, crm_db: str) -> None:
+    world = World(tmp_path, "lone", {"erp": erp_db, "crm": crm_db}, things=100, trailed=True)
+    world.live.run()
+    world.live.running()
+
+    for system, address in world.addresses.items():
+        with psycopg.connect(address, autocommit=True) as connection:
+            for number in range(100):
+                connection.execute(placed("UPDATE {thing} SET {shared} = %s WHERE {code} = %s", system),
+                                   [f"{system} {number}", code(number)])  # fmt: skip
+        world.equal()
+    world.stays_still(2)
+
+    by_duolog = {s: auditor.trail(a, "duolog%") for s, a in world.addresses.items()}
+    assert by_duolog == {"erp": 100, "crm": 100}
+
+
+def test_hot_rows_survive_a_link_that_is_cut_stalled_and_slow(tmp_path: Path, erp_db: str, crm_db: str) -> None:
+    addresses = {"erp": erp_db, "crm": crm_db}
+    lines = {s: Proxy(int(a.rpartition(":")[2].partition("/")[0])) for s, a in addresses.items()}
+    world = World(tmp_path, "link", addresses, trailed=True, lines=lines)
+    world.live.run()
+    world.live.running()
+
+    users = world.users(rate=RATE / 2, threads=3, hot=10)
+    for each in users:
+        each.start()
+    begun = time.monotonic()
+    round_number = 0
+    while time.monotonic() - begun < LINK_SECONDS:
+        _torment(lines, round_number)
+        round_number += 1
+    for each in users:
+        each.stop()
+    for line in lines.values():
+        line.mend()
+    caught_up = world.equal(60)
+    world.stays_still()
+
+    assert world.judged() == []
+    cuts = sum(line.cuts for line in lines.values())
+    assert cuts >= 8, "the link was hardly cut"
+    print(f"\nlink: {cuts} connections cut, equal {caught_up:.2f} s after it was mended; {world.live.document()['counters']}")
+    assert world.live.stop() == 0
+    for line in lines.values():
+        line.close()
+
+
+def _torment(lines: dict[str, Proxy], number: int) -> None:
+    """One mishap of about a second: each kind to each line in turn, then both."""
+    erp, crm = lines.values()
+    chosen = ((erp,), (crm,), (erp, crm))[number // 4 % 3]
+    for line in chosen:
+        match number % 4:
+            case 0:
+                line.cut()
+            case 1:
+                line.stall()
+            case 2:
+                line.slow(0.02, 1000)
+            case _:
+                line.slow(0.0, 1)
+    pause = threading.Event()
+    pause.wait(1.0)  # that long it lasts
+    for line in chosen:
+        if number % 4 == 1:
+            line.cut()  # what hung is cut off at last, as a firewall does
+        line.mend()
+    pause.wait(0.3)
+
+
+def _one_write_a_change(world: World, system: str, before: dict[str, int], *, changed: int, elsewhere: int) -> None:
+    """What was updated here beyond the users' own updates is at most one row for each transaction elsewhere."""
+    total = changed + elsewhere
+    after = auditor.updates(world.addresses[system], system)
+
+    def counted() -> bool:
+        nonlocal after
+        after = auditor.updates(world.addresses[system], system)
+        return after["event inserted"] - before["event inserted"] >= total
+
+    eventually(counted, 15, "the server's statistics never came")
+    assert after["event inserted"] - before["event inserted"] == total
+    assert changed <= after["thing updated"] - before["thing updated"] <= total

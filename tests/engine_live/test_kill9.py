@@ -1,0 +1,144 @@
+"""The engine is killed by SIGKILL at every named point, stopped, and frozen, while users write; it comes back by itself.
+
+"By itself" means: `duolog run` with the same arguments, and nobody's hands. Every user's transaction is everywhere in
+the end, nothing was written twice, and the engine is at work again within ten seconds of its start.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from service.embedded import EmbeddedServer
+from service.failpoints import POINTS
+from tests.engine_live.schema import placed
+from tests.engine_live.users import Users
+from tests.engine_live.world import World, eventually
+
+RESUME_S = 10.0
+DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
+PASSINGS = (1, 4, 40)
+
+
+@pytest.fixture
+def world(shared: World) -> Iterator[World]:
+    """The shared one, with nobody at work; a test that failed leaves nothing behind for the next."""
+    yield shared
+    shared.go_home()
+
+
+@pytest.fixture(scope="module")
+def shared(
+    erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """One pair of databases for all tests of this file; each leaves it equal and the engine stopped."""
+    addresses = {"erp": erp_server.create_database("erp_kill"), "crm": crm_server.create_database("crm_kill")}
+    made = World(tmp_path_factory.mktemp("kill"), "kill", addresses, trailed=True)
+    made.live.run()  # day one is tried in `test_first_start`: here both sides have a base
+    made.live.running()
+    made.live.stop()
+    yield made
+    for system, server in (("erp", erp_server), ("crm", crm_server)):
+        server.drop_database(f"{system}_kill")
+        with server.connect() as connection:
+            connection.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+
+
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE])
+def test_killed_at(point: str, world: World) -> None:
+    users = _writing(world)
+    for passing in PASSINGS:
+        world.live.run(failpoint=f"{point}:{passing}")
+        assert world.live.ended(30) == -signal.SIGKILL
+
+    _comes_back_and_agrees(world, users)
+
+
+def test_killed_at_random_moments_ten_times(world: World) -> None:
+    chance = Random(20)
+    users = _writing(world)
+    for _ in range(10):
+        world.live.run()
+        world.live.running()
+        _let_pass(chance.random() * 0.7)
+        world.live.kill9()
+
+    _comes_back_and_agrees(world, users)
+
+
+def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(world: World) -> None:
+    users = _writing(world)
+    for seconds in (0.0, 0.3, 0.6):
+        world.live.run()
+        world.live.running()
+        _let_pass(seconds)
+        begun = time.monotonic()
+        assert world.live.stop() == 0
+        assert time.monotonic() - begun < 5
+        assert "stopped: everything that was in hand is durable" in world.live.log_tail()
+
+    _comes_back_and_agrees(world, users)
+
+
+def test_frozen_and_woken_it_goes_on(world: World) -> None:
+    users = _writing(world)
+    world.live.run()
+    world.live.running()
+    for _ in range(2):
+        world.live.signal(signal.SIGSTOP)
+        _let_pass(2.0)
+        world.live.signal(signal.SIGCONT)
+        _let_pass(0.5)
+
+    _agrees(world, users)
+
+
+def _writing(world: World) -> list[Users]:
+    users = world.users(rate=120, threads=2, hot=10, seed=time.time_ns())
+    for each in users:
+        each.start()
+    return users
+
+
+def _let_pass(seconds: float) -> None:
+    """Lets users and engine work for a while."""
+    time.sleep(seconds)
+
+
+def _comes_back_and_agrees(world: World, users: list[Users]) -> None:
+    begun = time.monotonic()
+    world.live.run()
+    _carries(world, begun)
+    _agrees(world, users)
+
+
+def _carries(world: World, begun: float) -> None:
+    """What is written now arrives on the other side within ten seconds of the engine's start."""
+    name = f"resumed {time.time_ns()}"
+    for system in world.systems:
+        with psycopg.connect(world.addresses[system], autocommit=True) as connection:
+            connection.execute(placed(
+                "INSERT INTO {event} ({token}, {of}, {field}, {delta}) VALUES (%s, 'T000000', 'nothing', 0)", system
+            ), [f"{name} {system}"])  # fmt: skip
+    for system, other in zip(world.systems, reversed(world.systems), strict=True):
+        query = placed("SELECT 1 FROM {event} WHERE {token} = %s", other)
+        with psycopg.connect(world.addresses[other], autocommit=True) as connection:
+            eventually(
+                lambda c=connection, q=query, s=system: c.execute(q, [f"{name} {s}"]).fetchone(),
+                max(0.0, begun + RESUME_S - time.monotonic()), world.live.log_tail,
+            )  # fmt: skip
+
+
+def _agrees(world: World, users: list[Users]) -> None:
+    for each in users:
+        each.stop()
+    world.equal()
+    world.stays_still(1)
+    assert world.judged() == []
+    assert world.live.stop() == 0

@@ -1,0 +1,187 @@
+"""One engine between real servers: a rule file, `duolog run` as a process, and what tests ask of both.
+
+`Live` is the `duolog` command of one rule file, with what operators and accidents do to its process (start with other
+arguments, kill -9, stop and continue). `World` is a `Live` between databases of `schema.py`, with users and the
+auditor at hand. Nothing waits by sleeping: every wait polls, has a deadline, and fails with the end of the engine's log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from service.demo.engine import COMMAND, Engine
+from tests.engine_live import auditor, schema
+from tests.engine_live.proxy import Proxy
+from tests.engine_live.users import Told, Users
+
+POLL_S: Final = 0.05
+QUIET_S: Final = 5.0
+"""For so long after quiet nothing may be written."""
+START: Final = {"of_erp": "erp 0", "of_crm": "crm 0", "of_web": "web 0", "shared": "start"}
+
+
+def eventually(ready: Callable[[], Any], within_s: float, why: Callable[[], str] | str) -> Any:
+    """Polls until `ready` answers something true, and answers that; fails with `why` after `within_s`."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = ready()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:.0f} s: {why if isinstance(why, str) else why()}")
+        time.sleep(POLL_S)  # the pause between two looks
+
+
+class Live(Engine):
+    """`duolog` for one rule file, in a folder of its own."""
+
+    def __init__(self, folder: Path, text: str, addresses: Mapping[str, str]) -> None:
+        """`addresses`: by system, as duolog is to reach them."""
+        given = folder / "given" / "rules.yaml"
+        given.parent.mkdir(parents=True)
+        given.write_text(text, encoding="utf-8")
+        self.systems = tuple(addresses)
+        self._started_at = 0
+        super().__init__(given, {f"{s.upper()}_URL": address for s, address in addresses.items()}, folder)
+
+    def run(self, *arguments: str, failpoint: str = "") -> None:
+        """Starts `duolog run` with these arguments; `failpoint`: where it is to die."""
+        self._started_at = len(self.said())
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, "run", str(self.rules), *arguments],
+                env={**self._environment, "DUOLOG_FAILPOINT": failpoint},
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to `duolog run`."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill9(self) -> None:
+        """Kills `duolog run` without a word."""
+        self.signal(signal.SIGKILL)
+        self.ended(10)
+
+    def ended(self, within_s: float) -> int:
+        """Waits for `duolog run` to end by itself; its exit code (negative: the signal)."""
+        assert self._process is not None
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the engine still runs after {within_s} s:\n{self.log_tail()}") from None
+
+    def said(self) -> str:
+        """Everything that `duolog run` wrote."""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def document(self) -> dict[str, Any]:
+        """What `status` would print, read where it reads it, without a process for it; {} if there is nothing yet."""
+        for path in self.folder.glob("*.status.json"):
+            with contextlib.suppress(ValueError, OSError):
+                return dict(json.loads(path.read_text(encoding="utf-8")))
+        return {}
+
+    def running(self, within_s: float = 20.0) -> None:
+        """Waits until readers and writers of all systems run, by what this start has said so far."""
+        lines = [f"{role} running: {system}\n" for system in self.systems for role in ("reader", "writer")]
+
+        def up() -> bool:
+            self.must_live()
+            said = self.said()[self._started_at :]
+            return all(line in said for line in lines)
+
+        eventually(up, within_s, self.log_tail)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """The whole journal."""
+        found = self.json("journal", "--limit", "100000")
+        assert isinstance(found, list)
+        return found
+
+
+class World:
+    """Databases of `schema.py`, filled alike, with duolog between them. `lines`: reached through these proxies."""
+
+    def __init__(
+        self, folder: Path, name: str, addresses: Mapping[str, str], *, things: int = 1000, trailed: bool = False,
+        lines: Mapping[str, Proxy] | None = None, fill: bool = True, **policies: str,
+    ) -> None:
+        self.addresses = dict(addresses)
+        self.systems = tuple(addresses)
+        self.things = things
+        self.trailed = trailed
+        self.told = Told()
+        self._users: list[Users] = []
+        for system, address in addresses.items():
+            schema.create(address, system, trailed=trailed)
+            if fill:
+                schema.fill(address, system, 0, things - 1)
+        by_way = {s: lines[s].address(a) if lines else a for s, a in addresses.items()}
+        self.live = Live(folder, schema.rules(name, self.systems, **policies), by_way)
+        self.live.call("setup")
+
+    def users(self, *, rate: float = 100, **options: Any) -> list[Users]:
+        """Users of every system, not writing yet; `rate`: of each system."""
+        self._users = [
+            Users(s, a, self.told, rate=rate, things=self.things, **{"hot": min(50, self.things), **options})
+            for s, a in self.addresses.items()
+        ]
+        return self._users
+
+    def go_home(self) -> None:
+        """The end of a test, however it ended: nobody writes, no engine runs."""
+        users, self._users = self._users, []
+        for each in users:
+            each.leave()
+        if self.live.pid is not None:
+            self.live.kill9()
+
+    def equal(self, within_s: float = 30.0) -> float:
+        """Waits until all systems are equal, row by row; answers how long that took."""
+        begun = time.monotonic()
+
+        def same() -> bool:
+            self.live.must_live()
+            return not auditor.differences(self.addresses)
+
+        eventually(same, within_s, lambda: "\n".join([
+            *auditor.differences(self.addresses), json.dumps(self.live.document()), self.live.log_tail(),
+        ]))  # fmt: skip
+        return time.monotonic() - begun
+
+    def stays_still(self, for_s: float = QUIET_S) -> None:
+        """Watches that nothing at all is written any more, after a moment for the last confirmations."""
+        marks: list[str] = []
+
+        def at_rest() -> bool:
+            before, marks[:] = list(marks), self._marks()
+            return before == marks
+
+        eventually(at_rest, 5, "the rows never come to rest")
+        until = time.monotonic() + for_s
+        while time.monotonic() < until:
+            self.live.must_live()
+            assert self._marks() == marks, "something was written after all was quiet"
+            time.sleep(POLL_S * 4)  # between two looks
+
+    def _marks(self) -> list[str]:
+        return [auditor.mark(address, system) for system, address in self.addresses.items()]
+
+    def judged(self) -> list[str]:
+        """All that the auditor finds wrong. To be asked when the users have stopped and all is equal."""
+        system, address = next(iter(self.addresses.items()))
+        said = auditor.differences(self.addresses) + auditor.lost(self.addresses, self.told)
+        said += auditor.unexplained(address, system, self.live.journal(), START) + auditor.missums(address, system)
+        if self.trailed:
+            for system, address in self.addresses.items():
+                said += auditor.written_twice(address, system)
+        return said
