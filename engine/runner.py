@@ -48,6 +48,8 @@ class Limits:
     """Changes read from one source and not yet decided."""
     open_rows_max: int = 10_000
     """Records due to one healthy target before the sources have to wait."""
+    commit_apart_records_min: int = COMMIT_APART_RECORDS_MIN
+    """From how many records on a commit is left to the store's thread."""
 
 
 @dataclass(slots=True)
@@ -272,7 +274,7 @@ class Runner:
             return bool(orders)
         self.last_commit = now
         # A small commit is sooner made than handed over; one after a spooled transaction must be made by this thread.
-        alone = self.jobs is None or self.decider.half_written or len(self.decider.dirty) < COMMIT_APART_RECORDS_MIN
+        alone = self.jobs is None or self.decider.half_written or self._is_small()
         delta = self.decider.take()
         if delta is None:
             self._send(orders)
@@ -284,6 +286,9 @@ class Runner:
             assert self.jobs is not None
             self.jobs.put(delta)
         return bool(orders)
+
+    def _is_small(self) -> bool:
+        return len(self.decider.dirty) < self.limits.commit_apart_records_min
 
     def _kept(self, orders: list[Order]) -> None:
         """What was taken is durable: the sources may forget it, the targets may have it."""
@@ -326,7 +331,11 @@ class Runner:
         if orders:
             with self.bell:
                 for order in orders:
-                    self.lanes[order.system].outbox.append(order)
+                    lane = self.lanes[order.system]
+                    if self.stopping:  # the writer may have gone home: what is due stays due, for the next start
+                        lane.busy_since = 0.0
+                    else:
+                        lane.outbox.append(order)
                 self.bell.notify_all()
 
     def _store_loop(self, name: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from adapters.memory import MemoryStore
 from engine.decide import Decider
-from engine.vocabulary import INSERT, Outcome, Transaction
+from engine.runner import Runner
+from engine.vocabulary import INSERT, Batch, Outcome, Transaction
+from service.wiring import SystemClock
 from tests.simulation.books import FIELDS, book
 
 BOOK = book(("erp", "crm"))
@@ -32,3 +34,15 @@ def test_a_step_after_a_crash_is_not_taken_for_one_that_the_ledger_has_confirmed
 
     batch = decider.next_batch("crm")
     assert batch is not None and batch.number_to > 50
+
+
+def test_a_batch_that_is_ready_while_the_engine_stops_is_not_waited_for() -> None:
+    """The writer had gone home when the batch was put into its hands: SIGTERM took ten seconds."""
+    runner = Runner(BOOK, Decider(BOOK, MemoryStore()), {}, {}, SystemClock())
+    lane = runner.lanes["crm"]
+    lane.writer, lane.busy_since = "running", 1.0
+    runner.stop()
+
+    runner._send([Batch("crm", 1, [], 0, 0)])
+
+    assert not lane.outbox and lane.busy_since == 0.0
