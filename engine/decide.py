@@ -7,7 +7,8 @@ one `Delta` a turn. What it decides depends only on the order of its inputs, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from engine.errors import EngineFault, TableTruncated, ValueRefused
 from engine.merge import (
@@ -72,6 +73,9 @@ Name = tuple[str, str]
 KEY_SEPARATOR = "\x1f"
 """Joins the values of a composite key into one record key."""
 
+NOTHING: dict[str, Side] = {}
+"""The sides of a frozen record: nobody asks for them, and nobody writes them."""
+
 PAGE_RECORDS = 2_000
 """How many records of a batch too large for memory are planned at a time."""
 
@@ -89,7 +93,7 @@ class Decider:
     """See the module. `cache_records_max` bounds the records in memory, `open_rows_max` those waiting to be planned."""
 
     def __init__(
-        self, book: RuleBook, store: Store, *, cache_records_max: int = 40_000, open_rows_max: int = 10_000
+        self, book: RuleBook, store: Store, *, cache_records_max: int = 20_000, open_rows_max: int = 10_000
     ) -> None:
         self.book = book
         self.store = store
@@ -699,6 +703,10 @@ class Decider:
             if self.marks[answer.system].under_way(side):
                 self.rereads[answer.system][name] = None  # only the outcome tells what the row means
                 return
+            if side.bad.startswith(UNREAD):  # refused once more since it was asked for: this is the whole row
+                side.bad = ""
+                self.quarantined.pop((*name, answer.system), None)
+                self.delta.quarantine[(*name, answer.system)] = None
         self._count("reread")
         step = self._step(answer.system, 0, answer.position)
         step.reason = "unlogged"
@@ -860,11 +868,12 @@ class Decider:
         if sum(len(cache) for cache in self.cache.values()) <= self.cache_records_max:
             return
         self.trimmed = True
-        kept = {name for opened in self.open.values() for name in opened} | self.dirty.keys()
-        kept |= self.storing.records.keys()
+        staying: list[Mapping[Name, object]] = [self.dirty, self.storing.records, *self.open.values()]
+        staying = [names for names in staying if names]
         for entity, cache in self.cache.items():
-            for key in list(cache)[: len(cache) // 2]:
-                if (entity, key) not in kept:
+            for key in list(islice(cache, len(cache) // 2)):
+                name = (entity, key)
+                if not any(name in names for names in staying):
                     del cache[key]
 
     def _count(self, what: str, n: int = 1) -> None:
@@ -923,8 +932,8 @@ class _Pages:
 def _frozen(item: Item) -> Item:
     """An item as it is now, for the writer's thread to plan while this one goes on deciding."""
     rules, key, record, side = item
-    now = Record(record.alive, record.values, record.table, record.index, {}, dict(record.holds))
-    return rules, key, now, Side(held=dict(side.held), due=side.due, fresh=[])
+    now = Record(record.alive, record.values, record.table, record.index, NOTHING, record.holds.copy())
+    return rules, key, now, Side(side.held.copy(), side.due, None, 0, [])
 
 
 def _refused_late(rules: EntityRules, key: str, reason: str) -> None:
