@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,6 +39,10 @@ VERIFY_EVERY_S = 60.0
 
 Tell = Callable[[str, str], None]
 """Told (action, detail): one line of the log."""
+
+
+class StopAsked(Exception):
+    """SIGTERM came during the first merge: nothing of it is kept, and the next start begins it anew."""
 
 
 @dataclass(slots=True)
@@ -82,7 +87,8 @@ class Daemon:
             self._signals()
             self.wired = wired
             teller.start()
-            self._base(wired, store)
+            with suppress(StopAsked):
+                self._base(wired, store)
             while not self.stop_asked:
                 self._run_once(wired, store)
                 if self.reload_asked and not self.stop_asked:
@@ -151,9 +157,12 @@ class Daemon:
             return
         self.phase = "first merge"
         self.tell("first merge", "comparing all systems")
-        identities = {name: kit.identity() for name, kit in wired.kits.items()}
-        for kit in wired.kits.values():
+        # From here on only a complete first merge makes a base again, whatever happens in between.
+        store.commit(Delta(phase="merging"))
+        for name, kit in wired.kits.items():
+            store.set_identity(name, kit.identity())
             kit.forget(wired.book)
+        store.remember("shape", shape_of(wired.book))
         snapshots = {}
         try:
             for name, kit in wired.kits.items():
@@ -165,9 +174,6 @@ class Daemon:
         finally:
             for snapshot in snapshots.values():
                 snapshot.close()
-        for name, identity in identities.items():
-            store.set_identity(name, identity)
-        store.remember("shape", shape_of(wired.book))
         self.tell(
             "first merge done",
             f"{tally.records} records, {tally.paired} in more than one system, {tally.one_sided} to be created, "
@@ -178,7 +184,7 @@ class Daemon:
         self.merged[entity] = records
         self._reach("first_merge")
         if self.stop_asked:
-            raise SystemStopped("stopped during the first merge; nothing of it was kept", mend="start it again")
+            raise StopAsked
 
     # ------------------------------------------------------------ the engine
 
@@ -314,8 +320,3 @@ def check_shape(book: RuleBook, store: SqlStore) -> None:
 def spool_folder(wired: Wired) -> Path:
     """Where transactions too large for memory are kept meanwhile: beside the rule file's store, or the rule file."""
     return Path(wired.rules.path).absolute().parent
-
-
-def with_merge_again(options: Options, merge_again: bool) -> Options:
-    """The same options, but for the first merge."""
-    return replace(options, merge_again=merge_again)
