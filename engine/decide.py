@@ -519,6 +519,8 @@ class Decider:
     def _due_again(self, name: Name, record: Record, system: str, side: Side) -> None:
         """A write that did not take place is due as a step of its own."""
         self.stuck.pop((system, name), None)
+        if side.out:
+            return
         self.number += 1
         side.due = self.number
         self.dirty[name] = record

@@ -647,7 +647,7 @@ def _may_not_create(rules: EntityRules, key: str, record: Record, step: Step) ->
     """A row appeared where the rule lets nobody create: it stays there alone."""
     side = record.side(step.system)
     if not side.out:
-        side.out = True
+        side.out, side.due = True, 0
         creators = ", ".join(sorted(rules.entity.create))
         step.count("overruled")
         step.journal.append(_entry(
@@ -688,7 +688,7 @@ def _come_alive(
             continue
         side = record.side(system)
         if side.out:
-            side.out = False
+            side.out, side.sent, side.sent_due = False, None, 0
             side.held = {EXISTENCE: (None, (False,))}
         else:
             if side.sent is not None and held_alive(record, side):

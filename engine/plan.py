@@ -59,7 +59,7 @@ def row_of(
     after, wanted, due = _wanted(record, side)
     there = held_alive(record, side)
     if there != wanted:
-        if EXISTENCE in record.holds:
+        if after is None and EXISTENCE in record.holds:
             return None
         make = _insert if wanted else _delete
         return make(rules, key, record, side, layout, after, due)

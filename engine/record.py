@@ -264,6 +264,8 @@ def _freshen(
     if (bool(entry[1][0]) if entry is not None else record.alive) != was:
         side.fresh.append((separator, []))
         return
+    if not was:
+        return
     written = []
     for register, (_, stored) in side.held.items():
         if register != EXISTENCE:
@@ -278,6 +280,9 @@ def rejoin(side: Side) -> None:
     """The batch under way did not write this record: the system still holds what it held."""
     for register, entry in (side.sent or {}).items():
         side.held.setdefault(register, entry)
+    existence = side.held.get(EXISTENCE)
+    if existence is not None and not existence[1][0]:
+        side.held = {EXISTENCE: existence}  # it was not created: there is no row to hold anything
     side.sent, side.sent_due = None, 0
 
 
