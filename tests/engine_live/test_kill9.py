@@ -19,11 +19,11 @@ from service.embedded import EmbeddedServer
 from service.failpoints import POINTS
 from tests.engine_live.schema import placed
 from tests.engine_live.users import Users
-from tests.engine_live.world import World, eventually
+from tests.engine_live.world import World, eventually, pause
 
 RESUME_S = 10.0
 DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
-PASSINGS = (1, 4, 40)
+PASSINGS = (1, 25)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_killed_at_random_moments_ten_times(world: World) -> None:
     for _ in range(10):
         world.live.run()
         world.live.running()
-        _let_pass(chance.random() * 0.7)
+        pause(chance.random() * 0.7)
         world.live.kill9()
 
     _comes_back_and_agrees(world, users)
@@ -77,7 +77,7 @@ def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(w
     for seconds in (0.0, 0.3, 0.6):
         world.live.run()
         world.live.running()
-        _let_pass(seconds)
+        pause(seconds)
         begun = time.monotonic()
         assert world.live.stop() == 0
         assert time.monotonic() - begun < 5
@@ -92,9 +92,9 @@ def test_frozen_and_woken_it_goes_on(world: World) -> None:
     world.live.running()
     for _ in range(2):
         world.live.signal(signal.SIGSTOP)
-        _let_pass(2.0)
+        pause(2.0)
         world.live.signal(signal.SIGCONT)
-        _let_pass(0.5)
+        pause(0.5)
 
     _agrees(world, users)
 
@@ -104,11 +104,6 @@ def _writing(world: World) -> list[Users]:
     for each in users:
         each.start()
     return users
-
-
-def _let_pass(seconds: float) -> None:
-    """Lets users and engine work for a while."""
-    time.sleep(seconds)
 
 
 def _comes_back_and_agrees(world: World, users: list[Users]) -> None:

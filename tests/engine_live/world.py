@@ -39,6 +39,11 @@ def eventually(ready: Callable[[], Any], within_s: float, why: Callable[[], str]
         time.sleep(POLL_S)  # the pause between two looks
 
 
+def pause(seconds: float) -> None:
+    """Lets users and engine work for a while. (Nothing is waited for in this way.)"""
+    time.sleep(seconds)
+
+
 class Live(Engine):
     """`duolog` for one rule file, in a folder of its own."""
 

@@ -1,0 +1,99 @@
+"""The servers themselves crash while everybody writes: immediate stops and kill -9, one at a time and both at once.
+
+A crashed server's slot goes back to its last checkpoint, and sends again what duolog has long had: that must not matter.
+The engine is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.embedded import EmbeddedServer
+from tests.engine_live.world import World, eventually, pause
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, EmbeddedServer]]:
+    """Two servers of these tests' own, as others must not see them crash."""
+    made = {"erp": EmbeddedServer(), "crm": EmbeddedServer()}
+    for server in made.values():
+        server.start()
+    yield made
+    for server in made.values():
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def shared(servers: dict[str, EmbeddedServer], tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One pair of databases for all tests of this file, with a base."""
+    addresses = {system: server.create_database("crash") for system, server in servers.items()}
+    world = World(tmp_path_factory.mktemp("crash"), "crash", addresses, trailed=True)
+    world.live.run()
+    world.live.running()
+    world.live.stop()
+    return world
+
+
+@pytest.fixture
+def world(shared: World, servers: dict[str, EmbeddedServer]) -> Iterator[World]:
+    """The shared one; a test that failed leaves nothing behind for the next."""
+    yield shared
+    for server in servers.values():
+        server.start()
+    shared.go_home()
+
+
+@pytest.mark.parametrize("which", [("erp",), ("crm",), ("erp", "crm")], ids=" and ".join)
+def test_crashes_of(which: tuple[str, ...], world: World, servers: dict[str, EmbeddedServer]) -> None:
+    world.live.run()
+    world.live.running()
+    users = world.users(rate=150, threads=2, hot=10, seed=hash(which))
+    for each in users:
+        each.start()
+    went_back = 0
+    for crash in ("immediate", "kill9", "immediate"):
+        pause(1.0)
+        before = {system: _confirmed(servers[system]) for system in which}
+        for system in which:
+            servers[system].kill9() if crash == "kill9" else servers[system].stop("immediate")
+        pause(0.3)
+        for system in which:
+            servers[system].start()
+        went_back += sum(_confirmed(servers[system]) < before[system] for system in which)
+    pause(0.5)
+    for each in users:
+        each.stop()
+
+    world.equal(60)
+    world.stays_still(1)
+    assert world.judged() == []
+    assert went_back, "no slot ever went back: nothing was tried"
+    assert world.live.stop() == 0
+
+
+def _confirmed(server: EmbeddedServer) -> int:
+    """How far the server believes duolog to be."""
+    with server.connect() as connection:
+        row = connection.execute("SELECT max(confirmed_flush_lsn - '0/0'::pg_lsn) FROM pg_replication_slots").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_the_engine_waits_for_a_server_that_is_away_and_goes_on_when_it_is_back(
+    world: World, servers: dict[str, EmbeddedServer]
+) -> None:
+    world.live.run()
+    world.live.running()
+    servers["crm"].stop("fast")
+    users = world.users(rate=50, threads=1)
+    users[0].start()  # the ERP's people go on
+    eventually(lambda: "writer unavailable: D100 crm" in world.live.said(), 10, world.live.log_tail)
+    pause(1.0)
+    servers["crm"].start()
+    users[0].stop()
+
+    world.equal(40)
+    assert world.judged() == []
+    assert world.live.stop() == 0
