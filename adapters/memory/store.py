@@ -21,7 +21,8 @@ class MemoryStore:
         self.records: dict[str, dict[str, bytes]] = {}
         self.journal: list[JournalEntry] = []
         self.positions: dict[str, Position] = {}
-        self.pendings: dict[int, Pending] = {}
+        self.pendings: list[Pending] = []
+        """Ascending; two commits may have been made within one deciding step."""
         self.applied: list[Applied] = []
         self.quarantine: dict[tuple[str, str, str], str] = {}
         self.holds: dict[tuple[str, str, int], str] = {}
@@ -64,10 +65,10 @@ class MemoryStore:
             self.records.setdefault(entity, {})[key] = state
         self.journal += delta.journal
         self.positions.update(delta.positions)
-        self.pendings.update({row.number: row for row in delta.pending})
+        self.pendings += delta.pending
         done = delta.pending_done_to
         if done is not None:
-            self.pendings = {n: row for n, row in self.pendings.items() if n > done}
+            self.pendings = [row for row in self.pendings if row.number > done]
         self.applied += delta.applied
         for system, below in delta.applied_forget.items():
             self.applied = [a for a in self.applied if a.system != system or a.number_to >= below]
@@ -90,9 +91,7 @@ class MemoryStore:
 
     def pending(self, after: int) -> Iterator[Pending]:
         """Pending rows with a number above `after`."""
-        for number in sorted(self.pendings):
-            if number > after:
-                yield self.pendings[number]
+        yield from [row for row in self.pendings if row.number > after]
 
     def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
         """All records of an entity, ascending by key."""

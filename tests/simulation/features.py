@@ -34,6 +34,8 @@ class Features:
     """By system: how wrong its clock is, microseconds."""
     cache_records: int
     turn_rows: int
+    store_apart: bool
+    """The store's thread commits while the deciding thread goes on."""
     deletes: bool = False
     rewriting: bool = False
     """A trigger in `crm` stores something else than it is sent."""
@@ -82,6 +84,7 @@ def draw(dice: random.Random) -> Features:
         skew={s: dice.choice((0, 0, HOUR_US, -HOUR_US, 7)) for s in systems},
         cache_records=dice.choice((3, 3, 100)),
         turn_rows=dice.choice((1, 6, 6)),
+        store_apart=chance(0.5),
         deletes=chance(0.6),
         rewriting=chance(0.3),
         codecs=codecs,
@@ -114,6 +117,8 @@ def _tamed(features: Features) -> Features:
     if features.kind == "one_way":
         return replace(tame, rewriting=False, locks=False)
     if features.kind == "bursts":
-        # With three systems a deletion between two writes may end either way, by the order of their delivery.
-        return replace(tame, rekeys=False, huge=False, deletes=features.deletes and len(features.systems) == 2)
+        # With three systems a deletion between two writes may end either way, by the order of their delivery; and what
+        # is created again after one is the row as its system stored it, or as it was sent there.
+        deletes = features.deletes and len(features.systems) == 2 and not features.rewriting
+        return replace(tame, rekeys=False, huge=False, deletes=deletes)
     return tame

@@ -185,6 +185,9 @@ class Users:
         if entity == "item":
             self.fate.deleted |= {key, new}
             self.fate.made[new] = self.fate.made.get(new, 0) + 1
+        self.fate.buried.update(((entity, key), name) for name in LACKING.get(system, ()))
+        if (system, entity, key) in self.fate.unlogged:
+            self.fate.unlogged.add((system, entity, new))
         self._told(f"{system} gives {entity} {key} the key {new} {values}")
         return database.update(entity, key, values)
 

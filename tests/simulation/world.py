@@ -9,11 +9,12 @@ happen is drawn by `features`, what users do by `users`, where the engine dies b
 from __future__ import annotations
 
 import random
+from queue import SimpleQueue
 
 from adapters.memory import MemorySystem
 from engine.decide import Decider
 from engine.errors import SystemUnavailable
-from engine.runner import STUCK_TARGET_S, Limits, Runner
+from engine.runner import STORED, STUCK_TARGET_S, Limits, Runner
 from engine.vocabulary import Batch, Change, Text, Transaction
 from tests.simulation.books import FIELDS, GRADES, UNREADABLE, UNSTORABLE, book
 from tests.simulation.faults import POINTS, Killer, MortalSource, MortalStore, MortalTarget, SimCrash
@@ -113,11 +114,16 @@ class World:
         rows_max = SPOOLED_ROWS if self.features.huge else 1_000_000
         self.sources = {s: MortalSource(d, self.store, self.killer, rows_max) for s, d in self.databases.items()}
         self.targets = {s: MortalTarget(d, self.our_time, self.killer) for s, d in self.databases.items()}
-        limits = Limits(turn_rows_max=self.features.turn_rows, inbox_rows_max=20, open_rows_max=4)
+        limits = Limits(
+            turn_rows_max=self.features.turn_rows, inbox_rows_max=20, open_rows_max=4, commit_apart_records_min=1
+        )
         self.runner = Runner(
             self.book, decider, self.sources, self.targets, self.clock, limits=limits,
             observe=lambda action, detail: self.tell(f"runner: {action} {detail}"),
         )
+        if self.features.store_apart:
+            self.runner.jobs = SimpleQueue()
+            decider.wait_until_stored = self.store_now
         self.runner.last_requests = self.clock.now
         self.reading: set[str] = set()
         for system in self.systems:
@@ -137,6 +143,30 @@ class World:
         self.engine._recover(system, lane)
         lane.writer = "running"
         self.away.discard(system)
+
+    def store_on(self) -> bool:
+        """What the store's thread does: it commits what it was given; it may die in it."""
+        jobs = self.engine.jobs
+        if jobs is None or jobs.empty():
+            return False
+        delta = jobs.get()
+        assert delta is not None
+        try:
+            self.store.commit(delta)
+            self.engine.arrive([STORED])
+        except SimCrash as crash:
+            self.crash(str(crash))
+        return True
+
+    def store_now(self) -> None:
+        """The deciding thread waits for the store's: it dies with it."""
+        jobs = self.engine.jobs
+        if jobs is not None and not jobs.empty():
+            delta = jobs.get()
+            assert delta is not None
+            self.store.commit(delta)
+            self.engine.arrive([STORED])
+        self.engine._wait_until_stored()
 
     def turn(self) -> bool:
         """One round of the deciding thread; it may die in it."""
@@ -262,6 +292,8 @@ class World:
             self.deliver(system)
         elif roll < 0.64:
             self.turn()
+            if self.dice.random() < 0.7:
+                self.store_on()
         elif roll < 0.90:
             self.write(system)
         elif roll < 0.925:
@@ -377,7 +409,8 @@ class World:
                 self.deliver(system)
                 worked |= self.sources[system].read_to != before or bool(self.engine.lanes[system].outbox)
                 self.write(system)
-            worked |= self.turn() or bool(self.engine.arrived) or bool(self.store.asked)
+            worked |= self.turn()
+            worked |= self.store_on() or bool(self.engine.arrived) or bool(self.store.asked)
             idle = 0 if worked or not self.engine.decider.quiet() else idle + 1
             if idle > 3:
                 return
