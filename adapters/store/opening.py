@@ -22,10 +22,12 @@ def open_place(url: str, *, name: str, create: bool) -> Place:
     place = find_place(url)
     if not place.exists():
         if not create:
-            raise StoreMissing(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
+            raise _missing(place)
         place.create()
     with told(place.where):
-        if create and _is_empty(place):
+        if _is_empty(place):
+            if not create:
+                raise _missing(place)  # an engine that is just starting has made the file, and no table yet
             _make_tables(place, name)
         with place.connect(writing=False) as reading:
             _judge(place.where, reading, name)
@@ -46,6 +48,10 @@ def find_place(url: str) -> Place:
     if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
         return SqliteFile(str(address.database))
     raise StoreUnfit(f"a store cannot live in `{address.drivername}`", mend=_MEND_ADDRESS)
+
+
+def _missing(place: Place) -> StoreMissing:
+    return StoreMissing(f"{place.where}: there is no store yet", mend="`duolog run` makes it")
 
 
 def _is_empty(place: Place) -> bool:

@@ -97,7 +97,10 @@ def _why(version: Version, register: Register, journal: list[JournalRow]) -> str
         return version.note
     if register.owner is not None:
         return f"{register.owner} owns it"
-    if any(row.entry.winner == version for row in journal):
+    newest = journal[0].entry if journal else None
+    if newest is not None and newest.kind == "resolved" and newest.winner and newest.winner.number >= version.number:
+        return newest.because
+    if any(row.entry.winner == version and row.entry.kind != "hold" for row in journal):
         return f"won a conflict by {register.policy}"
     return version.note or "a successor: no conflict"
 

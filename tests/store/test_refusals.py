@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from adapters.store import SqlStore, folder
-from engine.errors import StoreUnfit
+from engine.errors import StoreMissing, StoreUnfit
 from engine.ports import Delta
 from tests.store.conftest import Actor
 
@@ -185,3 +185,10 @@ def test_a_full_disk_makes_the_store_unfit_and_keeps_the_last_commit(sqlite_url:
     assert store.state().number == int(lines[0].split()[0]) >= 1
     assert store.verify() == 100
     store.close()
+
+
+def test_a_file_that_an_engine_has_just_made_is_no_store_yet(tmp_path: Path) -> None:
+    (tmp_path / "store.db").touch(mode=0o600)
+
+    with pytest.raises(StoreMissing):
+        SqlStore.open(f"sqlite:///{tmp_path}/store.db", name="demo", create=False)
