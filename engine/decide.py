@@ -519,11 +519,11 @@ class Decider:
     def _due_again(self, name: Name, record: Record, system: str, side: Side) -> None:
         """A write that did not take place is due as a step of its own."""
         self.stuck.pop((system, name), None)
+        self.dirty[name] = record
         if side.out:
             return
         self.number += 1
         side.due = self.number
-        self.dirty[name] = record
         self._note_due(name, record, [system])
 
     # ------------------------------------------------------------ batches
@@ -720,6 +720,7 @@ class Decider:
             return
         side = record.side(answer.system)
         side.wait = 0
+        self.dirty[name] = record
         if side.bad:
             return
         side.fresh.append((answer.position, []))

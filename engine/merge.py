@@ -892,6 +892,10 @@ def settle_hold(rules: EntityRules, key: str, record: Record, register: int, val
     record.holds.pop(register, None)
     step.holds[(rules.name, key, register)] = None
     if register == EXISTENCE:
+        what = "it is deleted everywhere" if value is None else "it stays"
+        step.journal.append(_entry(
+            rules, key, EXISTENCE, "resolved", f"{step.version.note}; {what}", step.version, (), None, (), step
+        ))
         if value is None:
             _die(rules, key, record, step)
         else:

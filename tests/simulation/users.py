@@ -36,8 +36,8 @@ def plain(value: object) -> str:
 class Fate:
     """What the oracle knows of users' writes, without asking the engine."""
 
-    written: dict[str, tuple[str, Name, str]] = field(default_factory=dict)
-    """token → (system, record, field)"""
+    written: dict[str, tuple[str, list[Name], str]] = field(default_factory=dict)
+    """token → (system, records, field): the record it was written to, and those that took over its key's row"""
     succeeded: set[str] = field(default_factory=set)
     """Tokens that a user saw and overwrote, or deleted with the row."""
     buried: set[tuple[Name, str]] = field(default_factory=set)
@@ -186,10 +186,17 @@ class Users:
             self.fate.deleted |= {key, new}
             self.fate.made[new] = self.fate.made.get(new, 0) + 1
         self.fate.buried.update(((entity, key), name) for name in LACKING.get(system, ()))
+        self._move(entity, key, new)
         if (system, entity, key) in self.fate.unlogged:
             self.fate.unlogged.add((system, entity, new))
         self._told(f"{system} gives {entity} {key} the key {new} {values}")
         return database.update(entity, key, values)
+
+    def _move(self, entity: str, key: str, new: str) -> None:
+        """Whatever was written to a record, wherever, may go on under its new key."""
+        for _, names, _ in self.fate.written.values():
+            if (entity, key) in names:
+                names.append((entity, new))
 
     # ------------------------------------------------------------ values
 
@@ -214,7 +221,7 @@ class Users:
         token = f"{system}{self.tokens}"
         if self.features.poison and system != "crm" and name == "name" and self.dice.random() < 0.3:
             token += POISON
-        self.fate.written[token] = (system, (entity, key), name)
+        self.fate.written[token] = (system, [(entity, key)], name)
         return MARK + token if name == "first" and self.features.codecs and system == "crm" else token
 
     def _grade(self, system: str) -> Text:
