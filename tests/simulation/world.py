@@ -1,8 +1,8 @@
 """A world on one seed: systems with users, skewed clocks, locks and triggers, the real runner between them, and crashes.
 
 Every choice comes from the seed, so that a history can be replayed (`make replay SEED=n`). The runner, the desk and the
-merge rule are the real ones; only the threads are played, one step at a time, in an order that the seed chooses. What may
-happen is drawn by `features`, what users do by `users`, where the engine dies by `faults`; `oracle` judges the end.
+merge rule are the real ones; only the threads are played, one step at a time, in an order that the seed chooses. What
+may happen is drawn by `features`, what users do by `users`, where the engine dies by `faults`; `oracle` judges the end.
 `docs/simulation.md` tells it in words. It never reads a clock, an environment or the order of a set.
 """
 
