@@ -124,6 +124,9 @@ class Decider:
         self.rereads: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
         self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
         """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""
+        self.taken_up = False
+        self.late_defaults: list[tuple[Name, dict[int, Text], Outcome]] = []
+        """Found while the ledgers were asked one by one: what is under way to the other systems is not known yet."""
         self.stuck: dict[tuple[str, Name], int] = {}
         """Since which step a record waits: its pending row must not be forgotten."""
         self.quarantined: dict[tuple[str, str, str], str] = {}
@@ -183,7 +186,10 @@ class Decider:
                 if record is not None:
                     self._take_up_record(name, record)
             self._trim()
-
+        self.taken_up = True
+        for name, values, outcome in self.late_defaults:
+            self._take_defaults(name, values, outcome)
+        self.late_defaults = []
         for system in self.marks:
             self._end_waits(system)
 
@@ -611,7 +617,10 @@ class Decider:
         mark.recent.append((outcome.number_to, outcome.separator))
         self.delta.applied.append(Applied(system, outcome.number_to, outcome.separator))
         for name, values in defaults:
-            self._take_defaults(name, values, outcome)
+            if self.taken_up:
+                self._take_defaults(name, values, outcome)
+            else:
+                self.late_defaults.append((name, values, outcome))
         self._look_again(system)
         self._forget_recent(system)
         self._end_waits(system)
