@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engine.audit import Difference, compare
@@ -118,7 +119,8 @@ def verify(
 def _first_pass(comparison: Comparison, *, quiet: bool) -> list[Difference]:
     differences: list[Difference] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, transient=True, disable=quiet) as progress:
+    seen = Console(stderr=True)
+    with Progress(*columns, console=seen, transient=True, disable=quiet or not seen.is_terminal) as progress:
         for entity in comparison.entities:
             task = progress.add_task(f"comparing {entity}", total=None)
             for difference in comparison.suspects(entity):

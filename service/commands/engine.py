@@ -80,9 +80,15 @@ def read_status(rules: Rules) -> dict[str, Any]:
         "holds": 0, "quarantine": 0, "quiet": False,
     }
     engine = document["engine"]
-    engine["running"] = bool(engine.get("running")) and _lives(engine)
+    engine["running"] = runs(document)
     document["quiet"] = bool(document["quiet"]) and engine["running"]
     return document
+
+
+def runs(document: dict[str, Any]) -> bool:
+    """True if the engine that wrote this document runs."""
+    engine = document.get("engine", {})
+    return bool(engine.get("running")) and _lives(engine)
 
 
 def _lives(engine: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ They read the store while the engine runs, and leave requests that it carries ou
 from __future__ import annotations
 
 import getpass
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from engine.decide import KEY_SEPARATOR
 from engine.merge import EntityRules
 from engine.record import Mark, held_alive, held_row
 from engine.rulebook import EXISTENCE, RuleBook
+from service.commands.engine import runs
 from service.commands.explained import PositionText, explained, lines, version_json
 from service.commands.settled import settled, watermarks
 from service.commands.terms import (
@@ -270,11 +272,11 @@ def retry(
 
 
 def _ask(store: SqlStore, kind: str, arguments: dict[str, str], as_json: bool) -> None:
-    """Leaves a request, and waits a moment for the engine's answer."""
+    """Leaves a request, and waits a moment for the engine's answer, if one runs."""
     by = getpass.getuser()
     arguments = {**arguments, "by": by, "at": str(time.time_ns() // 1000)}
     number = store.ask(kind, arguments, by)
-    deadline = time.monotonic() + ANSWER_WITHIN_S
+    deadline = time.monotonic() + (ANSWER_WITHIN_S if runs(json.loads(store.status() or "{}")) else 0)
     answer = None
     while answer is None and time.monotonic() < deadline:
         answer = store.answer(number)

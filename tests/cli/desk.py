@@ -7,6 +7,7 @@ that is not carried over.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -128,6 +129,11 @@ class Desk(Engine):
         found = CliRunner().invoke(app, [verb, str(self.rules), *rest], env=self.addresses)
         assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
         self.said += [found.stdout, found.stderr]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """`duolog status --json`, asked in this process: it is asked for ever."""
+        found: dict[str, Any] = json.loads(self.here("status", "--json").stdout)
         return found
 
     def rewrite(self, old: str, new: str) -> None:
