@@ -1,4 +1,4 @@
-"""A store in memory, with the same promises as the durable one: what `commit` returned from survives a crash of the engine.
+"""A store in memory, with the durable one's promises: what `commit` returned from survives a crash of the engine.
 
 `crash` gives what a restarted engine would find: everything committed, nothing else.
 """

@@ -1,8 +1,8 @@
 """One database in memory: tables, a change log, users' transactions, triggers and row locks; and its two ports.
 
 Turns users' operations and our batches into committed rows and log entries, as a real database would: with foreign
-keys, unchanged large columns left out of the log, and transactions too large to hand over at once. Deterministic: it has
-no clock of its own (commit times are given) and no randomness.
+keys, unchanged large columns left out of the log, and transactions too large to hand over at once. Deterministic: it
+has no clock of its own (commit times are given) and no randomness.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Turns a few choices (systems, owner, who may create, what deleting means, whether there is a child entity, whether one
 system stores values in its own form) into a `RuleBook`. It never reads a file and never draws anything itself.
 
-`item` has a field for every policy, an owned field, a group and a value map; `order` refers to it. Everywhere columns are
-named as fields are; `mes` has them in another order, and has no `note`.
+`item` has a field for every policy, an owned field, a group and a value map; `order` refers to it. Everywhere columns
+are named as fields are; `mes` has them in another order, and has no `note`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def book(
     codecs: bool = False,
     name: str = "sim",
 ) -> RuleBook:
-    """The entity `item`, and with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form."""
+    """The entity `item`, with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form."""
     entities = {"item": _item(systems, owner, create, delete, delete_wins, codecs)}
     if orders:
         entities["order"] = _order(systems, delete_wins)

@@ -1,7 +1,7 @@
 """Ports in memory that die on demand: the named points at which an engine can be killed.
 
-Wraps the store, a source and a target of `adapters.memory`; each keeps its promises until the armed point is reached, and
-then raises `SimCrash`. Nothing here is random: the world arms a point, the point disarms itself.
+Wraps the store, a source and a target of `adapters.memory`; each keeps its promises until the armed point is reached,
+and then raises `SimCrash`. Nothing here is random: the world arms a point, the point disarms itself.
 """
 
 from __future__ import annotations

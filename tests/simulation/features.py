@@ -1,8 +1,8 @@
 """What a seed draws of the world before anything happens: which kind of history, which rules, which faults.
 
-Turns a random number generator into one frozen `Features`. It never looks at what happens later. Four kinds of history:
+Turns a random number generator into one frozen `Features`. It never looks at what happens later. Four kinds:
 
-* `free`: everything may happen; the laws L1 to L4 are checked, and after a person has put things right once more, fully.
+* `free`: everything may happen; L1 to L4 are checked, and once more, fully, after a person has put things right.
 * `one_way`: only `erp` has users; every state that a target shows must have been a state of `erp`, in order (L7).
 * `turns`: nobody writes a record that is not in step everywhere; no conflict may be counted, whatever the clocks (L5).
 * `bursts`: users write all at once, then it becomes quiet; a second world, with another schedule and without crashes,
@@ -109,7 +109,7 @@ def _tamed(features: Features) -> Features:
     """Without what would make a law of this kind of history not apply."""
     if features.kind == "free":
         return features
-    everywhere = {s: "propagate" for s in features.systems}
+    everywhere = dict.fromkeys(features.systems, "propagate")
     tame = replace(
         features, creators=frozenset(features.systems), delete=everywhere, strange=False, poison=False, unique=False,
         unlogged=False, people=False, foreign_keys=features.foreign_keys and features.kind == "one_way",

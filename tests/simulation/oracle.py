@@ -148,7 +148,7 @@ class Prefixes:
         self.databases = databases
         self.oracle = oracle
         self.states: list[dict[str, dict[str, dict[str, object]]]] = [self._state("erp", "erp")]
-        self.seen = {system: 0 for system in databases}
+        self.seen = dict.fromkeys(databases, 0)
         """By target: the number of the transaction up to which it has been seen."""
 
     def committed(self) -> None:

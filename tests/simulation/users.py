@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from adapters.memory import MemorySystem
 from engine.vocabulary import Change, Text
-from tests.simulation.books import LACKING, GRADES, MARK, NUMERIC, UNREADABLE, UNSTORABLE
+from tests.simulation.books import GRADES, LACKING, MARK, NUMERIC, UNREADABLE, UNSTORABLE
 from tests.simulation.features import Features
 
 KEYS = tuple(f"k{i}" for i in range(5))

@@ -1,4 +1,4 @@
-"""A world on one seed: systems with users, skewed clocks, locks and triggers, the real runner between them, and crashes.
+"""A world on one seed: systems with users, skewed clocks, locks and triggers, the real runner between, and crashes.
 
 Every choice comes from the seed, so that a history can be replayed (`make replay SEED=n`). The runner, the desk and the
 merge rule are the real ones; only the threads are played, one step at a time, in an order that the seed chooses. What
