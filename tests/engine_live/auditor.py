@@ -7,7 +7,7 @@ journal --json` prints it. Every judgement is a list of sentences; an empty one 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -63,12 +63,17 @@ def lost(addresses: Mapping[str, str], told: Told) -> list[str]:
     ][:SAID_MAX]  # fmt: skip
 
 
-def unexplained(address: str, system: str, journal: Iterable[Mapping[str, Any]], start: Mapping[str, str]) -> list[str]:
+def unexplained(
+    address: str, system: str, journal: Iterable[Mapping[str, Any]], start: Mapping[str, Sequence[str | None]]
+) -> list[str]:
     """Tokens that are neither current, nor overwritten by a user who saw them, nor in the journal as the loser; and
     tokens of a column with one writer that are not simply the last.
 
-    `start`: what stood in each field before anybody wrote. To be asked when all systems are equal."""
-    overruled = {(e["key"], name, value) for e in journal for name, value in zip(e["fields"], e["lost"], strict=False)}
+    `start`: what may stand in each field that nobody wrote. To be asked when all systems are equal."""
+    overruled: dict[tuple[str, str], set[Any]] = defaultdict(set)
+    for entry in journal:
+        for name, value in zip(entry["fields"], entry["lost"], strict=False):
+            overruled[entry["key"], name].add(value)
     written: dict[tuple[str, str], set[str]] = defaultdict(set)
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for token, (thing, name, saw, _) in events(address, system).items():
@@ -77,28 +82,27 @@ def unexplained(address: str, system: str, journal: Iterable[Mapping[str, Any]],
     said: list[str] = []
     for key, row in things(address, system).items():
         values = dict(zip(FIELDS, row, strict=True))
-        for name in ("of_erp", "of_crm", "of_web", "shared"):
+        for name in start:
             place, current = (key, name), values[name]
             tokens = written[place]
             said += [
                 f"thing {key}.{name}: `{token}` is neither current, seen, nor in the journal"
                 for token in sorted(tokens)
-                if token != current and not seen[place][token] and (key, name, token) not in overruled
+                if token != current and not seen[place][token] and token not in overruled[place]
             ]
-            if current not in tokens and (tokens or current != start[name]):
+            if current not in tokens and current not in start[name]:
                 said.append(f"thing {key}.{name}: `{current}` was written by nobody")
             if name != "shared":
-                said += _chain(key, name, seen[place], current, overruled)
+                said += _chain(f"thing {key}.{name}", seen[place], current, overruled[place] & tokens)
     return said[:SAID_MAX]
 
 
-def _chain(key: str, name: str, seen: Counter[str], current: str, overruled: set[tuple[str, str, Any]]) -> list[str]:
+def _chain(place: str, seen: Counter[str], current: str, overruled: Iterable[str]) -> list[str]:
     """A column with one writer: nothing is overwritten twice, the last is current, nothing was ever overruled."""
-    said = [f"thing {key}.{name}: `{token}` was overwritten {n} times" for token, n in seen.items() if n > 1]
+    said = [f"{place}: `{token}` was overwritten {n} times" for token, n in seen.items() if n > 1]
     if seen[current]:
-        said.append(f"thing {key}.{name}: `{current}` is current although it was overwritten")
-    said += [f"thing {key}.{name}: `{value}` was overruled" for k, f, value in overruled if (k, f) == (key, name)]
-    return said
+        said.append(f"{place}: `{current}` is current although it was overwritten")
+    return said + [f"{place}: `{token}` was overruled" for token in overruled]
 
 
 def missums(address: str, system: str, start: Decimal = Decimal(1000)) -> list[str]:

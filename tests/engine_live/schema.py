@@ -103,9 +103,14 @@ def fill(address: str, system: str, first: int, last: int) -> None:
         connection.execute(placed(FILL, system), [first, last])
 
 
-def rules(name: str, systems: Sequence[str], *, shared: str = "last_writer", amount: str = "delta") -> str:
-    """A rule file for these tables in these systems; `shared`, `amount`: the policies of the fields that all write."""
+def rules(
+    name: str, systems: Sequence[str], *, shared: str = "last_writer", amount: str = "delta", owners: bool = False
+) -> str:
+    """A rule file for these tables in these systems; `shared`, `amount`: the policies of the fields that all write;
+    `owners`: each system owns its own column, which decides at the first merge, too."""
     options = {"shared": f"conflict: {shared}", "amount": f"conflict: {amount}"}
+    if owners:
+        options |= {f"of_{system}": f"owner: {system}" for system in systems}
     thing = [_field("code", THING, systems, "")] + [_field(f, THING, systems, options.get(f, "")) for f in FIELDS]
     event = [_field("token", EVENT, systems, "")]
     event += [_field(f, EVENT, systems, "reference: thing" if f == "thing" else "") for f in EVENT_FIELDS]

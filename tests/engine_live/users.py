@@ -52,7 +52,7 @@ class Users:
 
     def __init__(
         self, system: str, address: str, told: Told, *, rate: float, threads: int = 3, things: int = 1000,
-        hot: int = 50, seed: int = 1, own: float = 0.5,
+        hot: int = 50, seed: int = 1, own: float = 0.5, first: int = 0, adding: bool = True,
     ) -> None:
         self.system = system
         self.address = address
@@ -61,6 +61,10 @@ class Users:
         self.hot = hot
         self.own = own
         """How many of the writes go to the system's own column."""
+        self.first = first
+        """The number of the first row that they write to."""
+        self.adding = adding
+        """They add to the amount, too."""
         self._pause_s = threads / rate
         self._over = threading.Event()
         self._connections = 0
@@ -114,8 +118,8 @@ class Users:
 
     def _write(self, connection: psycopg.Connection[tuple[object, ...]], token: str, chance: Random) -> None:
         name = f"of_{self.system}" if chance.random() < self.own else "shared"
-        thing = chance.randrange(self.hot if chance.random() < 0.5 else self.things)
-        delta = chance.randrange(-5, 10) if name == "shared" else 0
+        thing = self.first + chance.randrange(self.hot if chance.random() < 0.5 else self.things)
+        delta = chance.randrange(-5, 10) if name == "shared" and self.adding else 0
         begun = time.monotonic()
         try:
             given = {"thing": code(thing), "token": token, "field": name, "delta": delta}
