@@ -79,9 +79,16 @@ class PostgresKit:
             return setup.teardown(conn, book, self.system)
 
     def forget(self, book: RuleBook) -> None:
-        """Empties our part of the ledger, because a first merge starts the deciding steps anew."""
-        with self._connection("first merge") as conn:
-            conn.execute("DELETE FROM duolog.ledger WHERE engine = %s", (book.name,))
+        """Empties our part of the ledger, because a first merge starts the deciding steps anew.
+
+        Raises SystemUnavailable while another engine is at work with these rules: its ledger is left alone."""
+        holding = self.target(book)
+        holding.open()  # takes our origin, which one session can have at a time
+        try:
+            with self._connection("first merge") as conn:
+                conn.execute("DELETE FROM duolog.ledger WHERE engine = %s", (book.name,))
+        finally:
+            holding.close()
 
     def identity(self) -> str:
         """Which server and database this is, as text to be kept."""
