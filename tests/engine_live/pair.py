@@ -1,0 +1,100 @@
+"""Databases of a test's own making: its tables, its rules, duolog between them, and SQL at hand on each side.
+
+What happens "at the same time" on both sides is made certain by `apart`: the engine is stopped in order, both sides
+write, and it is started again: no write can then have seen the other side's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from tests.engine_live.world import Live, eventually
+
+Row = tuple[Any, ...]
+
+ADDRESSES = 'systems:\n  erp: {adapter: postgresql, url: "${ERP_URL}"}\n  crm: {adapter: postgresql, url: "${CRM_URL}"}\n'
+
+
+class Pair:
+    """See the module. `ddl`: by system, what is to be there before `duolog setup`."""
+
+    def __init__(
+        self, folder: Path, name: str, addresses: Mapping[str, str], entities: str, ddl: Mapping[str, LiteralString]
+    ) -> None:
+        self.addresses = dict(addresses)
+        self._sessions = {s: psycopg.connect(a, autocommit=True) for s, a in addresses.items()}
+        for system, statements in ddl.items():
+            self.sql(system, statements)
+        self.live = Live(folder, f"duolog: 1\nname: {name}\n{ADDRESSES}entities:\n{entities}", addresses)
+        self.live.call("setup")
+
+    def session(self, system: str) -> psycopg.Connection[Row]:
+        """A further session of a user, in which transactions stay open until they are committed."""
+        return psycopg.connect(self.addresses[system])
+
+    def sql(self, system: str, *statements: LiteralString) -> list[Row]:
+        """Carries out statements in one transaction; the rows of the last."""
+        with self._sessions[system].transaction():
+            for statement in statements:
+                cursor = self._sessions[system].execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def both(self, erp: LiteralString, crm: LiteralString | None = None) -> None:
+        """The same statement (or two) on both sides."""
+        self.sql("erp", erp)
+        self.sql("crm", erp if crm is None else crm)
+
+    def start(self, *arguments: str) -> None:
+        """Starts the engine and waits until it works."""
+        self.live.run(*arguments)
+        self.live.running()
+
+    def stop(self) -> None:
+        """Stops it in order."""
+        assert self.live.stop() == 0, self.live.log_tail()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """While the engine is stopped, both sides write."""
+        if self.live.pid is not None:
+            self.stop()
+        yield
+        self.start()
+
+    def becomes(self, system: str, query: LiteralString, expected: list[Row], within_s: float = 15.0) -> None:
+        """Waits until a query answers this."""
+
+        def as_expected() -> bool:
+            self.live.must_live()
+            return self.sql(system, query) == expected
+
+        eventually(as_expected, within_s, lambda: (
+            f"{system}: {query}\nfound    {self.sql(system, query)}\nexpected {expected}\n{self.live.log_tail()}"
+        ))  # fmt: skip
+
+    def become(self, query: LiteralString, expected: list[Row], within_s: float = 15.0) -> None:
+        """Waits until a query answers this on every side."""
+        for system in self.addresses:
+            self.becomes(system, query, expected, within_s)
+
+    def journal(self, entity: str, key: str) -> list[dict[str, Any]]:
+        """What the journal has of a record, oldest first."""
+        found = self.live.json("journal", "--entity", entity, "--key", key)
+        assert isinstance(found, list)
+        return found[::-1]
+
+    def quarantine(self) -> dict[tuple[str, str, str], str]:
+        """(entity, key, system) → reason."""
+        return {(q["entity"], q["key"], q["system"]): q["reason"] for q in self.live.json("quarantine")}
+
+    def close(self) -> None:
+        """The end, however it came."""
+        if self.live.pid is not None:
+            self.live.kill9()
+        for session in self._sessions.values():
+            session.close()
