@@ -1,0 +1,238 @@
+"""Rows that a target refuses: they wait with their reason, what depends on them waits with them, all else flows.
+
+CRM is stricter than ERP: names are short and must be there, codes are unique, ages are human, and an order's region has
+to exist. A refused row's content appears nowhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.embedded import EmbeddedServer
+from tests.engine_live.pair import Pair
+
+ERP = """
+CREATE TABLE customer (id text PRIMARY KEY, name text, code text, age int);
+CREATE TABLE orders (id text PRIMARY KEY, customer text, region text, note text);
+"""
+CRM = """
+CREATE TABLE region (name text PRIMARY KEY);
+INSERT INTO region VALUES ('north');
+CREATE TABLE customer (
+    id text PRIMARY KEY, name varchar(20) NOT NULL, code text UNIQUE, age int CONSTRAINT human CHECK (age < 150)
+);
+CREATE TABLE orders (
+    id text PRIMARY KEY, customer text REFERENCES customer, region text CONSTRAINT known REFERENCES region, note text
+);
+"""
+RULES = """
+  customer:
+    identity: [id]
+    conflict: last_writer
+    delete: propagate
+    bind: {erp: {table: customer}, crm: {table: customer}}
+    fields: {id: id, name: name, code: code, age: age}
+  order:
+    identity: [id]
+    conflict: last_writer
+    delete: propagate
+    bind: {erp: {table: orders}, crm: {table: orders}}
+    fields: {id: id, customer: {erp: customer, crm: customer, reference: customer}, region: region, note: note}
+"""
+FLOWS_S = 5.0
+SECRET = "Geheimnis"
+"""Stands in every refused row."""
+
+
+@pytest.fixture(scope="module")
+def shared(erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """One pair at work for all tests of this file; each has keys of its own."""
+    addresses = {"erp": erp_server.create_database("poison"), "crm": crm_server.create_database("poison")}
+    made = Pair(tmp_path_factory.mktemp("poison"), "poison", addresses, RULES, {"erp": ERP, "crm": CRM})
+    made.start()
+    yield made
+    made.close()
+    for server in (erp_server, crm_server):
+        server.drop_database("poison")
+        with server.connect() as connection:
+            connection.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+
+
+@pytest.fixture
+def pair(shared: Pair) -> Iterator[Pair]:
+    """The shared one, at work, and with nothing in quarantine that a test before left there."""
+    yield shared
+    if shared.live.pid is None:
+        shared.start()
+
+
+def _fill(pair: Pair, prefix: str, rows: int) -> None:
+    pair.sql("erp", f"INSERT INTO customer SELECT '{prefix}' || i, 'good', '{prefix}' || i, 30 FROM generate_series(1, {rows}) AS i")
+
+
+def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(pair: Pair) -> None:
+    pair.sql("crm", "INSERT INTO customer VALUES ('K0', 'first', 'taken', 1)")
+    pair.becomes("erp", "SELECT id FROM customer WHERE id = 'K0'", [("K0",)])
+    begun = time.monotonic()
+    for part in range(5):
+        _fill(pair, f"A{part}-", 500)
+        _fill(pair, f"B{part}-", 500)
+    pair.sql("erp",
+        f"INSERT INTO customer VALUES ('K1', '{SECRET}', 'k1', 151)",
+        "INSERT INTO customer VALUES ('K2', NULL, 'k2', 1)",
+        f"INSERT INTO customer VALUES ('K3', '{SECRET} is far too long', 'k3', 1)",
+        f"INSERT INTO customer VALUES ('K4', '{SECRET}', 'taken', 1)",
+        "INSERT INTO customer VALUES ('K5', 'good too', 'k5', 1)",
+        f"INSERT INTO orders VALUES ('O1', 'K5', '{SECRET}', 'x')",
+    )  # fmt: skip
+    _fill(pair, "C-", 1000)
+
+    pair.becomes("crm", "SELECT count(*) FROM customer WHERE id ~ '^[ABC]' OR id = 'K5'", [(6001,)], FLOWS_S)
+    assert time.monotonic() - begun < FLOWS_S + 2
+    pair.becomes("crm", "SELECT id FROM orders WHERE id = 'O1'", [])
+
+    assert pair.quarantine() == {
+        ("customer", "K1", "crm"): "23514 check_violation: constraint `human`",
+        ("customer", "K2", "crm"): "23502 not_null_violation: column `name`",
+        ("customer", "K3", "crm"): "22001 string_data_right_truncation",
+        ("customer", "K4", "crm"): "23505 unique_violation: constraint `customer_code_key`",
+        ("order", "O1", "crm"): "23503 foreign_key_violation: constraint `known`",
+    }
+    assert SECRET not in pair.live.said()
+
+
+def test_after_the_cause_is_mended_retry_brings_them(pair: Pair) -> None:
+    pair.sql("crm", "INSERT INTO region VALUES ('Geheimnis')")
+    pair.sql("crm", "ALTER TABLE customer DROP CONSTRAINT human")
+
+    answer = pair.live.json("retry", "customer", "K1")["answer"]
+    assert answer == "1 retried"
+    assert pair.live.json("retry", "order")["answer"] == "1 retried"
+
+    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'K1'", [("K1",)])
+    pair.becomes("crm", "SELECT id FROM orders WHERE id = 'O1'", [("O1",)])
+    assert ("customer", "K1", "crm") not in pair.quarantine()
+    pair.sql("crm", "ALTER TABLE customer ADD CONSTRAINT human CHECK (age < 150) NOT VALID")
+
+
+def test_a_quarantined_record_that_its_user_changes_is_tried_again_by_itself(pair: Pair) -> None:
+    pair.sql("erp", "UPDATE customer SET name = 'short' WHERE id = 'K3'")
+    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'K3'", [("short",)])
+    pair.sql("erp", "UPDATE customer SET name = 'there' WHERE id = 'K2'")
+    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'K2'", [("there",)])
+    assert not {("customer", "K2", "crm"), ("customer", "K3", "crm")} & set(pair.quarantine())
+
+
+def test_an_update_that_is_refused_leaves_the_row_as_it_was_and_the_next_one_brings_all(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('U1', 'u', 'u1', 5)")
+    pair.becomes("crm", "SELECT age FROM customer WHERE id = 'U1'", [(5,)])
+    pair.sql("erp", "UPDATE customer SET age = 999, name = 'new' WHERE id = 'U1'")
+    pair.sql("erp", "INSERT INTO customer VALUES ('U2', 'u', 'u2', 5)")
+    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'U2'", [("U2",)])
+    pair.becomes("crm", "SELECT name, age FROM customer WHERE id = 'U1'", [("u", 5)])
+    assert pair.quarantine()["customer", "U1", "crm"] == "23514 check_violation: constraint `human`"
+
+    pair.sql("crm", "UPDATE customer SET code = 'u1b' WHERE id = 'U1'")  # the other way still flows
+    pair.becomes("erp", "SELECT code FROM customer WHERE id = 'U1'", [("u1b",)])
+    pair.sql("erp", "UPDATE customer SET age = 99 WHERE id = 'U1'")
+    pair.become("SELECT name, age, code FROM customer WHERE id = 'U1'", [("new", 99, "u1b")])
+
+
+def test_orders_of_a_quarantined_customer_wait_with_him_and_come_with_him(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('P1', 'p', 'p1', 500)", "INSERT INTO orders VALUES ('P1a', 'P1', 'north', 'x')")
+    pair.sql("erp", "INSERT INTO customer VALUES ('P2', 'p', 'p2', 5)")
+    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'P2'", [("P2",)])
+    pair.sql("erp", "INSERT INTO orders VALUES ('P1b', 'P1', 'north', 'x')", "INSERT INTO orders VALUES ('P2a', 'P2', 'north', 'x')")
+    pair.becomes("crm", "SELECT id FROM orders WHERE id LIKE 'P%' ORDER BY id", [("P2a",)])
+    found = pair.quarantine()
+    assert found["customer", "P1", "crm"] == "23514 check_violation: constraint `human`"
+    assert found["order", "P1a", "crm"] == "waits for customer `P1`, which is in quarantine"
+    assert found["order", "P1b", "crm"] == "waits for customer `P1`, which is in quarantine"
+
+    pair.sql("erp", "UPDATE customer SET age = 50 WHERE id = 'P1'")
+
+    pair.becomes("crm", "SELECT id FROM orders WHERE id LIKE 'P%' ORDER BY id", [("P1a",), ("P1b",), ("P2a",)])
+    assert not [place for place in pair.quarantine() if place[1].startswith("P")]
+
+
+def test_unique_codes_exchanged_in_one_transaction_arrive_whole_or_not_at_all(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('S1', 's', 'one', 1), ('S2', 's', 'two', 1)")
+    query = "SELECT id, code FROM customer WHERE id IN ('S1', 'S2') ORDER BY id"
+    pair.becomes("crm", query, [("S1", "one"), ("S2", "two")])
+
+    pair.sql("erp",
+        "UPDATE customer SET code = 'two' WHERE id = 'S1'", "UPDATE customer SET code = 'one' WHERE id = 'S2'",
+        "INSERT INTO customer VALUES ('S3', 's', 'three', 1)",
+    )  # fmt: skip
+    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'S3'", [("S3",)])
+
+    found = pair.sql("crm", query)
+    if found == [("S1", "one"), ("S2", "two")]:  # not at all: then it is said of both
+        assert {p[1] for p in pair.quarantine() if p[1].startswith("S")} == {"S1", "S2"}
+        pair.sql("erp", "UPDATE customer SET code = 'four' WHERE id = 'S2'")
+        pair.live.json("retry", "customer", "S1")
+        pair.becomes("crm", query, [("S1", "two"), ("S2", "four")])
+    else:
+        assert found == [("S1", "two"), ("S2", "one")]
+    assert not [p for p in pair.quarantine() if p[1].startswith("S")]
+
+
+def test_a_code_handed_on_in_one_transaction_arrives(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('H1', 'h', 'h-one', 1), ('H2', 'h', 'h-two', 1)")
+    query = "SELECT id, code FROM customer WHERE id IN ('H1', 'H2') ORDER BY id"
+    pair.becomes("crm", query, [("H1", "h-one"), ("H2", "h-two")])
+
+    pair.sql("erp", "UPDATE customer SET code = 'h-new' WHERE id = 'H2'", "UPDATE customer SET code = 'h-two' WHERE id = 'H1'")
+
+    pair.becomes("crm", query, [("H1", "h-two"), ("H2", "h-new")])
+
+
+def test_a_row_deleted_and_made_again_in_one_transaction_is_the_new_one(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('D1', 'old', 'd1', 1)")
+    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'D1'", [("old",)])
+    pair.sql("erp", "DELETE FROM customer WHERE id = 'D1'", "INSERT INTO customer VALUES ('D1', 'new', 'd1', 2)")
+    pair.becomes("crm", "SELECT name, age FROM customer WHERE id = 'D1'", [("new", 2)])
+    assert pair.sql("erp", "SELECT name, age FROM customer WHERE id = 'D1'") == [("new", 2)]
+
+
+def test_a_changed_primary_key_leaves_no_orphan(pair: Pair) -> None:
+    pair.sql("erp", "INSERT INTO customer VALUES ('X1', 'x', 'x1', 1)")
+    pair.becomes("crm", "SELECT id FROM customer WHERE id LIKE 'X%'", [("X1",)])
+    pair.sql("erp", "UPDATE customer SET id = 'X2', name = 'renamed' WHERE id = 'X1'")
+    pair.become("SELECT id, name, code FROM customer WHERE id LIKE 'X%'", [("X2", "renamed", "x1")])
+    pair.sql("crm", "UPDATE customer SET id = 'X1' WHERE id = 'X2'")  # and back, from the other side
+    pair.become("SELECT id, name, code FROM customer WHERE id LIKE 'X%'", [("X1", "renamed", "x1")])
+
+
+@pytest.mark.parametrize(("choice", "left"), [("--restore", 20), ("--delete", 0)])
+def test_a_truncated_table_stops_the_engine_until_a_person_says_what_it_means(
+    choice: str, left: int, tmp_path: Path, erp_db: str, crm_db: str
+) -> None:
+    pair = Pair(tmp_path, "emptied", {"erp": erp_db, "crm": crm_db}, RULES, {"erp": ERP, "crm": ERP})
+    pair.sql("erp", "INSERT INTO orders SELECT 'O' || i, NULL, NULL, 'note' FROM generate_series(1, 20) AS i")
+    pair.start()
+    pair.becomes("crm", "SELECT count(*) FROM orders", [(20,)])
+
+    pair.sql("crm", "TRUNCATE orders")
+
+    assert pair.live.ended(10) == 3
+    assert pair.live.said().endswith(
+        "D209 crm: table `public.orders` was emptied by TRUNCATE\n"
+        "  mend: `duolog resolve RULES --truncated crm.order --restore` fills it again from the other systems; "
+        "`--delete` deletes the records everywhere\n"
+    )
+    pair.live.run()
+    assert pair.live.ended(20) == 3, "without an answer it stops again"
+    assert pair.sql("erp", "SELECT count(*) FROM orders") == [(20,)]
+
+    pair.sql("crm", "INSERT INTO orders VALUES ('O99', NULL, NULL, 'after')")
+    pair.live.call("resolve", "--truncated", "crm.order", choice)
+    pair.start()
+
+    pair.become("SELECT count(*) FROM orders WHERE id <> 'O99'", [(left,)])
+    pair.become("SELECT note FROM orders WHERE id = 'O99'", [("after",)])
+    pair.close()
