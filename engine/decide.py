@@ -132,6 +132,9 @@ class Decider:
         self.quarantined: dict[tuple[str, str, str], str] = {}
         self.held: set[tuple[str, str, int]] = set()
         self.truncations: dict[tuple[str, str], str] = {}
+        """(system, entity) → what a person said that its emptying means; good for one transaction."""
+        self.truncated: set[tuple[str, str]] = set()
+        """Which of these answers the transaction under decision has used."""
         self.counts: dict[str, int] = {}
         self.delta = Delta()
         self.storing = Delta()
@@ -295,6 +298,8 @@ class Decider:
             self._decide_spooled(transaction, step)
         self._close(step)
         self.pass_position(transaction.system, transaction.position)
+        while self.truncated:
+            del self.truncations[self.truncated.pop()]
 
     def _decide_spooled(self, transaction: Transaction, step: Step) -> None:
         """A transaction larger than memory: its state goes to the store chunk by chunk, and is committed as one."""
@@ -464,6 +469,7 @@ class Decider:
                 mend=f"`duolog resolve RULES --truncated {transaction.system}.{rules.name} --restore` fills it again "
                 "from the other systems; `--delete` deletes the records everywhere",
             )
+        self.truncated.add((transaction.system, rules.name))
         keys = {key for key, record in self.cache[rules.name].items() if record is not None}
         keys |= {key for key, _ in self.store.scan(rules.name)}
         self._fetch({rules.name: dict.fromkeys(sorted(keys))})

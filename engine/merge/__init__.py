@@ -1,0 +1,28 @@
+"""The merge rule: what a change that a log tells does to the state of its record. Pure.
+
+`read` is the way in; `fields` decides the registers of a record that exists, `existence` and `deletion` whether it does,
+`person` carries out what somebody decided; `step` holds what they share, `values` turns stored values into canonical ones
+and back. The rule in words, with its main cases: `docs/merge.md`; as a table: `tests/unit/test_merge_tables.py`.
+"""
+
+from engine.merge.deletion import restore
+from engine.merge.existence import carry_over, empty_record, take_defaults
+from engine.merge.person import settle_hold
+from engine.merge.read import quick_update, read
+from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, make_due
+
+__all__ = [
+    "DEFAULT",
+    "EntityRules",
+    "Incomplete",
+    "Step",
+    "begin",
+    "carry_over",
+    "empty_record",
+    "make_due",
+    "quick_update",
+    "read",
+    "restore",
+    "settle_hold",
+    "take_defaults",
+]

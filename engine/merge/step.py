@@ -1,0 +1,163 @@
+"""One deciding step and what it needs to know: an entity's rules made ready, the step's version and findings.
+
+Turns nothing into anything by itself; `fields`, `existence`, `deletion` and `person` note in a `Step` what they decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.record import UNREAD, Layout, Mark, Record, Side, held_after, settle
+from engine.resolve import RegisterValue
+from engine.rulebook import EXISTENCE, Entity
+from engine.vocabulary import JournalEntry, Version
+
+DEFAULT = "default"
+"""The note of a version that is a system's own default, which nobody wrote: any user's write succeeds it."""
+
+
+class Incomplete(Exception):
+    """The log did not carry a column that is needed to decide: the row has to be read again."""
+
+
+class EntityRules:
+    """One entity's rules, prepared for the hot path."""
+
+    __slots__ = (
+        "all_registers",
+        "entity",
+        "families",
+        "layouts",
+        "name",
+        "numbers",
+        "quick",
+        "rank",
+        "references",
+        "register_of",
+        "registers",
+    )
+
+    def __init__(self, entity: Entity, rank: int) -> None:
+        self.entity = entity
+        self.rank = rank
+        """Its place in the order "parents before children"."""
+        self.references = tuple((f.number, f.reference) for f in entity.fields if f.reference is not None)
+        self.name = entity.name
+        self.registers = entity.registers
+        self.register_of = tuple(f.register for f in entity.fields)
+        self.all_registers = [r.number for r in entity.registers if r.number != EXISTENCE]
+        self.layouts = {system: Layout(entity, binding) for system, binding in entity.bindings.items()}
+        for system, layout in self.layouts.items():
+            layout.owns = frozenset(
+                r.number for r in entity.registers[1:] if r.owner in (None, system) and layout.fields_of[r.number]
+            )
+            layout.owns_all = (
+                not layout.codecs
+                and len(layout.owns) == len(entity.registers) - 1
+                and (len(layout.bound) == layout.width)
+            )
+        self.numbers = range(len(entity.fields))
+        self.quick = self._quick()
+        """By system whose updates may take `quick_update`: all other systems."""
+        self.families = tuple(tuple(entity.fields[f].family for f in register.fields) for register in entity.registers)
+
+    def _quick(self) -> dict[str, tuple[str, ...]]:
+        """Where no system maps or lacks a field, an update has a short way."""
+        if not all(layout.direct and not layout.codecs for layout in self.layouts.values()):
+            return {}
+        return {system: tuple(other for other in self.layouts if other != system) for system in self.layouts}
+
+    def names(self, register: int) -> tuple[str, ...]:
+        """The names of the fields decided together in a register."""
+        return tuple(self.entity.fields[f].name for f in self.registers[register].fields)
+
+
+@dataclass(slots=True)
+class Step:
+    """One deciding step: one source transaction (or one thing that duolog does itself), and what came of it."""
+
+    version: Version
+    """What a write of this step is, if it is accepted."""
+    system: str
+    """Whose log it was read from; `""` for duolog's own steps."""
+    marks: dict[str, Mark]
+    due: int = 0
+    """The number under which writes become due; the version's own, but for later chunks of a huge transaction."""
+    reason: str = ""
+    """`unlogged` when the change was found by reading the row, not in the log."""
+    journal: list[JournalEntry] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    """Systems to which the record last read has become due."""
+    counts: dict[str, int] = field(default_factory=dict)
+    holds: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
+    """(entity, key, register) → why it is left to a person now, or None: no longer."""
+    noise: bool = False
+    """The change last read said nothing new."""
+
+    def __post_init__(self) -> None:
+        self.due = self.due or self.version.number
+
+    def skip(self) -> None:
+        """The change last read said nothing new: the record stays as it is stored."""
+        self.noise = True
+        self.count("noise")
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Adds to a counter that `status` shows."""
+        self.counts[what] = self.counts.get(what, 0) + n
+
+
+def begin(rules: EntityRules, record: Record, marks: dict[str, Mark]) -> None:
+    """Before a record changes: settles its sides, and splits off a second layer where a write is under way."""
+    for system, side in list(record.sides.items()):
+        mark = marks[system]
+        settle(record, side, mark, rules.layouts[system])
+        if side.sent is None and mark.under_way(side):
+            side.sent = held_after(record, side)
+            side.sent_due = side.due
+        elif side.idle():
+            del record.sides[system]
+
+
+def make_due(side: Side, system: str, step: Step) -> None:
+    """A write of this record to this system is due (unless it waits: then it is looked at again when the wait ends)."""
+    if side.bad and not side.bad.startswith(UNREAD):
+        side.bad = ""  # what was refused is no longer what would be written
+    if not side.wait and not side.bad:
+        side.due = step.due
+    step.touched.add(system)
+
+
+def held_alive_next(record: Record, side: Side) -> bool:
+    """True if the system has the record once what is under way has been written."""
+    entry = side.layer().get(EXISTENCE)
+    return bool(entry[1][0]) if entry is not None else record.alive
+
+
+def journal_entry(
+    rules: EntityRules,
+    key: str,
+    register: int,
+    kind: str,
+    because: str,
+    winner: Version | None,
+    won: RegisterValue,
+    loser: Version | None,
+    lost: RegisterValue,
+    step: Step,
+) -> JournalEntry:
+    """A journal entry; what was found by re-reading says so."""
+    if step.reason:
+        because = f"{because} ({step.reason})"
+    return JournalEntry(
+        entity=rules.name,
+        key=key,
+        fields=rules.names(register),
+        kind=kind,
+        because=because,
+        winner=winner,
+        won=won,
+        loser=loser,
+        lost=lost,
+        number=step.version.number,
+    )
