@@ -37,10 +37,7 @@ class Difference:
 
 def compare(rules: EntityRules, key: str, rows: Mapping[str, Image], record: Record | None) -> Difference | None:
     """Compares one record's rows, by system. A system that has no row is not in `rows`."""
-    taking_part = [
-        s for s in rules.layouts
-        if record is None or (side := record.sides.get(s)) is None or not side.out
-    ]
+    taking_part = [s for s in rules.layouts if record is None or (side := record.sides.get(s)) is None or not side.out]
     present = [s for s in taking_part if s in rows]
     missing = tuple(s for s in taking_part if s not in rows)
     if not present:

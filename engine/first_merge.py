@@ -77,9 +77,7 @@ def first_merge(
                 observe(rules.name, tally.records)
         observe(rules.name, tally.records)
     number = _flush(store, delta, names, number)
-    store.commit(Delta(
-        number=number, phase="base", positions={s: snapshots[s].position for s in book.systems}
-    ))
+    store.commit(Delta(number=number, phase="base", positions={s: snapshots[s].position for s in book.systems}))
     return tally
 
 
@@ -158,10 +156,18 @@ def _keep_out(case: _Case) -> None:
     creators = ", ".join(sorted(case.rules.entity.create))
     for system in case.rows:
         case.record.side(system).out = True
-        case.journal.append(_entry(
-            case, EXISTENCE, "owner", f"owner: records are created in {creators} only; the row stays where it is",
-            None, (), case.versions[system], (),
-        ))
+        case.journal.append(
+            _entry(
+                case,
+                EXISTENCE,
+                "owner",
+                f"owner: records are created in {creators} only; the row stays where it is",
+                None,
+                (),
+                case.versions[system],
+                (),
+            )
+        )
 
 
 def _agree_register(case: _Case, register: Register, tally: Tally) -> None:
@@ -216,8 +222,10 @@ def _winner(case: _Case, register: Register, found: Mapping[str, RegisterValue])
             winner = system
         elif found[system] != found[winner] and register.policy != "hold":
             verdict = resolve(
-                register, case.rules.families[register.number],
-                Contender(case.versions[system], found[system]), Contender(case.versions[winner], found[winner]),
+                register,
+                case.rules.families[register.number],
+                Contender(case.versions[system], found[system]),
+                Contender(case.versions[winner], found[winner]),
             )
             because = f"first merge: {verdict.because}"
             winner = system if verdict.winner == "incoming" else winner
@@ -231,14 +239,27 @@ def _hold(
     case.record.holds[register.number] = because
     case.holds[(case.rules.name, case.key, register.number)] = because
     for system in differing:
-        case.journal.append(_entry(
-            case, register.number, "hold", because, case.versions[winner], found[winner], case.versions[system],
-            found[system],
-        ))
+        case.journal.append(
+            _entry(
+                case,
+                register.number,
+                "hold",
+                because,
+                case.versions[winner],
+                found[winner],
+                case.versions[system],
+                found[system],
+            )
+        )
 
 
 def _note_held(
-    case: _Case, register: Register, system: str, winner: str | None, found: Mapping[str, RegisterValue], because: str,
+    case: _Case,
+    register: Register,
+    system: str,
+    winner: str | None,
+    found: Mapping[str, RegisterValue],
+    because: str,
     tally: Tally,
 ) -> None:
     """What a system holds, where that is not the base as it would store it."""
@@ -261,17 +282,39 @@ def _note_held(
         side.due = case.number
     tally.differing += 1
     won = found[winner] if winner is not None else ()
-    case.journal.append(_entry(
-        case, register.number, "insert_exists", because, case.versions[winner] if winner is not None else None, won,
-        case.versions[system], found[system],
-    ))
+    case.journal.append(
+        _entry(
+            case,
+            register.number,
+            "insert_exists",
+            because,
+            case.versions[winner] if winner is not None else None,
+            won,
+            case.versions[system],
+            found[system],
+        )
+    )
 
 
 def _entry(
-    case: _Case, register: int, kind: str, because: str, winner: Version | None, won: RegisterValue,
-    loser: Version | None, lost: RegisterValue,
+    case: _Case,
+    register: int,
+    kind: str,
+    because: str,
+    winner: Version | None,
+    won: RegisterValue,
+    loser: Version | None,
+    lost: RegisterValue,
 ) -> JournalEntry:
     return JournalEntry(
-        entity=case.rules.name, key=case.key, fields=case.rules.names(register), kind=kind, because=because,
-        winner=winner, won=won, loser=loser, lost=lost, number=case.number,
+        entity=case.rules.name,
+        key=case.key,
+        fields=case.rules.names(register),
+        kind=kind,
+        because=because,
+        winner=winner,
+        won=won,
+        loser=loser,
+        lost=lost,
+        number=case.number,
     )

@@ -140,9 +140,18 @@ class Delta:
     def __bool__(self) -> bool:
         """True if there is anything to commit."""
         return bool(
-            self.records or self.journal or self.positions or self.pending or self.applied or self.quarantine
-            or self.holds or self.requests_done or self.phase or self.applied_forget
-            or self.pending_done_to is not None or self.number is not None
+            self.records
+            or self.journal
+            or self.positions
+            or self.pending
+            or self.applied
+            or self.quarantine
+            or self.holds
+            or self.requests_done
+            or self.phase
+            or self.applied_forget
+            or self.pending_done_to is not None
+            or self.number is not None
         )
 
 

@@ -224,10 +224,12 @@ class Layout:
             return (values[fields[0]],)
         if not codecs:
             return tuple([values[f] for f in fields])
-        return tuple([
-            codecs[f].encode(value) if f in codecs and isinstance(value := values[f], str) else values[f]
-            for f in self.fields_of[register]
-        ])
+        return tuple(
+            [
+                codecs[f].encode(value) if f in codecs and isinstance(value := values[f], str) else values[f]
+                for f in self.fields_of[register]
+            ]
+        )
 
     def canonical(self, number: int, value: Text | bool) -> Text | bool:
         """One field's canonical value. Raises ValueRefused if the rules know no counterpart."""

@@ -99,9 +99,7 @@ def _by_size(
     return Verdict("incoming" if incoming_wins else "current", words)
 
 
-def _by_difference(
-    register: Register, families: tuple[str, ...], incoming: Contender, current: Contender
-) -> Verdict:
+def _by_difference(register: Register, families: tuple[str, ...], incoming: Contender, current: Contender) -> Verdict:
     """Adds what the writer added to what it had, field by field."""
     if incoming.base is None:
         return _by_order(register, incoming, current, "delta: one side had no value before")

@@ -11,9 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-PolicyName: TypeAlias = Literal[
-    "last_writer", "first_writer", "system_of_record", "max", "min", "delta", "hold"
-]
+PolicyName: TypeAlias = Literal["last_writer", "first_writer", "system_of_record", "max", "min", "delta", "hold"]
 DeletePolicy: TypeAlias = Literal["propagate", "ignore", "restore", "hold"]
 """What a deletion in one system means: delete it elsewhere too; that system alone no longer has it; it is overruled and
 the record created there again; a person decides."""

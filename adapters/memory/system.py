@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.decide import key_maker
+from engine.desk.records import key_maker
 from engine.errors import EngineFault, PositionForeign, SystemUnavailable
 from engine.record import Layout
 from engine.rulebook import RuleBook

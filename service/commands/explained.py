@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.store import JournalRow
-from engine.decide import KEY_SEPARATOR
+from engine.desk.records import KEY_SEPARATOR
 from engine.merge import EntityRules
 from engine.record import DEFERRED, REREAD, UNSET_VERSION, Layout, Record, Side, held_alive, held_row
 from engine.rulebook import EXISTENCE, Register

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from adapters.store import HoldRow, JournalRow, SqlStore
-from engine.decide import KEY_SEPARATOR
+from engine.desk.records import KEY_SEPARATOR
 from engine.merge import EntityRules
 from engine.record import Mark, held_alive, held_row
 from engine.rulebook import EXISTENCE, RuleBook

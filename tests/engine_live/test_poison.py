@@ -235,4 +235,7 @@ def test_a_truncated_table_stops_the_engine_until_a_person_says_what_it_means(
 
     pair.become("SELECT count(*) FROM orders WHERE id <> 'O99'", [(left,)])
     pair.become("SELECT note FROM orders WHERE id = 'O99'", [("after",)])
+    pair.sql("crm", "TRUNCATE orders")
+    assert pair.live.ended(10) == 3, "an answer is for one truncation only"
+    assert pair.sql("erp", "SELECT note FROM orders WHERE id = 'O99'") == [("after",)]
     pair.close()

@@ -14,7 +14,8 @@ from queue import SimpleQueue
 from adapters.memory import MemorySystem
 from engine.decide import Decider
 from engine.errors import SystemUnavailable
-from engine.runner import STORED, STUCK_TARGET_S, Limits, Runner
+from engine.lanes import STORED, STUCK_TARGET_S, Limits
+from engine.runner import Runner
 from engine.vocabulary import Batch, Change, Text, Transaction
 from tests.simulation.books import FIELDS, GRADES, UNREADABLE, UNSTORABLE, book
 from tests.simulation.faults import POINTS, Killer, MortalSource, MortalStore, MortalTarget, SimCrash

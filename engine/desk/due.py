@@ -1,0 +1,163 @@
+"""What is due to whom, and what keeps it waiting: a log not read so far, a row to be read again, quarantine.
+
+Turns decisions into entries of the to-do lists, and the end of a wait into a new one. It writes no system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.desk.records import Name, Records
+from engine.errors import ValueRefused
+from engine.merge import EntityRules, begin, empty_record
+from engine.record import REREAD, UNREAD, Record, Side
+from engine.rulebook import EXISTENCE
+from engine.vocabulary import Position
+
+
+class Due(Records):
+    """The room of the to-do lists."""
+
+    def _note_due(self, name: Name, record: Record, systems: Iterable[str]) -> None:
+        self.due[name] = None
+        for system in systems:
+            if not self.spilled[system]:
+                self.open[system][name] = record
+            if self.rules[name[0]].layouts[system].codecs:
+                self._check_values(self.rules[name[0]], name[1], record, system)
+            if self.quarantined:
+                self._released(name, record, system)
+
+    def _due_again(self, name: Name, record: Record, system: str, side: Side) -> None:
+        """A write that did not take place is due as a step of its own."""
+        self.stuck.pop((system, name), None)
+        self.dirty[name] = record
+        if side.out:
+            return
+        self.number += 1
+        side.due = self.number
+        self._note_due(name, record, [system])
+
+    def _ask_again(self, name: Name, system: str) -> None:
+        self.rereads[system][name] = None
+        self.stuck.setdefault((system, name), self.forgotten)
+
+    def _read_later(self, rules: EntityRules, key: str, system: str) -> None:
+        """The log did not carry all that is needed: the row is read, and what it says is taken for the change."""
+        record = self.cache[rules.name].get(key)
+        if record is None:
+            record = self.cache[rules.name][key] = empty_record(rules)
+            record.side(system).held = {EXISTENCE: (None, (False,))}
+        begin(rules, record, self.marks)
+        side = record.side(system)
+        side.wait, side.due = REREAD, 0
+        self.dirty[(rules.name, key)] = record
+        self.due[(rules.name, key)] = None
+        self._ask_again((rules.name, key), system)
+
+    def _check_values(self, rules: EntityRules, key: str, record: Record, system: str) -> None:
+        """A value that a target has no counterpart for is noticed when it is decided, not when it is written."""
+        if not record.alive or record.side(system).bad.startswith(UNREAD):
+            return
+        try:
+            rules.layouts[system].stored_strict(record.values)
+        except ValueRefused as error:
+            if record.side(system).sent is None:
+                self._quarantine(rules, key, record, system, f"cannot be stored: {error.found}")
+            else:
+                self.unstorable[system][(rules.name, key)] = None
+
+    def _quarantine(self, rules: EntityRules, key: str, record: Record, system: str, reason: str) -> None:
+        """The record waits, for this system, until it changes or somebody asks to retry it; all else flows."""
+        side = record.side(system)
+        side.bad, side.due, side.wait = reason, 0, 0
+        self.stuck.pop((system, (rules.name, key)), None)
+        self.dirty[(rules.name, key)] = record
+        self.quarantined[(rules.name, key, system)] = reason
+        self.delta.quarantine[(rules.name, key, system)] = reason
+        self._count("quarantined")
+
+    def _refuse_read(self, rules: EntityRules, key: str, system: str, error: ValueRefused) -> None:
+        record = self.cache[rules.name].get(key)
+        if record is None:
+            record = self.cache[rules.name][key] = empty_record(rules)
+            record.side(system).held = {EXISTENCE: (None, (False,))}
+        begin(rules, record, self.marks)
+        self._quarantine(rules, key, record, system, f"{UNREAD}: {error.found}")
+
+    def _released(self, name: Name, record: Record, system: str) -> None:
+        """A record that changed is out of quarantine; so are those that waited for it."""
+        place = (*name, system)
+        side = record.sides.get(system)
+        if place not in self.quarantined or (side is not None and side.bad):
+            return
+        del self.quarantined[place]
+        self.delta.quarantine[place] = None
+        for entity, key, other in list(self.quarantined):
+            reason = self.quarantined.get((entity, key, other), "")
+            if other == system and reason.startswith("waits for"):
+                self._retry((entity, key), system)
+
+    def _retry(self, name: Name, system: str) -> bool:
+        record = self.record(*name)
+        side = record.sides.get(system) if record is not None else None
+        if record is None or side is None or not side.bad:
+            return False
+        unreadable = side.bad.startswith(UNREAD)
+        side.bad = ""
+        self.quarantined.pop((*name, system), None)
+        self.delta.quarantine[(*name, system)] = None
+        if unreadable:
+            self._read_later(self.rules[name[0]], name[1], system)
+        else:
+            self._due_again(name, record, system, side)
+        return True
+
+    def _bad_parent(self, rules: EntityRules, record: Record, system: str) -> str | None:
+        for number, entity in rules.references:
+            value = record.values[number]
+            if isinstance(value, str) and (entity, value, system) in self.quarantined:
+                return f"{entity} `{value}`"
+        return None
+
+    def pass_position(self, system: str, position: Position) -> None:
+        """Everything in the log of `system` up to `position` has been decided."""
+        mark = self.marks[system]
+        if position <= mark.read:
+            return
+        mark.read = position
+        self.delta.positions[system] = position
+        if self.waiting[system]:
+            self._end_waits(system)
+        self._forget_recent(system)
+
+    def _end_waits(self, system: str) -> None:
+        """Guards that did not match are tried again now that the log has told what had happened, or the row is read."""
+        mark = self.marks[system]
+        for name, until in list(self.waiting[system].items()):
+            if until > mark.read:
+                continue
+            del self.waiting[system][name]
+            record = self.record(*name)
+            side = record.sides.get(system) if record is not None else None
+            if record is None or side is None or not side.wait:
+                self.stuck.pop((system, name), None)
+                continue
+            if side.heard:
+                side.wait = 0
+                self._due_again(name, record, system, side)
+            else:
+                side.wait = REREAD
+                self.dirty[name] = record
+                self.rereads[system][name] = None
+
+    def _forget_recent(self, system: str) -> None:
+        """Separators that the reader has passed need not be remembered, but for the last of them: it tells that all
+        batches before it have been passed too."""
+        mark = self.marks[system]
+        drop = 0
+        while drop < len(mark.recent) - 1 and mark.recent[drop + 1][1] <= mark.read:
+            drop += 1
+        if drop:
+            del mark.recent[:drop]
+            self.delta.applied_forget[system] = mark.recent[0][0]

@@ -1,0 +1,213 @@
+"""The records in hand: a bounded cache over the store, and what of it is to become durable.
+
+Turns names into records, and what was decided into one `Delta` at a time. It holds the state that the other rooms of the
+desk share, and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+
+from engine.merge import EntityRules, Step
+from engine.ports import Delta, Pending, Store
+from engine.record import Mark, Record, decode, encode
+from engine.rulebook import RuleBook, Table
+from engine.vocabulary import Outcome, Position, Row, Text, Version
+
+Name = tuple[str, str]
+"""(entity, record key)"""
+
+KEY_SEPARATOR = "\x1f"
+"""Joins the values of a composite key into one record key."""
+
+
+def key_maker(table: Table) -> Callable[[Row], str]:
+    """How the record key is read out of a table's row. A key value is never ABSENT."""
+    if len(table.key) == 1:
+        place = table.key[0]
+        return lambda row: row[place]  # type: ignore[return-value]
+    places = table.key
+    return lambda row: KEY_SEPARATOR.join([str(row[p]) for p in places])
+
+
+class Records:
+    """The lowest room of the desk. `cache_records_max` bounds the records in memory, `open_rows_max` those to be planned."""
+
+    def __init__(
+        self, book: RuleBook, store: Store, *, cache_records_max: int = 20_000, open_rows_max: int = 10_000
+    ) -> None:
+        self.book = book
+        self.store = store
+        self.cache_records_max = cache_records_max
+        self.open_rows_max = open_rows_max
+        self.rules = {e.name: EntityRules(e, rank) for rank, e in enumerate(book.entities.values())}
+        self.tables = {
+            system: [
+                (self.rules[binding.entity], self.rules[binding.entity].layouts[system], key_maker(table))
+                for table, binding in zip(book.tables[system], book.bound[system], strict=True)
+            ]
+            for system in book.systems
+        }
+        self.marks = {system: Mark() for system in book.systems}
+        self.cache: dict[str, dict[str, Record | None]] = {name: {} for name in self.rules}
+        self.trimmed = False
+        """True: the cache was trimmed since `prefetch` (by a spooled transaction), what it had loaded may be gone."""
+        self.half_written = False
+        """True: chunks of a spooled transaction are written, not committed; no batch may be formed before they are."""
+        self.dirty: dict[Name, Record] = {}
+        self.due: dict[Name, None] = {}
+        """Records that became due somewhere since the last commit."""
+        self.open: dict[str, dict[Name, Record]] = {system: {} for system in book.systems}
+        self.spilled: dict[str, bool] = dict.fromkeys(book.systems, False)
+        """True: what is due to the system is read back from the store, there is too much of it for memory."""
+        self.waiting: dict[str, dict[Name, Position]] = {system: {} for system in book.systems}
+        self.deferred: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        self.rereads: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""
+        self.taken_up = False
+        self.late_defaults: list[tuple[Name, dict[int, Text], Outcome]] = []
+        """Found while the ledgers were asked one by one: what is under way to the other systems is not known yet."""
+        self.stuck: dict[tuple[str, Name], int] = {}
+        """Since which step a record waits: its pending row must not be forgotten."""
+        self.quarantined: dict[tuple[str, str, str], str] = {}
+        self.held: set[tuple[str, str, int]] = set()
+        self.truncations: dict[tuple[str, str], str] = {}
+        """(system, entity) → what a person said that its emptying means; good for one transaction."""
+        self.truncated: set[tuple[str, str]] = set()
+        """Which of these answers the transaction under decision has used."""
+        self.counts: dict[str, int] = {}
+        self.delta = Delta()
+        self.storing = Delta()
+        """Taken, not yet durable."""
+        self.storing_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
+        self.stored_apart = False
+        """True: another thread commits what is taken, while this one goes on deciding."""
+        self.wait_until_stored: Callable[[], None] = lambda: None
+        """Called before a spooled transaction, which writes into the store's open transaction itself."""
+        self.number = 0
+        self.forgotten = 0
+        self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
+        self.durable_positions: dict[str, Position] = {}
+        """What may be acknowledged to the sources."""
+
+    def start(self) -> None:
+        """Takes up where the store left off."""
+        state = self.store.state()
+        self.number = state.number
+        for system, position in state.positions.items():
+            if system in self.marks:
+                self.marks[system].read = position
+                self.durable_positions[system] = position
+        for applied in state.applied:
+            if applied.system in self.marks:
+                mark = self.marks[applied.system]
+                mark.recent.append((applied.number_to, applied.separator))
+                mark.applied = mark.dispatched = applied.number_to
+        self.durable_applied = {system: mark.applied for system, mark in self.marks.items()}
+        for entity, key, system, reason in self.store.quarantined():
+            self.quarantined[(entity, key, system)] = reason
+        self.held.update(self.store.held())
+
+    def _load(self, names: Iterable[Name]) -> None:
+        wanted: dict[str, dict[str, None]] = {}
+        for entity, key in names:
+            wanted.setdefault(entity, {})[key] = None
+        self._fetch(wanted)
+
+    def _fetch(self, wanted: dict[str, dict[str, None]]) -> None:
+        for entity, keys in wanted.items():
+            cache = self.cache[entity]
+            missing = [key for key in keys if key not in cache]
+            if missing:
+                load = self.store.load_committed if self.stored_apart and not self.half_written else self.store.load
+                found = load(entity, missing)
+                for key in missing:
+                    state = found.get(key)
+                    cache[key] = None if state is None else decode(state)
+
+    def record(self, entity: str, key: str) -> Record | None:
+        """One record, from the cache or the store."""
+        if key not in self.cache[entity]:
+            self._load([(entity, key)])
+        return self.cache[entity][key]
+
+    def _step(self, system: str, committed_at: int, position: Position, note: str = "") -> Step:
+        self.number += 1
+        return Step(Version(self.number, system, committed_at, position, note), system, self.marks)
+
+    def _close(self, step: Step) -> None:
+        """Takes over what came of a step."""
+        self.delta.journal += step.journal
+        step.journal = []
+        if step.holds:
+            self.delta.holds.update(step.holds)
+            for place, why in step.holds.items():
+                self.held.add(place) if why is not None else self.held.discard(place)
+            step.holds = {}
+        for what, n in step.counts.items():
+            self._count(what, n)
+        step.counts = {}
+
+    def commit(self) -> None:
+        """Makes everything decided so far durable, before it returns."""
+        delta = self.take()
+        if delta is not None:
+            self.store.commit(delta)
+            self.stored()
+
+    def urgent(self) -> bool:
+        """True if something was decided that nobody could find out again after a crash."""
+        return bool(self.dirty or self.due or self.half_written or self.delta.requests_done or self.delta.journal)
+
+    def take(self) -> Delta | None:
+        """Everything decided since the last one, to be committed by the store; None if there is nothing.
+
+        Until `stored` is called the records in it stay in memory, and no further one may be taken."""
+        delta = self._delta()
+        floor = min([mark.applied for mark in self.marks.values()] + list(self.stuck.values()))
+        if floor > self.forgotten:
+            self.forgotten = floor
+            delta.pending_done_to = floor
+        if not delta and not self.half_written:
+            return None
+        self.storing = delta
+        self.storing_applied = {system: mark.applied for system, mark in self.marks.items()}
+        return delta
+
+    def stored(self) -> None:
+        """What was last taken is durable."""
+        self.half_written = False
+        self.durable_positions.update(self.storing.positions)
+        self.durable_applied = self.storing_applied
+        self.storing = Delta()
+        self._trim()
+
+    def _delta(self) -> Delta:
+        delta, self.delta = self.delta, Delta()
+        if self.dirty:
+            delta.records = {name: encode(record) for name, record in self.dirty.items()}
+            self.dirty = {}
+        if self.due:
+            delta.pending.append(Pending(self.number, list(self.due)))
+            self.due = {}
+        if delta:
+            delta.number = self.number
+        return delta
+
+    def _trim(self) -> None:
+        """Keeps the cache bounded. What is not in the store yet, and what waits to be planned, stays."""
+        if sum(len(cache) for cache in self.cache.values()) <= self.cache_records_max:
+            return
+        self.trimmed = True
+        staying: list[Mapping[Name, object]] = [self.dirty, self.storing.records, *self.open.values()]
+        staying = [names for names in staying if names]
+        for entity, cache in self.cache.items():
+            for key in list(islice(cache, len(cache) // 2)):
+                name = (entity, key)
+                if not any(name in names for names in staying):
+                    del cache[key]
+
+    def _count(self, what: str, n: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + n
