@@ -1,9 +1,9 @@
 """The deciding desk: whole transactions in, durable state and batches of writes out. One thread, no waiting, no I/O.
 
-Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, `desk.due` what
-is due to whom, `desk.batches` forms batches, `desk.changes` decides transactions, `desk.answers` takes in what became of
-them; here is what people ask for. What it decides depends only on the order of its inputs, so that a simulation can run
-the real thing.
+Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, `desk.due`
+what is due to whom, `desk.batches` forms batches, `desk.changes` decides transactions, `desk.answers` takes in what
+became of them; here is what people ask for. What it decides depends only on the order of its inputs, so that a
+simulation can run the real thing.
 """
 
 from __future__ import annotations

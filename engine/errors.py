@@ -14,7 +14,8 @@ class DuologError(Exception):
     code: ClassVar[str] = "D000"
 
     def __init__(self, found: str, *, system: str = "", mend: str = "") -> None:
-        """`found`: what is wrong, in words; `system`: where; `mend`: what to do about it, the exact SQL if there is one."""
+        """`found`: what is wrong, in words; `system`: where; `mend`: what to do about it, the exact SQL if there is
+        one."""
         super().__init__(found)
         self.found = found
         self.system = system

@@ -56,7 +56,8 @@ class Side(msgspec.Struct, array_like=True, gc=False):
     fresh: list[tuple[Position, list[int]]] = []
     """Registers that we wrote at a separator that the system's reader has not passed yet. An empty list: all."""
     wait: Position = 0
-    """A guard did not match: nothing is written before the reader has passed this position (or `DEFERRED`, `REREAD`)."""
+    """A guard did not match: nothing is written before the reader has passed this position (or `DEFERRED`,
+    `REREAD`)."""
     heard: bool = False
     """While waiting: the log has told something about this record."""
     out: bool = False

@@ -119,7 +119,8 @@ _EXACT = Context(prec=5000)
 
 
 def _sortable(value: RegisterValue, families: tuple[str, ...]) -> tuple[tuple[int, Decimal, str], ...]:
-    """Something that compares as the fields' types do: NULL, then numbers, then texts (ISO dates sort as they stand)."""
+    """Something that compares as the fields' types do: NULL, then numbers, then texts (ISO dates sort as they
+    stand)."""
     out: list[tuple[int, Decimal, str]] = []
     for text, family in zip(value, families, strict=True):
         number = _decimal(text) if family in _NUMERIC else None

@@ -1,8 +1,8 @@
 """One round of the deciding thread after the other: carries what was read to the desk, and batches to the writers.
 
-`turn` is one round and waits for nothing, so that a simulation can drive the very same code from one seed. It never looks
-into a change, and never acknowledges a position, nor sends a batch, before the store is durable. The threads are in
-`engine.runner`.
+`turn` is one round and waits for nothing, so that a simulation can drive the very same code from one seed. It never
+looks into a change, and never acknowledges a position, nor sends a batch, before the store is durable. The threads are
+in `engine.runner`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Every noun of duolog that crosses a layer: what a source hands over, what a target is asked to write, what it answers.
+"""Every noun of duolog that crosses a layer: what a source hands over, what a target is asked to write, what it
+answers.
 
 Nothing here computes. The words are those of `docs/vocabulary.md`; a test compares the two.
 

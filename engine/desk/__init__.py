@@ -1,1 +1,2 @@
-"""The rooms of the deciding desk, from the lowest up: records, due, batches, changes, answers. `engine.decide` is the roof."""
+"""The rooms of the deciding desk, from the lowest up: records, due, batches, changes, answers. `engine.decide` is the
+roof."""

@@ -1,7 +1,7 @@
 """Batches: what is due to one system, taken together, for its writer to plan and carry out.
 
-Turns the to-do lists into `Batch`es, in memory or page by page from the store. What a batch takes along is frozen, so that
-the deciding thread may go on.
+Turns the to-do lists into `Batch`es, in memory or page by page from the store. What a batch takes along is frozen, so
+that the deciding thread may go on.
 """
 
 from __future__ import annotations

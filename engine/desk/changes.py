@@ -1,7 +1,7 @@
 """Whole transactions of a log, decided change by change.
 
-Turns transactions into merged records and to-do entries. A transaction larger than memory goes through the store chunk by
-chunk and is committed as one.
+Turns transactions into merged records and to-do entries. A transaction larger than memory goes through the store chunk
+by chunk and is committed as one.
 """
 
 from __future__ import annotations

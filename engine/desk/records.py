@@ -1,7 +1,7 @@
 """The records in hand: a bounded cache over the store, and what of it is to become durable.
 
-Turns names into records, and what was decided into one `Delta` at a time. It holds the state that the other rooms of the
-desk share, and decides nothing.
+Turns names into records, and what was decided into one `Delta` at a time. It holds the state that the other rooms of
+the desk share, and decides nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def key_maker(table: Table) -> Callable[[Row], str]:
 
 
 class Records:
-    """The lowest room of the desk. `cache_records_max` bounds the records in memory, `open_rows_max` those to be planned."""
+    """The lowest room of the desk. `cache_records_max` bounds the records in memory, `open_rows_max` those to be
+    planned."""
 
     def __init__(
         self, book: RuleBook, store: Store, *, cache_records_max: int = 20_000, open_rows_max: int = 10_000

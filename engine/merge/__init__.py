@@ -1,8 +1,9 @@
 """The merge rule: what a change that a log tells does to the state of its record. Pure.
 
-`read` is the way in; `fields` decides the registers of a record that exists, `existence` and `deletion` whether it does,
-`person` carries out what somebody decided; `step` holds what they share, `values` turns stored values into canonical ones
-and back. The rule in words, with its main cases: `docs/merge.md`; as a table: `tests/unit/test_merge_tables.py`.
+`read` is the way in; `fields` decides the registers of a record that exists, `existence` and `deletion` whether it
+does, `person` carries out what somebody decided; `step` holds what they share, `values` turns stored values into
+canonical ones and back. The rule in words, with its main cases: `docs/merge.md`; as a table:
+`tests/unit/test_merge_tables.py`.
 """
 
 from engine.merge.deletion import restore

@@ -38,7 +38,8 @@ def decide_all(
 
 
 def _succeed(rules: EntityRules, record: Record, row: Image, registers: list[int], step: Step) -> None:
-    """The usual case, without detours: the system held the current version of everything, and may write what it wrote."""
+    """The usual case, without detours: the system held the current version of everything, and may write what it
+    wrote."""
     for system, layout in rules.layouts.items():
         if system != step.system:
             _diverge(record, system, layout, registers, step)

@@ -1,7 +1,7 @@
 """One change that a log tells, applied to its record: the way in to the merge rule.
 
-Turns (record, operation, row) into the record's next state, by handing it to `fields`, `existence` or `deletion`. A record
-is changed only after everything that can be refused has been looked at.
+Turns (record, operation, row) into the record's next state, by handing it to `fields`, `existence` or `deletion`. A
+record is changed only after everything that can be refused has been looked at.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def read(
     """Applies one change that `step.system` made.
 
     `row`: stored values by field number (ABSENT where the log had none); None for DELETE. Returns the record (a new one
-    if there was none), or None if there is nothing to keep. Raises Incomplete or ValueRefused; nothing has changed then.
+    if there was none), or None if there is nothing to keep. Raises Incomplete or ValueRefused; nothing has changed
+    then.
     """
     step.touched.clear()
     step.noise = False
