@@ -65,7 +65,7 @@ def urls(erp_db: str, crm_db: str, third_db: str) -> Iterator[list[str]]:
 
 
 def test_every_example_has_a_scenario() -> None:
-    assert NAMES == sorted(SCENARIOS)
+    assert set(NAMES) == SCENARIOS.keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,7 +93,6 @@ def test_what_the_examples_say_about_the_loser_is_so(urls: list[str], tmp_path: 
         desk.sql("erp", "INSERT INTO customer VALUES ('C1', 'Ada', 'A', 10, 'N30', 100, '2026-01-01', 'a', 'b', 'c')")
         desk.settle()
         desk.sql("crm", "DELETE FROM sales.account")  # the CRM may not delete a customer: the row comes back
-        desk.sql("crm", "SELECT 1")
         desk.settle()
     desk.sql("erp", "UPDATE customer SET loyalty_points = 110, last_contact_on = '2026-03-01', payment_terms = 'N14'")
     desk.sql("crm", "UPDATE sales.account SET bonus_points = 105, last_contact = '2026-02-01', terms = 'N60', "
