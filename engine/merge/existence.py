@@ -217,17 +217,19 @@ def write_meets_tombstone(
     step.count("conflicts")
     step.count("overruled")
     tombstone = record.version(EXISTENCE)
-    if rules.entity.delete_wins:
+    forbidden = all(rules.registers[r].owner not in (None, step.system) for r in registers)
+    if rules.entity.delete_wins or forbidden:  # what nobody heeds brings no record back
         side = record.side(step.system)
         for register in registers:
             value = tuple([written[f] for f in rules.registers[register].fields])
+            only = f"owner: only {rules.registers[register].owner} may write it"
             step.journal.append(
                 journal_entry(
                     rules,
                     key,
                     register,
-                    "update_deleted",
-                    "a deletion wins over a concurrent write",
+                    "owner" if forbidden else "update_deleted",
+                    only if forbidden else "a deletion wins over a concurrent write",
                     tombstone,
                     (),
                     step.version,

@@ -258,12 +258,14 @@ class World:
             )
 
     def final_rows(self) -> Rows:
-        """All rows of all systems, but for `terms`: what a person chooses among depends on who was heard first."""
-        place = {s: d.columns("item").index("terms") for s, d in self.databases.items()}
+        """All rows, but for what may depend on who was heard first: what a person had to choose among (`terms`), and
+        where records are deleted what their owner had left in one that came back (`limit`)."""
+        but = ("terms", "limit") if self.features.deletes else ("terms",)
+        places = {s: [d.columns("item").index(name) for name in but] for s, d in self.databases.items()}
         return {
             s: {
                 entity: {
-                    key: row if entity != "item" else [v for n, v in enumerate(row) if n != place[s]]
+                    key: row if entity != "item" else [v for n, v in enumerate(row) if n not in places[s]]
                     for key, row in table.items()
                 }
                 for entity, table in database.rows.items()

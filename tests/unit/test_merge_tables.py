@@ -41,6 +41,7 @@ conflict   delete! any              | gone | erp     | delete_differs 12
 tombstone  update  any              | 15   | erp     | update_deleted -
 tombstone  update! any              | gone | crm     | update_deleted 15
 tombstone  insert  any              | 15   | erp     | -
+tomb+owner update  any              | gone | crm     | owner 15
 agreement  update  delta            | 14   | crm erp | -
 agreement  update  any              | 12   | -       | -
 agreement  insert  any              | 12   | -       | -
@@ -74,7 +75,7 @@ def cases() -> dict[tuple[str, str, PolicyName], tuple[str, str, str]]:
 
 def before(situation: str, op: str, policy: PolicyName) -> Desk:
     """A desk that has come to the situation, `crm` having heard nothing of it."""
-    owned = situation in ("owner", "unset")
+    owned = situation in ("owner", "unset", "tomb+owner")
     desk = Desk(rules_of(
         ("erp", "crm"), policy=policy, family="integer", owner="erp" if owned else None,
         delete_wins=op.endswith("!"),
@@ -97,7 +98,7 @@ def before(situation: str, op: str, policy: PolicyName) -> Desk:
     if situation in ("conflict", "agreement", "held") and not (situation == "agreement" and op == "delete"):
         desk.write("erp", 4, f="12")
         desk.read("erp")
-    elif situation in ("tombstone", "agreement"):
+    elif situation in ("tombstone", "tomb+owner", "agreement"):
         desk.delete("erp", 4)
         desk.read("erp")
     if situation == "held":
@@ -173,6 +174,7 @@ def test_the_table_lacks_no_combination() -> None:
     needed = set(product(situations, ("update", "insert", "delete"), POLICIES))
     needed |= set(product(("held",), ("update", "insert", "delete"), ("hold",)))  # only `hold` holds
     needed |= set(product(("tombstone",), ("update", "insert"), POLICIES))
+    needed |= set(product(("tomb+owner",), ("update",), POLICIES))
     needed |= {("conflict", "delete!", p) for p in POLICIES} | {("tombstone", "update!", p) for p in POLICIES}
 
     assert needed - set(cases()) == set()
