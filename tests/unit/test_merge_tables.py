@@ -22,6 +22,7 @@ TABLE = """
 successor  update  any              | 15   | erp     | -
 successor  insert  any              | 15   | erp     | -
 successor  delete  any              | gone | erp     | -
+beside     update  any              | 15   | crm erp | -
 conflict   update  last_writer      | 15   | erp     | update_differs 12
 conflict   update  first_writer     | 12   | crm     | update_differs 15
 conflict   update  system_of_record | 12   | crm     | update_differs 15
@@ -57,7 +58,7 @@ unset      update  any              | none | erp     | owner 15
 unset      insert  any              | none | erp     | owner 15
 unset      delete  any              | gone | -       | -
 """
-"""`delete!`, `update!`: under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
+"""`beside`: what `crm` has not seen is another field. `delete!`, `update!`: under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
 
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
@@ -95,7 +96,10 @@ def before(situation: str, op: str, policy: PolicyName) -> Desk:
         desk.read("crm")
         return desk
     _agreed(desk)
-    if situation in ("conflict", "agreement", "held") and not (situation == "agreement" and op == "delete"):
+    if situation == "beside":
+        desk.write("erp", 4, g="y")
+        desk.read("erp")
+    elif situation in ("conflict", "agreement", "held") and not (situation == "agreement" and op == "delete"):
         desk.write("erp", 4, f="12")
         desk.read("erp")
     elif situation in ("tombstone", "tomb+owner", "agreement"):
@@ -173,6 +177,7 @@ def test_the_table_lacks_no_combination() -> None:
     situations = ("successor", "conflict", "agreement", "owner", "unset")
     needed = set(product(situations, ("update", "insert", "delete"), POLICIES))
     needed |= set(product(("held",), ("update", "insert", "delete"), ("hold",)))  # only `hold` holds
+    needed |= set(product(("beside",), ("update",), POLICIES))
     needed |= set(product(("tombstone",), ("update", "insert"), POLICIES))
     needed |= set(product(("tomb+owner",), ("update",), POLICIES))
     needed |= {("conflict", "delete!", p) for p in POLICIES} | {("tombstone", "update!", p) for p in POLICIES}
