@@ -145,8 +145,9 @@ def trail(address: str, who: str) -> int:
 def mark(address: str, system: str) -> str:
     """Changes whenever anybody writes a row of these tables, even one that stays the same; and when duolog writes its
     ledger."""
-    parts = [sql.SQL("(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})").format(identifier(table))
-             for table in (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")]  # fmt: skip
+    one = sql.SQL("(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})")
+    tables = (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")
+    parts = [one.format(identifier(table)) for table in tables]
     with psycopg.connect(address) as connection:
         row = connection.execute(sql.SQL("SELECT concat_ws(' ', {})").format(sql.SQL(", ").join(parts))).fetchone()
         assert row is not None

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import sql
 
 from tests.engine_live.world import Live, eventually
 
 Row = tuple[Any, ...]
 
-ADDRESSES = 'systems:\n  erp: {adapter: postgresql, url: "${ERP_URL}"}\n  crm: {adapter: postgresql, url: "${CRM_URL}"}\n'
+ADDRESSES = """\
+systems:
+  erp: {adapter: postgresql, url: "${ERP_URL}"}
+  crm: {adapter: postgresql, url: "${CRM_URL}"}
+"""
 
 
 class Pair:
@@ -37,11 +42,13 @@ class Pair:
         """A further session of a user, in which transactions stay open until they are committed."""
         return psycopg.connect(self.addresses[system])
 
-    def sql(self, system: str, *statements: LiteralString) -> list[Row]:
-        """Carries out statements in one transaction; the rows of the last."""
+    def sql(self, system: str, *statements: LiteralString, **given: Any) -> list[Row]:
+        """Carries out statements in one transaction; the rows of the last. `given`: what `{name}` stands for in them,
+        a value, or an `sql.Identifier`."""
+        parts = {name: part if isinstance(part, sql.Composable) else sql.Literal(part) for name, part in given.items()}
         with self._sessions[system].transaction():
             for statement in statements:
-                cursor = self._sessions[system].execute(statement)
+                cursor = self._sessions[system].execute(sql.SQL(statement).format(**parts) if parts else statement)
         return cursor.fetchall() if cursor.description else []
 
     def both(self, erp: LiteralString, crm: LiteralString | None = None) -> None:
@@ -66,15 +73,18 @@ class Pair:
         yield
         self.start()
 
-    def becomes(self, system: str, query: LiteralString, expected: list[Row], within_s: float = 15.0) -> None:
+    def becomes(
+        self, system: str, query: LiteralString, expected: list[Row], within_s: float = 15.0, **given: Any
+    ) -> None:
         """Waits until a query answers this."""
 
         def as_expected() -> bool:
             self.live.must_live()
-            return self.sql(system, query) == expected
+            return self.sql(system, query, **given) == expected
 
         eventually(as_expected, within_s, lambda: (
-            f"{system}: {query}\nfound    {self.sql(system, query)}\nexpected {expected}\n{self.live.log_tail()}"
+            f"{system}: {query}\nfound    {self.sql(system, query, **given)}\nexpected {expected}\n"
+            f"{self.live.log_tail()}"
         ))  # fmt: skip
 
     def become(self, query: LiteralString, expected: list[Row], within_s: float = 15.0) -> None:

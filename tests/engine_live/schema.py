@@ -28,7 +28,8 @@ THING: Final[dict[str, Names]] = {
 """By system: the table of `thing`, and its columns by field."""
 
 EVENT: Final[dict[str, Names]] = {
-    "erp": {"table": "public.event", "token": "token", "thing": "thing", "field": "field", "saw": "saw", "delta": "delta"},
+    "erp": {"table": "public.event", "token": "token", "thing": "thing", "field": "field", "saw": "saw",
+            "delta": "delta"},
     "crm": {"table": "sales.happening", "token": "mark", "thing": "ref", "field": "what", "saw": "before",
             "delta": "difference"},
     "web": {"table": "shop.log", "token": "id", "thing": "slug", "field": "kind", "saw": "was", "delta": "change"},
@@ -82,7 +83,8 @@ def code(number: int) -> str:
 def placed(template: LiteralString, system: str) -> sql.Composed:
     """SQL with one system's names put in: `{thing}`, `{event}` are tables, `{of}` is the event's thing."""
     thing, event = THING[system], EVENT[system]
-    names = {name: sql.Identifier(column) for name, column in {**event, **thing}.items() if name not in ("table", "thing")}
+    columns = {name: column for name, column in {**event, **thing}.items() if name not in ("table", "thing")}
+    names = {name: sql.Identifier(column) for name, column in columns.items()}
     return sql.SQL(template).format(
         schema=sql.Identifier(thing["table"].split(".")[0]), thing=identifier(thing["table"]),
         event=identifier(event["table"]), of=sql.Identifier(event["thing"]), **names,
@@ -118,8 +120,9 @@ def rules(
     parts = ["duolog: 1", f"name: {name}", "systems:", *addresses, "entities:"]
     for entity, key, tables, fields in (("thing", "code", THING, thing), ("event", "token", EVENT, event)):
         bound = ", ".join(f"{s}: {{table: {tables[s]['table']}}}" for s in systems)
-        parts += [f"  {entity}:", f"    identity: [{key}]", "    conflict: last_writer", f"    order: [{', '.join(systems)}]"]
-        parts += [f"    create: [{', '.join(systems)}]", "    delete: propagate", f"    bind: {{{bound}}}", "    fields:"]
+        parts += [f"  {entity}:", f"    identity: [{key}]", "    conflict: last_writer"]
+        parts += [f"    {word}: [{', '.join(systems)}]" for word in ("order", "create")]
+        parts += ["    delete: propagate", f"    bind: {{{bound}}}", "    fields:"]
         parts += [f"      {line}" for line in fields]
     return "\n".join(parts) + "\n"
 

@@ -89,7 +89,8 @@ def test_hot_rows_survive_a_link_that_is_cut_stalled_and_slow(tmp_path: Path, er
     assert world.judged() == []
     cuts = sum(line.cuts for line in lines.values())
     assert cuts >= 8, "the link was hardly cut"
-    print(f"\nlink: {cuts} connections cut, equal {caught_up:.2f} s after it was mended; {world.live.document()['counters']}")
+    counts = world.live.document()["counters"]
+    print(f"\nlink: {cuts} connections cut, equal {caught_up:.2f} s after it was mended; {counts}")
     assert world.live.stop() == 0
     for line in lines.values():
         line.close()

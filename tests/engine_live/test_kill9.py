@@ -1,4 +1,4 @@
-"""The engine is killed by SIGKILL at every named point, stopped, and frozen, while users write; it comes back by itself.
+"""The engine is killed at every named point, stopped, and frozen, while users write; it comes back by itself.
 
 "By itself" means: `duolog run` with the same arguments, and nobody's hands. Every user's transaction is everywhere in
 the end, nothing was written twice, and the engine is at work again within ten seconds of its start.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import psycopg

@@ -49,7 +49,9 @@ SECRET = "Geheimnis"
 
 
 @pytest.fixture(scope="module")
-def shared(erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def shared(
+    erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
     """One pair at work for all tests of this file; each has keys of its own."""
     addresses = {"erp": erp_server.create_database("poison"), "crm": crm_server.create_database("poison")}
     made = Pair(tmp_path_factory.mktemp("poison"), "poison", addresses, RULES, {"erp": ERP, "crm": CRM})
@@ -71,7 +73,8 @@ def pair(shared: Pair) -> Iterator[Pair]:
 
 
 def _fill(pair: Pair, prefix: str, rows: int) -> None:
-    pair.sql("erp", f"INSERT INTO customer SELECT '{prefix}' || i, 'good', '{prefix}' || i, 30 FROM generate_series(1, {rows}) AS i")
+    statement = "INSERT INTO customer SELECT {p} || i, 'good', {p} || i, 30 FROM generate_series(1, {n}) AS i"
+    pair.sql("erp", statement, p=prefix, n=rows)
 
 
 def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(pair: Pair) -> None:
@@ -82,12 +85,12 @@ def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(
         _fill(pair, f"A{part}-", 500)
         _fill(pair, f"B{part}-", 500)
     pair.sql("erp",
-        f"INSERT INTO customer VALUES ('K1', '{SECRET}', 'k1', 151)",
+        "INSERT INTO customer VALUES ('K1', {secret}, 'k1', 151)",
         "INSERT INTO customer VALUES ('K2', NULL, 'k2', 1)",
-        f"INSERT INTO customer VALUES ('K3', '{SECRET} is far too long', 'k3', 1)",
-        f"INSERT INTO customer VALUES ('K4', '{SECRET}', 'taken', 1)",
+        "INSERT INTO customer VALUES ('K3', {secret} || ' is far too long', 'k3', 1)",
+        "INSERT INTO customer VALUES ('K4', {secret}, 'taken', 1)",
         "INSERT INTO customer VALUES ('K5', 'good too', 'k5', 1)",
-        f"INSERT INTO orders VALUES ('O1', 'K5', '{SECRET}', 'x')",
+        "INSERT INTO orders VALUES ('O1', 'K5', {secret}, 'x')", secret=SECRET,
     )  # fmt: skip
     _fill(pair, "C-", 1000)
 
@@ -143,10 +146,12 @@ def test_an_update_that_is_refused_leaves_the_row_as_it_was_and_the_next_one_bri
 
 
 def test_orders_of_a_quarantined_customer_wait_with_him_and_come_with_him(pair: Pair) -> None:
-    pair.sql("erp", "INSERT INTO customer VALUES ('P1', 'p', 'p1', 500)", "INSERT INTO orders VALUES ('P1a', 'P1', 'north', 'x')")
+    order = "INSERT INTO orders VALUES ({id}, {customer}, 'north', 'x')"
+    pair.sql("erp", "INSERT INTO customer VALUES ({customer}, 'p', 'p1', 500)", order, id="P1a", customer="P1")
     pair.sql("erp", "INSERT INTO customer VALUES ('P2', 'p', 'p2', 5)")
     pair.becomes("crm", "SELECT id FROM customer WHERE id = 'P2'", [("P2",)])
-    pair.sql("erp", "INSERT INTO orders VALUES ('P1b', 'P1', 'north', 'x')", "INSERT INTO orders VALUES ('P2a', 'P2', 'north', 'x')")
+    pair.sql("erp", order, id="P1b", customer="P1")
+    pair.sql("erp", order, id="P2a", customer="P2")
     pair.becomes("crm", "SELECT id FROM orders WHERE id LIKE 'P%' ORDER BY id", [("P2a",)])
     found = pair.quarantine()
     assert found["customer", "P1", "crm"] == "23514 check_violation: constraint `human`"
@@ -186,7 +191,9 @@ def test_a_code_handed_on_in_one_transaction_arrives(pair: Pair) -> None:
     query = "SELECT id, code FROM customer WHERE id IN ('H1', 'H2') ORDER BY id"
     pair.becomes("crm", query, [("H1", "h-one"), ("H2", "h-two")])
 
-    pair.sql("erp", "UPDATE customer SET code = 'h-new' WHERE id = 'H2'", "UPDATE customer SET code = 'h-two' WHERE id = 'H1'")
+    pair.sql("erp",
+        "UPDATE customer SET code = 'h-new' WHERE id = 'H2'", "UPDATE customer SET code = 'h-two' WHERE id = 'H1'",
+    )  # fmt: skip
 
     pair.becomes("crm", query, [("H1", "h-two"), ("H2", "h-new")])
 

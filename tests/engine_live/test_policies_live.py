@@ -10,20 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from psycopg import sql
 
 from service.embedded import EmbeddedServer
 from tests.engine_live.pair import Pair
 
-COLUMNS = """
+THING = """
+CREATE TABLE thing (
     id text PRIMARY KEY, lw text, fw text, sor text, mx int, mn int, dl numeric(20, 2) NOT NULL DEFAULT 0, hd text,
     of_erp text, of_crm text, st text, street text, city text, big text, opt text
+);
 """
 FILL = """
-INSERT INTO thing SELECT 'T' || i, 'a', 'a', 'a', 5, 5, 100, 'a', 'a', 'a', {stage}, 'Street', 'City', 'small', 'x'
+INSERT INTO thing SELECT 'T' || i, 'a', 'a', 'a', 5, 5, 100, 'a', 'a', 'a', '{stage}', 'Street', 'City', 'small', 'x'
 FROM generate_series(1, 60) AS i
 """
-GONE = ("prop", "igno", "rest", "hold", "keep", "kill")
-"""Entities of two columns whose deletion means something else each."""
+MORTAL = """
+CREATE TABLE {gone} (id text PRIMARY KEY, what text);
+INSERT INTO {gone} SELECT 'D' || i, 'old' FROM generate_series(1, 9) AS i;
+"""
 RULES = """
   thing:
     identity: [id]
@@ -51,8 +56,10 @@ RULES = """
 DELETES = {
     "prop": "delete: propagate", "igno": "delete: {erp: propagate, crm: ignore}",
     "rest": "delete: {erp: propagate, crm: restore}", "hold": "delete: hold",
-    "keep": "delete: propagate\n    on_delete_conflict: keep", "kill": "delete: propagate\n    on_delete_conflict: delete",
+    "keep": "delete: propagate\n    on_delete_conflict: keep",
+    "kill": "delete: propagate\n    on_delete_conflict: delete",
 }  # fmt: skip
+"""Entities of two columns, each with another meaning of a deletion."""
 
 
 def _entity(name: str) -> str:
@@ -66,15 +73,15 @@ def _entity(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def pair(erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(
+    erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
     """A base, then every conflict of this file at once, then the engine at work."""
     addresses = {"erp": erp_server.create_database("policies"), "crm": crm_server.create_database("policies")}
-    tables = f"CREATE TABLE thing ({COLUMNS});" + "".join(
-        f"CREATE TABLE {g} (id text PRIMARY KEY, what text); INSERT INTO {g} SELECT 'D' || i, 'old' FROM generate_series(1, 9) AS i;"
-        for g in GONE
-    )
-    ddl = {s: tables + FILL.format(stage=stage) for s, stage in (("erp", "'P'"), ("crm", "'prospect'"))}
-    made = Pair(tmp_path_factory.mktemp("policies"), "policies", addresses, RULES + "".join(map(_entity, GONE)), ddl)
+    tables = THING + "".join(MORTAL.replace("{gone}", name) for name in DELETES)
+    ddl = {s: tables + FILL.replace("{stage}", stage) for s, stage in (("erp", "P"), ("crm", "prospect"))}
+    entities = RULES + "".join(_entity(name) for name in DELETES)
+    made = Pair(tmp_path_factory.mktemp("policies"), "policies", addresses, entities, ddl)
     made.start()
     with made.apart():
         _quarrel(made)
@@ -88,29 +95,29 @@ def pair(erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factor
 
 def _quarrel(pair: Pair) -> None:
     """All that happens while nobody carries anything. Of two lines the second commits later."""
-    for column in ("lw", "fw", "sor", "hd"):
-        pair.sql("erp", f"UPDATE thing SET {column} = 'of erp' WHERE id = 'T1'")
-        pair.sql("crm", f"UPDATE thing SET {column} = 'of crm' WHERE id = 'T1'")
-        pair.sql("crm", f"UPDATE thing SET {column} = 'of crm' WHERE id = 'T2'")
-        pair.sql("erp", f"UPDATE thing SET {column} = 'of erp' WHERE id = 'T2'")
+    for system, key in (("erp", "T1"), ("crm", "T1"), ("crm", "T2"), ("erp", "T2")):
+        everything = "UPDATE thing SET lw = {of}, fw = {of}, sor = {of}, hd = {of} WHERE id = {key}"
+        pair.sql(system, everything, of=f"of {system}", key=key)
     pair.both("UPDATE thing SET mx = 7, mn = 7 WHERE id = 'T1'", "UPDATE thing SET mx = 9, mn = 3 WHERE id = 'T1'")
-    pair.both("UPDATE thing SET mx = 70, mn = -70 WHERE id = 'T2'", "UPDATE thing SET mx = 9, mn = NULL WHERE id = 'T2'")
+    pair.both("UPDATE thing SET mx = 70, mn = -70 WHERE id = 'T2'",
+              "UPDATE thing SET mx = 9, mn = NULL WHERE id = 'T2'")  # fmt: skip
     pair.both("UPDATE thing SET dl = dl + 10.25 WHERE id = 'T1'", "UPDATE thing SET dl = dl - 0.5 WHERE id = 'T1'")
     pair.both("UPDATE thing SET dl = dl + 1 WHERE id = 'T1'", "UPDATE thing SET dl = dl + 2 WHERE id = 'T1'")
     pair.both("UPDATE thing SET of_erp = 'theirs', of_crm = 'mine' WHERE id = 'T3'")
     pair.both("UPDATE thing SET st = 'A' WHERE id = 'T4'", "UPDATE thing SET st = 'dormant' WHERE id = 'T4'")
-    pair.both("UPDATE thing SET street = 'Erp Street' WHERE id = 'T5'", "UPDATE thing SET city = 'Crm City' WHERE id = 'T5'")
+    pair.both("UPDATE thing SET street = 'Erp Street' WHERE id = 'T5'",
+              "UPDATE thing SET city = 'Crm City' WHERE id = 'T5'")  # fmt: skip
     pair.both("UPDATE thing SET opt = NULL WHERE id = 'T6'", "UPDATE thing SET opt = '' WHERE id = 'T7'")
-    pair.both("UPDATE thing SET lw = 'only erp', mx = 6 WHERE id = 'T8'", "UPDATE thing SET fw = 'only crm' WHERE id = 'T8'")
+    pair.both("UPDATE thing SET lw = 'only erp', mx = 6 WHERE id = 'T8'",
+              "UPDATE thing SET fw = 'only crm' WHERE id = 'T8'")  # fmt: skip
     pair.both("INSERT INTO thing (id, lw, mx, st) VALUES ('N1', 'new erp', 1, 'P')",
               "INSERT INTO thing (id, lw, mx, st) VALUES ('N1', 'new crm', 2, 'prospect')")  # fmt: skip
-    for gone in GONE:
-        pair.sql("erp", f"DELETE FROM {gone} WHERE id = 'D1'")
-        pair.sql("crm", f"DELETE FROM {gone} WHERE id = 'D2'")
-        pair.sql("erp", f"DELETE FROM {gone} WHERE id = 'D3'")
-        pair.sql("crm", f"UPDATE {gone} SET what = 'new' WHERE id = 'D3'")
-        pair.sql("erp", f"UPDATE {gone} SET what = 'new' WHERE id = 'D4'")
-        pair.sql("crm", f"DELETE FROM {gone} WHERE id = 'D4'")
+    for name in DELETES:
+        gone = sql.Identifier(name)
+        pair.sql("erp", "DELETE FROM {gone} WHERE id IN ('D1', 'D3')", gone=gone)
+        pair.sql("crm", "UPDATE {gone} SET what = 'new' WHERE id = 'D3'", gone=gone)
+        pair.sql("erp", "UPDATE {gone} SET what = 'new' WHERE id = 'D4'", gone=gone)
+        pair.sql("crm", "DELETE FROM {gone} WHERE id IN ('D2', 'D4')", gone=gone)
 
 
 def test_last_writer_takes_the_later_commit_and_journals_the_other(pair: Pair) -> None:
@@ -199,7 +206,8 @@ def test_the_same_key_made_on_both_sides_is_one_record(pair: Pair) -> None:
 
 
 def test_a_large_value_that_did_not_change_is_never_lost(pair: Pair) -> None:
-    pair.sql("erp", "UPDATE thing SET big = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 4000) AS i) WHERE id = 'T20'")
+    large = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 4000) AS i)"
+    pair.sql("erp", "UPDATE thing SET big = {large} WHERE id = 'T20'", large=sql.SQL(large))
     whole = "SELECT length(big), md5(big), lw FROM thing WHERE id = 'T20'"
     pair.become("SELECT length(big) FROM thing WHERE id = 'T20'", [(128_000,)])
     (length, digest, _), = pair.sql("erp", whole)
@@ -229,9 +237,9 @@ def test_a_large_value_that_did_not_change_is_never_lost(pair: Pair) -> None:
     ],
 )
 def test_a_deletion_means_what_the_rule_says(entity: str, erp: str, crm: str, pair: Pair) -> None:
-    query = f"SELECT coalesce(string_agg(id || ' ' || what, ', ' ORDER BY id), '') FROM {entity} WHERE id < 'D5'"
-    pair.becomes("erp", query, [(erp,)])
-    pair.becomes("crm", query, [(crm,)])
+    query = "SELECT coalesce(string_agg(id || ' ' || what, ', ' ORDER BY id), '') FROM {gone} WHERE id < 'D5'"
+    pair.becomes("erp", query, [(erp,)], gone=sql.Identifier(entity))
+    pair.becomes("crm", query, [(crm,)], gone=sql.Identifier(entity))
 
 
 def test_a_held_deletion_is_resolved_either_way(pair: Pair) -> None:

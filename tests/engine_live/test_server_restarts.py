@@ -1,7 +1,7 @@
 """The servers themselves crash while everybody writes: immediate stops and kill -9, one at a time and both at once.
 
-A crashed server's slot goes back to its last checkpoint, and sends again what duolog has long had: that must not matter.
-The engine is not touched.
+A crashed server's slot goes back to its last checkpoint, and sends again what duolog has long had: that must not
+matter. The engine is not touched.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from tests.engine_live.schema import code, placed
 
 WRITE: Final[LiteralString] = """
 WITH old AS (SELECT {code} AS key, {column} AS seen FROM {thing} WHERE {code} = %(thing)s FOR UPDATE),
-     new AS (UPDATE {thing} AS t SET {column} = %(token)s, {amount} = t.{amount} + %(delta)s FROM old WHERE t.{code} = old.key)
+     new AS (UPDATE {thing} AS t SET {column} = %(token)s, {amount} = t.{amount} + %(delta)s
+             FROM old WHERE t.{code} = old.key)
 INSERT INTO {event} ({token}, {of}, {field}, {saw}, {delta})
 SELECT %(token)s, key, %(field)s, seen, %(delta)s FROM old
 """
@@ -107,7 +108,7 @@ class Users:
         written = 0
         while not self._over.is_set():
             try:
-                with psycopg.connect(self.address, autocommit=True, application_name=f"user {self.system}") as connection:
+                with psycopg.connect(self.address, autocommit=True, application_name="user") as connection:
                     due = time.monotonic()
                     while not self._over.wait(max(0.0, due - time.monotonic())):
                         written += 1

@@ -2,7 +2,7 @@
 
 `Live` is the `duolog` command of one rule file, with what operators and accidents do to its process (start with other
 arguments, kill -9, stop and continue). `World` is a `Live` between databases of `schema.py`, with users and the
-auditor at hand. Nothing waits by sleeping: every wait polls, has a deadline, and fails with the end of the engine's log.
+auditor at hand. Nothing waits by sleeping: every wait polls, has a deadline, and fails with the end of the log.
 """
 
 from __future__ import annotations

@@ -1,0 +1,182 @@
+"""Users hold locks, and need the rows that duolog writes: neither waits for the other for long.
+
+How long users wait because of duolog is asked of the server itself (`pg_blocking_pids`), every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from tests.engine_live.pair import Pair
+
+TABLE = """
+CREATE TABLE thing (id int PRIMARY KEY, of_erp text, of_crm text, note text);
+INSERT INTO thing SELECT i, '0', '0', repeat('x', 100) FROM generate_series(1, 5000) AS i;
+"""
+RULES = """
+  thing:
+    identity: [id]
+    conflict: last_writer
+    bind: {erp: {table: thing}, crm: {table: thing}}
+    fields: {id: id, of_erp: of_erp, of_crm: of_crm, note: note}
+"""
+WAIT_MOST_S = 0.2
+HELD_S = 5.0
+WAITING = """
+SELECT max(extract(epoch FROM clock_timestamp() - waiter.query_start))::float8
+  FROM pg_stat_activity AS waiter
+ WHERE waiter.application_name LIKE 'user%' AND waiter.wait_event_type = 'Lock'
+   AND EXISTS (SELECT FROM unnest(pg_blocking_pids(waiter.pid)) AS p(pid)
+               JOIN pg_stat_activity AS blocker ON blocker.pid = p.pid WHERE blocker.application_name LIKE 'duolog%')
+"""
+
+
+@pytest.fixture
+def pair(tmp_path: Path, erp_db: str, crm_db: str) -> Iterator[Pair]:
+    """Two equal tables, and the engine at work."""
+    made = Pair(tmp_path, "locks", {"erp": erp_db, "crm": crm_db}, RULES, {"erp": TABLE, "crm": TABLE})
+    made.start()
+    yield made
+    made.close()
+
+
+def test_a_locked_row_waits_alone_and_follows_when_it_is_free(pair: Pair) -> None:
+    with pair.session("crm") as holder:
+        holder.execute("SELECT FROM thing WHERE id = 7 FOR UPDATE")
+        held_since = time.monotonic()
+        pair.sql("erp", "UPDATE thing SET of_erp = 'locked' WHERE id = 7")
+        while time.monotonic() - held_since < HELD_S:
+            sign = f"{time.monotonic()}"
+            pair.sql("erp", "UPDATE thing SET of_erp = {s} WHERE id BETWEEN 1000 AND 1050", s=sign)
+            pair.sql("erp", "UPDATE thing SET of_erp = {s} WHERE id = 8", s=sign)
+            begun = time.monotonic()
+            pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = {s}", [(52,)], 1.0, s=sign)
+            assert time.monotonic() - begun < 1.0
+            assert pair.sql("crm", "SELECT of_erp FROM thing WHERE id = 7") == [("0",)]
+    pair.becomes("crm", "SELECT of_erp FROM thing WHERE id = 7", [("locked",)], 2.0)
+
+
+def test_a_transaction_with_a_locked_row_steps_aside_whole(pair: Pair) -> None:
+    with pair.session("crm") as holder:
+        holder.execute("SELECT FROM thing WHERE id = 7 FOR UPDATE")
+        pair.sql("erp", "UPDATE thing SET of_erp = 'together' WHERE id IN (6, 7, 8)")
+        pair.sql("erp", "UPDATE thing SET of_erp = 'later' WHERE id = 9")
+        pair.becomes("crm", "SELECT of_erp FROM thing WHERE id = 9", [("later",)], 1.0)
+        assert pair.sql("crm", "SELECT count(*) FROM thing WHERE of_erp = 'together'") == [(0,)]
+        deadline = time.monotonic() + 1.0
+    seen = set()
+    while time.monotonic() < deadline + 2 and 3 not in seen:
+        seen.add(pair.sql("crm", "SELECT count(*) FROM thing WHERE of_erp = 'together'")[0][0])
+    assert seen == {0, 3}, "it became visible in parts"
+
+
+def test_a_locked_table_stops_only_its_own_flow_and_all_follows(pair: Pair) -> None:
+    with pair.session("crm") as holder:
+        holder.execute("LOCK TABLE thing IN SHARE MODE")
+        pair.sql("erp", "UPDATE thing SET of_erp = 'blocked' WHERE id <= 100")
+        pair.sql("crm", "SELECT 1")
+        _lasts(0.5)
+        assert holder.execute("SELECT count(*) FROM thing WHERE of_erp = 'blocked'").fetchone() == (0,)
+    pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'blocked'", [(100,)], 5.0)
+
+
+def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
+    with _watched(pair, "crm") as waits, _users(pair, "crm", 4, _one_row) as failures:
+        for number in range(12):
+            pair.sql("erp", "UPDATE thing SET of_erp = {big}, note = repeat(right({big}, 1), 100)", big=f"big {number}")
+        pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'big 11'", [(5000,)], 60)
+    assert not failures
+    print(f"\nlocks: users waited for duolog {len(waits)} times seen, at most {max(waits, default=0.0) * 1000:.0f} ms")
+    assert max(waits, default=0.0) <= WAIT_MOST_S
+    pair.become("SELECT count(*) FROM thing WHERE of_erp = 'big 11'", [(5000,)])
+
+
+def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> None:
+    with _watched(pair, "crm") as waits, _users(pair, "crm", 3, _two_rows) as failures:
+        for number in range(100):
+            # The engine writes one transaction's rows together; users take the same rows one by one, upwards.
+            with pair.session("erp") as user:
+                for row in range(20, 0, -1):
+                    user.execute("UPDATE thing SET of_erp = %s WHERE id = %s", [f"x{number}", row])
+        pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'x99'", [(20,)], 30)
+    assert not failures
+    assert max(waits, default=0.0) <= WAIT_MOST_S
+    row = pair.sql("crm", "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert row == [(0,)]
+    query = "SELECT id, of_crm FROM thing WHERE id <= 20 ORDER BY id"
+    pair.becomes("erp", query, pair.sql("crm", query))
+
+
+def _lasts(seconds: float) -> None:
+    """Lets something last for so long."""
+    threading.Event().wait(seconds)
+
+
+def _one_row(session: psycopg.Connection[tuple[object, ...]], chance: Random) -> None:
+    session.execute("UPDATE thing SET of_crm = %s WHERE id = %s", [f"{chance.random()}", chance.randrange(1, 5001)])
+    session.commit()
+    _lasts(0.005)
+
+
+def _two_rows(session: psycopg.Connection[tuple[object, ...]], chance: Random) -> None:
+    for row in sorted(chance.sample(range(1, 21), 3)):
+        session.execute("UPDATE thing SET of_crm = %s WHERE id = %s", [f"{chance.random()}", row])
+        _lasts(0.01)
+    session.commit()
+
+
+@contextmanager
+def _users(pair: Pair, system: str, number: int, deed: object) -> Iterator[list[psycopg.Error]]:
+    """So many users at their work; what went wrong for them."""
+    over = threading.Event()
+    failures: list[psycopg.Error] = []
+
+    def work(seed: int) -> None:
+        chance = Random(seed)
+        with psycopg.connect(pair.addresses[system], application_name="user") as session:
+            while not over.is_set():
+                try:
+                    deed(session, chance)  # type: ignore[operator]
+                except psycopg.Error as error:
+                    failures.append(error)
+                    session.rollback()
+
+    threads = [threading.Thread(target=work, args=(seed,), daemon=True) for seed in range(number)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failures
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def _watched(pair: Pair, system: str) -> Iterator[list[float]]:
+    """How long users were seen waiting for duolog."""
+    over = threading.Event()
+    waits: list[float] = []
+
+    def watch() -> None:
+        with psycopg.connect(pair.addresses[system], autocommit=True) as connection:
+            while not over.wait(0.01):
+                row = connection.execute(WAITING).fetchone()
+                if row is not None and row[0] is not None:
+                    waits.append(row[0])
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        thread.join()

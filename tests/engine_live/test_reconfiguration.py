@@ -1,0 +1,136 @@
+"""The rules change while the engine runs, for better and for worse; and the way back after the slot is gone."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine_live.pair import Pair
+from tests.engine_live.world import eventually
+
+TABLE = """
+CREATE TABLE thing (id text PRIMARY KEY, name text, extra text);
+INSERT INTO thing SELECT 'T' || i, 'old', 'old' FROM generate_series(1, 100) AS i;
+"""
+RULES = """
+  thing:
+    identity: [id]
+    conflict: last_writer
+    order: [erp, crm]
+    bind: {erp: {table: thing}, crm: {table: thing}}
+    fields: {id: id, name: name}
+"""
+
+
+@pytest.fixture
+def pair(tmp_path: Path, erp_db: str, crm_db: str) -> Iterator[Pair]:
+    """Two equal tables, and the engine at work."""
+    made = Pair(tmp_path, "anew", {"erp": erp_db, "crm": crm_db}, RULES, {"erp": TABLE, "crm": TABLE})
+    made.start()
+    yield made
+    made.close()
+
+
+def _reload(pair: Pair, before: str, after: str, says: str) -> str:
+    """Edits the rule file, sends SIGHUP, and answers what the engine said since."""
+    text = pair.live.rules.read_text()
+    assert before in text
+    pair.live.rules.write_text(text.replace(before, after))
+    mark = len(pair.live.said())
+    pair.live.signal(signal.SIGHUP)
+    eventually(lambda: says in pair.live.said()[mark:], 10, pair.live.log_tail)
+    lines = [f"{role} running: {s}\n" for s in pair.addresses for role in ("reader", "writer")]
+    eventually(lambda: all(line in pair.live.said()[mark:] for line in lines), 10, pair.live.log_tail)
+    return pair.live.said()[mark:]
+
+
+def _quarrel(pair: Pair, key: str) -> None:
+    """Both sides write one field while the engine is frozen; CRM later."""
+    pair.live.signal(signal.SIGSTOP)
+    pair.sql("erp", "UPDATE thing SET name = 'of erp' WHERE id = {key}", key=key)
+    pair.sql("crm", "UPDATE thing SET name = 'of crm' WHERE id = {key}", key=key)
+    pair.live.signal(signal.SIGCONT)
+
+
+def test_good_rules_are_in_force_after_sighup_and_no_change_is_lost(pair: Pair) -> None:
+    _quarrel(pair, "T1")
+    pair.become("SELECT name FROM thing WHERE id = 'T1'", [("of crm",)])
+
+    _reload(pair, "conflict: last_writer", "conflict: system_of_record", "rules read: 1 entities")
+
+    _quarrel(pair, "T2")
+    pair.become("SELECT name FROM thing WHERE id = 'T2'", [("of erp",)])
+    pair.become("SELECT name FROM thing WHERE id = 'T1'", [("of crm",)])
+    pair.stop()
+
+
+def test_faulty_rules_are_told_and_the_old_ones_stay_in_force(pair: Pair) -> None:
+    said = _reload(pair, "conflict: last_writer", "conflict: lost_writer", "rules kept: the old rules stay in force")
+
+    assert "rules refused: " in said
+    assert "rules.yaml:10:15:" in said and "lost_writer" in said
+    _quarrel(pair, "T3")
+    pair.become("SELECT name FROM thing WHERE id = 'T3'", [("of crm",)])
+    pair.stop()
+
+
+def test_rules_with_other_fields_are_refused_while_running_and_at_the_next_start(pair: Pair) -> None:
+    said = _reload(pair, "name: name}", "name: name, extra: extra}", "rules kept: the old rules stay in force")
+
+    whole = (
+        "D501 the fields, groups or systems of `thing` are not those that the store was made with   "
+        "mend: run once with --merge-again: all systems are compared again under the new rules"
+    )
+    assert f"rules refused: {whole}\n" in said
+    pair.sql("erp", "UPDATE thing SET name = 'flows' WHERE id = 'T4'")
+    pair.become("SELECT name FROM thing WHERE id = 'T4'", [("flows",)])
+    pair.stop()
+    assert pair.live.call("run", expected=(4,)).stderr.splitlines()[-2].startswith("D501 the fields, groups or systems")
+
+    pair.start("--merge-again")
+
+    pair.sql("erp", "UPDATE thing SET extra = 'new field' WHERE id = 'T4'")
+    pair.become("SELECT name, extra FROM thing WHERE id = 'T4'", [("flows", "new field")])
+    pair.stop()
+
+
+def test_a_rule_file_that_is_gone_at_sighup_changes_nothing(pair: Pair) -> None:
+    text = pair.live.rules.read_text()
+    pair.live.rules.unlink()
+    pair.live.signal(signal.SIGHUP)
+    eventually(lambda: "rules kept" in pair.live.said(), 10, pair.live.log_tail)
+    pair.sql("erp", "UPDATE thing SET name = 'still' WHERE id = 'T5'")
+    pair.become("SELECT name FROM thing WHERE id = 'T5'", [("still",)])
+    pair.live.rules.write_text(text)
+    pair.stop()
+
+
+def test_after_the_slot_is_gone_nothing_goes_on_by_itself_and_merge_again_finds_what_was_missed(pair: Pair) -> None:
+    pair.stop()
+    pair.sql("erp", "UPDATE thing SET name = 'missed erp' WHERE id = 'T1'")
+    pair.sql("erp", "SELECT pg_drop_replication_slot('duolog_anew_erp')")
+    pair.sql("erp", "INSERT INTO thing VALUES ('N1', 'new', 'new')")
+    pair.sql("crm", "UPDATE thing SET name = 'missed crm' WHERE id = 'T2'")
+
+    first = pair.live.call("run", expected=(3,)).stderr.splitlines()
+    assert first[-2].startswith("D200 erp: not set up: ") and "duolog_anew_erp" in first[-2]
+    assert first[-1] == f"  mend: duolog setup {pair.live.rules}"
+    pair.live.call("setup")
+    second = pair.live.call("run", expected=(3,)).stderr.splitlines()
+    assert second[-2].startswith("D205 erp: the slot `duolog_anew_erp` was confirmed up to ")
+    assert "--merge-again" in second[-1]
+    assert pair.sql("crm", "SELECT name FROM thing WHERE id = 'T1'") == [("old",)]
+
+    pair.start("--merge-again")
+
+    pair.become("SELECT id, name FROM thing WHERE id IN ('N1', 'T1', 'T2') ORDER BY id",
+                [("N1", "new"), ("T1", "missed erp"), ("T2", "old")])  # fmt: skip
+    assert [e["lost"] for e in pair.journal("thing", "T2")] == [["missed crm"]]
+    pair.stop()
+    pair.start()
+    pair.sql("crm", "UPDATE thing SET name = 'goes on' WHERE id = 'T2'")
+    pair.become("SELECT name FROM thing WHERE id = 'T2'", [("goes on",)])
+    pair.stop()
