@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from click.testing import Result
 from psycopg.conninfo import conninfo_to_dict
 from typer.testing import CliRunner
 
@@ -123,7 +122,7 @@ class Desk(Engine):
         self.said += [found.stdout, found.stderr]
         return found
 
-    def here(self, *arguments: str) -> Result:
+    def here(self, *arguments: str) -> Any:
         """Runs one command to its end in this process: for the hundredth `check`, without the start of a program."""
         verb, *rest = arguments
         found = CliRunner().invoke(app, [verb, str(self.rules), *rest], env=self.addresses)

@@ -1,0 +1,37 @@
+"""The manual of the rule language quotes what runs: every line of it stands in an example, and every word is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from engine.rulebook import DeletePolicy
+from rules.syntax import POLICIES, EntitySyntax, FieldSyntax, FileSyntax, GroupSyntax, SystemSyntax, TableSyntax
+
+HOME = Path(__file__).resolve().parents[2]
+MANUAL = (HOME / "docs" / "rules.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", re.MULTILINE)
+
+
+def test_every_line_of_the_manual_stands_in_an_example_that_runs() -> None:
+    known = {
+        line.strip() for path in (HOME / "examples").glob("*.yaml") for line in path.read_text("utf-8").splitlines()
+    }
+    shown = [line for block in re.findall(r"^```yaml\n(.*?)^```$", MANUAL, re.M | re.S) for line in block.splitlines()]
+
+    assert len(shown) > 40
+    assert [line for line in shown if line.strip() not in known] == []
+
+
+def test_every_policy_has_its_row() -> None:
+    told = {word for row in ROW.findall(MANUAL) for word in re.findall(r"\w+", row)}
+
+    assert told == {*POLICIES, *get_args(DeletePolicy)}
+
+
+def test_every_key_of_the_language_is_in_the_manual() -> None:
+    models = (FileSyntax, SystemSyntax, TableSyntax, EntitySyntax, FieldSyntax, GroupSyntax)
+    keys = {f.alias or name for model in models for name, f in model.model_fields.items()} - {"everywhere", "columns"}
+
+    assert {key for key in keys if not re.search(rf"\b{key}\b", MANUAL)} == set()
