@@ -58,7 +58,8 @@ unset      update  any              | none | erp     | owner 15
 unset      insert  any              | none | erp     | owner 15
 unset      delete  any              | gone | -       | -
 """
-"""`beside`: what `crm` has not seen is another field. `delete!`, `update!`: under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
+"""`beside`: what `crm` has not seen is another field. `tomb+owner`: only `erp` may write the field, and has deleted the
+record. `delete!`, `update!`: under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
 
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
