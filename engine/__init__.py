@@ -1,0 +1,18 @@
+"""The pure core: what a change means, and what has to be written because of it. No driver, clock, randomness, logging.
+
+One change, on its way through:
+
+    a log ─ports.Source→ Transaction (`vocabulary`), whole and in commit order
+          ─runner→ one round of the deciding thread; the only place that waits, retries or has threads
+          ─decide, desk→ the records that it touches, from a bounded cache over the store
+          ─merge→ successor, agreement, conflict or overruled; pure; `resolve` asks the policy, `record` is the state
+          ─ports.Store→ one durable `Delta`: records, journal, positions. From here on nothing can be lost,
+                        and the source may forget
+          ─plan→ guarded, set-based writes of what is due: parents before children
+          ─ports.Target→ one transaction: ledger, writes, separator
+          ─desk.answers→ the watermark moves; what did not match waits for its log, or is read again
+
+`rulebook` is the rules as the engine asks them; `first_merge` makes one base of full systems, `audit` compares them;
+`catalog` is what a database says of itself, `errors` everything that stops. The same way on one example, with reasons:
+`docs/tour.md`. The words: `docs/vocabulary.md`.
+"""
