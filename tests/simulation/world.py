@@ -42,15 +42,20 @@ class SimClock:
 
 
 class World:
-    """See the module. `calm`: another schedule of the same users, and no crashes. `tracing`: keep a readable trace."""
+    """See the module. `calm`: another schedule of the same users, and no crashes. `tracing`: keep a readable trace.
 
-    def __init__(self, seed: int, *, calm: bool = False, tracing: bool = False) -> None:
+    `features`: instead of those that the seed draws."""
+
+    def __init__(
+        self, seed: int, *, calm: bool = False, tracing: bool = False, features: Features | None = None
+    ) -> None:
         self.seed = seed
         self.calm = calm
         self.tracing = tracing
         self.trace: list[str] = []
         dice = random.Random(seed)
-        self.features: Features = draw(dice)
+        drawn = draw(dice)
+        self.features: Features = features or drawn
         self.systems = self.features.systems
         self.dice = random.Random(f"{seed} calm" if calm else f"{seed} schedule")
         self.crashes = self.features.crashes and not calm

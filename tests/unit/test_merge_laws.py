@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from engine.errors import ValueRefused
 from engine.merge import Step, read
+from engine.merge.existence import carry_over
 from engine.rulebook import PolicyName
-from engine.vocabulary import UPDATE, Text, Version
+from engine.vocabulary import INSERT, UPDATE, Text, Version
 from tests.simulation.books import GRADE_CODEC, MARK_CODEC
 from tests.unit.desk import KEY, Desk, rules_of
 
@@ -181,6 +182,21 @@ def test_reading_back_what_was_written_gives_it(value: str) -> None:
             continue
         assert codec.decode(stored) == value
         assert codec.encode(codec.decode(stored)) == stored
+
+
+def test_a_changed_key_takes_along_what_its_writer_may_not_write() -> None:
+    desk = Desk(rules_of(("erp", "crm"), owner="erp"))
+    desk.write("erp", 1, f="12", g="x")
+    desk.settle_all()
+    assert desk.record is not None
+    step = Step(Version(9, "crm", 2, 200), "crm", desk.marks)
+
+    made = read(desk.rules, "new", None, INSERT, ("new", "12", "x"), 200, step)
+    assert made is not None
+    carry_over(desk.rules, made, desk.record.values, step)
+
+    assert made.values == ("new", "12", "x")
+    assert made.sides["erp"].due == 9
 
 
 class Concurrent(NamedTuple):
