@@ -130,7 +130,10 @@ class Rounds:
         if now - self.last_requests < REQUESTS_EVERY_S:
             return
         self.last_requests = now
+        answered = self.decider.delta.requests_done.keys() | self.decider.storing.requests_done.keys()
         for request in self.decider.store.requests():
+            if request.id in answered:
+                continue  # carried out; its answer is on its way into the store
             self.observe("request", request.kind)
             self.decider.request(request, int(request.arguments.get("at", "0")))
 

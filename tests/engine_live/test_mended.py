@@ -36,6 +36,24 @@ def test_a_step_after_a_crash_is_not_taken_for_one_that_the_ledger_has_confirmed
     assert batch is not None and batch.number_to > 50
 
 
+def test_a_request_is_not_carried_out_again_while_its_answer_is_being_stored() -> None:
+    """The store is asked for requests every half second; a commit that took longer brought the same one again."""
+    store = MemoryStore()
+    told: list[str] = []
+    decider = Decider(BOOK, store)
+    runner = Runner(BOOK, decider, {}, {}, SystemClock(), observe=lambda action, detail: told.append(detail))
+    store.ask("retry", {})
+
+    runner._requests()
+    runner.last_requests -= 10
+    runner._requests()  # decided, not taken by the store yet
+    decider.take()
+    runner.last_requests -= 10
+    runner._requests()  # taken, not durable yet
+
+    assert told == ["retry"]
+
+
 def test_a_batch_that_is_ready_while_the_engine_stops_is_not_waited_for() -> None:
     """The writer had gone home when the batch was put into its hands: SIGTERM took ten seconds."""
     runner = Runner(BOOK, Decider(BOOK, MemoryStore()), {}, {}, SystemClock())

@@ -157,7 +157,7 @@ def test_hold_leaves_each_side_its_value_until_a_person_resolves_it(pair: Pair) 
     pair.become(query, [("of erp",)])
     assert "T1" not in {h["key"] for h in pair.live.json("held")}
     lost = [e["lost"] for e in pair.journal("thing", "T1") if e["kind"] == "resolved"]
-    assert lost == [["later crm"]]
+    assert lost[-1] == ["later crm"]
 
 
 def test_the_owner_is_never_written_and_the_other_is_put_right_and_told(pair: Pair) -> None:
