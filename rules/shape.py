@@ -167,7 +167,7 @@ def _keys(path: Path) -> tuple[str, ...]:
             model = FieldSyntax
     if model is FieldSyntax:
         return FIELD_OPTIONS
-    return tuple(info.alias or name for name, info in model.model_fields.items())
+    return tuple(known.alias or name for name, known in model.model_fields.items())
 
 
 def _no_such_word(document: Document, error: ErrorDetails) -> Problem:

@@ -194,7 +194,9 @@ class Assembler:
                 self._relations[message.id.to_bytes(4, "big")] = self._bind(message)
             case Truncate():
                 self._truncate(message)
-        return None  # types and logical messages say nothing that is needed here
+            case _:
+                pass  # types and logical messages say nothing that is needed here
+        return None
 
     def _commit(self, message: Commit) -> Transaction | Progress:
         transaction = self._open

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, assert_never
 
 from psycopg import sql
 
@@ -79,6 +79,8 @@ def statement(kind: WriteKind, place: Layout, columns: tuple[int, ...]) -> State
             return Statement(_insert(place, fields, unset), picked, fields + unset)
         case "delete":
             return Statement(_delete(place, fields), picked, ())
+        case _:
+            assert_never(kind)
 
 
 def parameters(kind: WriteKind, made: Statement, rows: Sequence[WriteRow]) -> list[str]:

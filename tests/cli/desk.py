@@ -157,6 +157,14 @@ class Desk(Engine):
             connection.execute("SELECT pg_replication_origin_session_reset()")
             connection.execute("SELECT pg_replication_origin_drop('elsewhere')")
 
+    def start_with(self, *options: str) -> None:
+        """Starts `duolog run` with options, its output going to the log."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, "run", str(self.rules), *options], env=self._environment, cwd=self.folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
     @contextmanager
     def running(self, environment: Mapping[str, str] | None = None) -> Iterator[Desk]:
         """`duolog run`, from quiet to SIGTERM."""
