@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
 from adapters.store import JournalRow
@@ -19,7 +18,7 @@ from engine.merge import EntityRules
 from engine.record import DEFERRED, REREAD, UNSET_VERSION, Layout, Record, Side, held_alive, held_row
 from engine.rulebook import EXISTENCE, Register
 from engine.vocabulary import Position, Version
-from service.commands.terms import harmless, moment, value_text
+from service.commands.terms import harmless, moment, value_text, wrapped
 
 IN_STEP = "in step"
 VALUE_CELLS_MAX = 48
@@ -177,46 +176,46 @@ def version_json(version: Version | None, printed: Printed) -> dict[str, object]
 # ---------------------------------------------------------------- for people
 
 
-def lines(document: dict[str, Any], console: Console) -> Iterator[Text]:
-    """The document for a terminal: the record, then a block a field; nothing is wider than the console."""
-    yield from _heading(document, console)
+def lines(document: dict[str, Any], width: int) -> Iterator[Text]:
+    """The document for a terminal: the record, then a block a field; nothing is wider than that."""
+    yield from _heading(document, width)
     fields = document["fields"]
     name_cells = max((cell_len(f["field"]) for f in fields), default=0) + 2
     value_cells = max((c for f in fields if (c := cell_len(_value(f["value"]))) <= VALUE_CELLS_MAX), default=0) + 2
-    value_cells = min(value_cells, (console.width - name_cells) // 2)
+    value_cells = min(value_cells, (width - name_cells) // 2)
     for field in fields:
-        yield from _block(field, name_cells, value_cells, console)
+        yield from _block(field, name_cells, value_cells, width)
 
 
-def _heading(document: dict[str, Any], console: Console) -> Iterator[Text]:
+def _heading(document: dict[str, Any], width: int) -> Iterator[Text]:
     existence = document["existence"]
     state = "exists" if document["exists"] else "deleted"
     name = f"{document['entity']} {'/'.join(harmless(part) for part in document['key'])}"
-    yield from _wrapped(Text.assemble((name, "bold"), f": {state} ({_who(existence)})"), 0, console)
+    yield from wrapped(Text.assemble((name, "bold"), f": {state} ({_who(existence)})"), 0, width)
     for system, words in document["systems"].items():
-        yield from _wrapped(Text.assemble((f"{system}: ", "bold"), harmless(words)), 2, console)
+        yield from wrapped(Text.assemble((f"{system}: ", "bold"), harmless(words)), 2, width)
     if existence["held"]:
-        yield from _wrapped(Text(f"left to a person: {existence['held']}"), 2, console)
+        yield from wrapped(Text(f"left to a person: {existence['held']}"), 2, width)
     for note in existence["overruled"]:
-        yield from _wrapped(Text(f"{note['at']} {note['kind']}: {harmless(note['because'])}"), 2, console)
+        yield from wrapped(Text(f"{note['at']} {note['kind']}: {harmless(note['because'])}"), 2, width)
     yield Text()
 
 
-def _block(field: dict[str, Any], name_cells: int, value_cells: int, console: Console) -> Iterator[Text]:
+def _block(field: dict[str, Any], name_cells: int, value_cells: int, width: int) -> Iterator[Text]:
     name = Text(field["field"], "bold")
     name.pad_right(name_cells - cell_len(field["field"]))
     value, origin = _value(field["value"]), f"{_who(field)}: {harmless(field['why'])}"
-    if cell_len(value) <= value_cells - 2 and name_cells + value_cells + cell_len(origin) <= console.width:
+    if cell_len(value) <= value_cells - 2 and name_cells + value_cells + cell_len(origin) <= width:
         line = Text(value)
         line.pad_right(value_cells - cell_len(value))
         yield Text.assemble(name, line, (origin, "dim"))
     else:
-        first, *rest = _wrapped(Text(value), name_cells, console)
+        first, *rest = wrapped(Text(value), name_cells, width)
         yield Text.assemble(name, first[name_cells:])
         yield from rest
-        yield from _wrapped(Text(origin, "dim"), name_cells, console)
+        yield from wrapped(Text(origin, "dim"), name_cells, width)
     for note in _notes(field):
-        yield from _wrapped(Text(note), name_cells, console)
+        yield from wrapped(Text(note), name_cells, width)
 
 
 def _notes(field: dict[str, Any]) -> Iterator[str]:
@@ -231,11 +230,14 @@ def _notes(field: dict[str, Any]) -> Iterator[str]:
         elif holding["state"] not in (IN_STEP, "kept out", "has no such record"):
             yield f"{system} holds `{_value(holding['value'])}`: {holding['state']}"
     for note in field["overruled"]:
-        loser = (note["loser"] or {}).get("system", "?")
-        yield (
-            f"{note['at']} {note['kind']}: `{_value(note['lost'])}` of {harmless(loser)} gave way to "
-            f"`{_value(note['won'])}`: {harmless(note['because'])}"
-        )
+        loser = harmless((note["loser"] or {}).get("system", "?"))
+        if note["kind"] != "hold":
+            yield (
+                f"{note['at']} {note['kind']}: `{_value(note['lost'])}` of {loser} gave way to "
+                f"`{_value(note['won'])}`: {harmless(note['because'])}"
+            )
+        elif not field["held"]:
+            yield f"{note['at']} hold: `{_value(note['lost'])}` of {loser} was left to a person"
 
 
 def _who(origin: dict[str, Any]) -> str:
@@ -245,10 +247,3 @@ def _who(origin: dict[str, Any]) -> str:
 
 def _value(value: object) -> str:
     return harmless(value_text(value))
-
-
-def _wrapped(text: Text, indent: int, console: Console) -> Iterator[Text]:
-    """The text in lines that fit, each after `indent` blanks; words that are too long are cut."""
-    for line in text.wrap(console, max(10, console.width - indent), overflow="fold") or [Text()]:
-        line.rstrip()
-        yield Text.assemble(" " * indent, line)

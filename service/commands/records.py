@@ -8,12 +8,13 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from rich.text import Text
 
 from adapters.store import HoldRow, JournalRow, SqlStore
 from engine.desk.records import KEY_SEPARATOR
@@ -29,11 +30,14 @@ from service.commands.terms import (
     Json,
     Rules,
     console,
+    harmless,
     moment,
     print_json,
+    print_lines,
     print_table,
     told,
     value_text,
+    wrapped,
 )
 from service.wiring import kits, offline_book, open_store, read_rules
 
@@ -109,9 +113,7 @@ def explain(rules: Rules, entity: Entity, key: Key, as_json: Json = False) -> No
     if as_json:
         print_json(document)
         return
-    terminal = console()
-    for line in lines(document, terminal):
-        terminal.print(line, soft_wrap=True)
+    print_lines(lines(document, console().width))
 
 
 def journal(
@@ -135,22 +137,31 @@ def journal(
     if as_json:
         print_json([_journal_json(row, printed) for row in rows])
         return
-    columns = ["at", "entity", "key", "fields", "kind", "because", *(["won", "lost"] if values else [])]
-    shown = [
-        [
-            moment(r.at), r.entry.entity, r.entry.key.replace(KEY_SEPARATOR, "/"), ", ".join(r.entry.fields),
-            r.entry.kind, r.entry.because,
-            *([_values(r.entry.won), _values(r.entry.lost)] if values else []),
-        ]
-        for r in rows
-    ]
-    print_table("journal", columns, shown, "nothing in the journal")
+    width = console().width
+    print_lines((line for row in rows for line in _journal_lines(row, values, width)), "nothing in the journal")
     if more > 0:
         typer.echo(f"{more} older entries are not shown: --limit {min(LIMIT_MAX, limit + more)} shows them")
 
 
-def _values(values: tuple[object, ...]) -> str:
-    return ", ".join(value_text(v) for v in values)
+def _journal_lines(row: JournalRow, values: bool, width: int) -> Iterator[Text]:
+    """One entry: when, which record and fields, what kind, who gave way to whom (with which values), and why."""
+    entry = row.entry
+    fields = f" {', '.join(entry.fields)}" if entry.fields else ""
+    name = f"{entry.entity} {harmless(entry.key.replace(KEY_SEPARATOR, '/'))}{fields}"
+    sides = [
+        f"{_values(written)} of {by}" if values and written else by
+        for version, written in ((entry.loser, entry.lost), (entry.winner, entry.won))
+        if version is not None and (by := harmless(version.system or version.note or "duolog"))
+    ]
+    met = f": {' gave way to '.join(sides)}" if len(sides) == 2 else ""
+    if entry.kind == "hold":
+        met = f": {' and '.join(sides)}" if values else ""
+    said = Text.assemble(f"{moment(row.at)} ", (name, "bold"), f": {entry.kind}{met}: {harmless(entry.because)}")
+    yield from wrapped(said, 0, width, hanging=4)
+
+
+def _values(values: Iterable[object]) -> str:
+    return ", ".join(f"`{harmless(value_text(value))}`" for value in values)
 
 
 def _journal_json(row: JournalRow, printed: dict[str, PositionText]) -> dict[str, Any]:
@@ -173,14 +184,17 @@ def held(rules: Rules, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    rows = [
-        [
-            h["entity"], h["key"], ", ".join(h["fields"]) or "(the record)", h["since"], h["why"],
-            "; ".join(f"{s}: {_values(tuple(v)) if isinstance(v, list) else v}" for s, v in h["values"].items()),
-        ]
-        for h in found
-    ]
-    print_table("held", ["entity", "key", "fields", "since", "why", "values"], rows, "nothing is held")
+    width = console().width
+    print_lines((line for hold in found for line in _held_lines(hold, width)), "nothing is held")
+
+
+def _held_lines(hold: dict[str, Any], width: int) -> Iterator[Text]:
+    name = f"{hold['entity']} {harmless(hold['key'])} {', '.join(hold['fields']) or '(whether it exists)'}"
+    said = Text.assemble((name, "bold"), f": since {hold['since']}: {harmless(hold['why'])}")
+    yield from wrapped(said, 0, width, hanging=4)
+    for system, kept in hold["values"].items():
+        what = _values(kept) if isinstance(kept, list) else "the record" if kept == "exists" else "its deletion"
+        yield from wrapped(Text(f"{system} keeps {what}"), 4, width, hanging=4)
 
 
 def _held(book: RuleBook, store: SqlStore, hold: HoldRow, marks: dict[str, Mark]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from engine.errors import DuologError, StoreBusy, StoreUnfit, SystemStopped
 from rules import printed
@@ -43,6 +44,25 @@ def console() -> Console:
 def print_json(value: Any) -> None:
     """Prints a value as JSON, and nothing else."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_lines(lines: Iterable[Text], empty: str = "") -> None:
+    """Prints lines that were made for this console, or says that there are none."""
+    terminal, any_line = console(), False
+    for line in lines:
+        any_line = True
+        terminal.print(line, soft_wrap=True)
+    if not any_line and empty:
+        typer.echo(empty)
+
+
+def wrapped(text: Text, indent: int, width: int, *, hanging: int = 0) -> Iterator[Text]:
+    """The text in lines that fit, each after `indent` blanks, all but the first after `hanging` more; words that are
+    too long are cut."""
+    room = max(10, width - indent - hanging)
+    for number, line in enumerate(text.wrap(Console(width=room), room, overflow="fold") or [Text()]):
+        line.rstrip()
+        yield Text.assemble(" " * (indent + (hanging if number else 0)), line)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]], empty: str) -> None:
@@ -74,10 +94,11 @@ def value_text(value: object) -> str:
 
 
 def moment(microseconds: int) -> str:
-    """A time for people; nothing where it is unknown."""
+    """A time (UTC) for people; nothing where it is unknown."""
     if not microseconds:
         return ""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds")
+    found = datetime.fromtimestamp(microseconds / 1e6, UTC)
+    return found.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
 
 
 @contextmanager
