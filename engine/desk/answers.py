@@ -12,7 +12,19 @@ from engine.desk.records import Name
 from engine.errors import EngineFault
 from engine.merge import DEFAULT, EntityRules, take_defaults
 from engine.ports import Applied
-from engine.record import DEFERRED, REREAD, UNREAD, UNSET_VERSION, Held, Record, Side, held_after, rejoin, settle
+from engine.record import (
+    DEFERRED,
+    REREAD,
+    UNREAD,
+    UNSET_VERSION,
+    Held,
+    Record,
+    Side,
+    held_after,
+    held_alive,
+    rejoin,
+    settle,
+)
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import ABSENT, DELETE, UPDATE, Outcome, Reread, RowResult, Text
 
@@ -72,7 +84,8 @@ class Answers(Changes):
         mark = self.marks[system]
         self._load([(e.entity, e.key) for e in outcome.exceptions])
         defaults: list[tuple[Name, dict[int, Text]]] = []
-        for exception in outcome.exceptions:
+        # What was refused last: whether a parent is only late is known then.
+        for exception in sorted(outcome.exceptions, key=lambda e: e.kind == "failed"):
             self._except(outcome, exception, defaults)
         self._count("written", outcome.rows)
         mark.applied = outcome.number_to
@@ -120,7 +133,7 @@ class Answers(Changes):
         if exception.kind == "unmatched":
             side.wait, side.heard = outcome.separator, False
             self.waiting[system][name] = outcome.separator
-        elif exception.kind == "deferred":
+        elif exception.kind == "deferred" or self._late_parent(self.rules[name[0]], record, system):
             side.wait = DEFERRED
             self.deferred[system][name] = None
         elif changed_since:
@@ -130,6 +143,16 @@ class Answers(Changes):
             parent = self._bad_parent(rules, record, system)
             reason = f"waits for {parent}, which is in quarantine" if parent else exception.reason
             self._quarantine(rules, name[1], record, system, reason)
+
+    def _late_parent(self, rules: EntityRules, record: Record, system: str) -> bool:
+        """True if a record that this one refers to is still to be created there: its row was locked, say."""
+        for number, entity in rules.references:
+            value = record.values[number]
+            parent = self.record(entity, value) if isinstance(value, str) else None
+            side = parent.sides.get(system) if parent is not None else None
+            if parent is not None and side is not None and parent.alive and side.wait and not held_alive(parent, side):
+                return True
+        return False
 
     def _take_defaults(self, name: Name, values: dict[int, Text], outcome: Outcome) -> None:
         """A field that nobody had set got the target's own default; if the target owns it, that is its value now."""

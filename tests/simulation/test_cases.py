@@ -87,6 +87,25 @@ def test_a_child_waits_for_its_parent_in_quarantine_and_follows_it() -> None:
     assert made.databases["crm"].rows["order"].keys() == {"o0"}
 
 
+def test_a_child_whose_parent_is_only_late_is_not_quarantined_but_follows_it() -> None:
+    made = world(orders=True, foreign_keys=True)
+    made.databases["crm"].locked.add(("item", "k1"))
+    made.users.commit("erp", made.databases["erp"].insert("item", {"code": "k1", "name": "parent"}))
+    made.users.commit("erp", made.databases["erp"].insert("order", {"code": "o1", "item": "k1"}))
+    for _ in range(20):
+        made.deliver("erp")
+        made.turn()
+        made.write("crm")
+    assert "o1" not in made.databases["crm"].rows["order"]
+    assert made.store.quarantine == {}
+
+    made.databases["crm"].locked.clear()
+    made.become_quiet()
+
+    assert "k1" in made.databases["crm"].rows["item"]
+    assert "o1" in made.databases["crm"].rows["order"]
+
+
 def test_a_value_that_no_map_knows_waits_until_it_is_corrected() -> None:
     made = world(codecs=True)
     update(made, "crm", "k0", grade="9", note="too")
