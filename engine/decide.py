@@ -42,8 +42,10 @@ class Decider(Answers):
             and (not key or place[1] == key)
             and (not system or place[2] == system)
         ]
-        done = sum(self._retry((place[0], place[1]), place[2]) for place in chosen if place in self.quarantined)
-        return f"{done} retried"
+        before = len(self.quarantined)
+        for place in chosen:
+            self._retry((place[0], place[1]), place[2])
+        return f"{before - len(self.quarantined)} retried"
 
     def _request_resolve(self, arguments: dict[str, str], asked_at: int) -> str:
         rules = self.rules.get(arguments["entity"])

@@ -93,6 +93,10 @@ class Due(Records):
             return
         del self.quarantined[place]
         self.delta.quarantine[place] = None
+        self._release_waiting(system)
+
+    def _release_waiting(self, system: str) -> None:
+        """Something has come out of quarantine: what waits there for its parent is tried; it may have been this one."""
         for entity, key, other in list(self.quarantined):
             reason = self.quarantined.get((entity, key, other), "")
             if other == system and reason.startswith("waits for"):
@@ -111,6 +115,7 @@ class Due(Records):
             self._read_later(self.rules[name[0]], name[1], system)
         else:
             self._due_again(name, record, system, side)
+        self._release_waiting(system)
         return True
 
     def _bad_parent(self, rules: EntityRules, record: Record, system: str) -> str | None:

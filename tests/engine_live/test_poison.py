@@ -14,6 +14,7 @@ import pytest
 
 from service.embedded import EmbeddedServer
 from tests.engine_live.pair import Pair
+from tests.engine_live.world import eventually
 
 ERP = """
 CREATE TABLE customer (id text PRIMARY KEY, name text, code text, age int);
@@ -108,6 +109,17 @@ def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(
     assert SECRET not in pair.live.said()
 
 
+def test_what_waits_is_still_told_when_the_engine_is_stopped(pair: Pair) -> None:
+    waiting = len(pair.quarantine())
+    pair.stop()
+
+    status = pair.live.status()
+
+    assert status["quarantine"] == waiting > 0
+    assert {system["state"] for system in status["systems"].values()} == {"not running"}
+    assert status["counters"]["quarantined"] >= waiting
+
+
 def test_after_the_cause_is_mended_retry_brings_them(pair: Pair) -> None:
     pair.sql("crm", "INSERT INTO region VALUES ('Geheimnis')")
     pair.sql("crm", "ALTER TABLE customer DROP CONSTRAINT human")
@@ -162,6 +174,30 @@ def test_orders_of_a_quarantined_customer_wait_with_him_and_come_with_him(pair: 
 
     pair.becomes("crm", "SELECT id FROM orders WHERE id LIKE 'P%' ORDER BY id", [("P1a",), ("P1b",), ("P2a",)])
     assert not [place for place in pair.quarantine() if place[1].startswith("P")]
+
+
+def test_a_retried_customer_takes_his_orders_with_him_and_a_refused_one_keeps_them_waiting(pair: Pair) -> None:
+    order = "INSERT INTO orders VALUES ('R1a', 'R1', 'north', 'x')"
+    pair.sql("erp", "INSERT INTO customer VALUES ('R1', 'r', 'r1', 500)", order)
+    waiting = {
+        ("customer", "R1", "crm"): "23514 check_violation: constraint `human`",
+        ("order", "R1a", "crm"): "waits for customer `R1`, which is in quarantine",
+    }
+
+    def found() -> dict[tuple[str, str, str], str]:
+        return {place: reason for place, reason in pair.quarantine().items() if place[1].startswith("R1")}
+
+    eventually(lambda: found() == waiting, 10, pair.live.log_tail)
+    answer = pair.live.json("retry", "customer", "R1")["answer"]
+    assert answer == "2 retried"  # he and his order: too early, as nothing was mended
+    eventually(lambda: found() == waiting, 10, pair.live.log_tail)
+    pair.sql("crm", "ALTER TABLE customer DROP CONSTRAINT human")
+
+    pair.live.json("retry", "customer", "R1")
+
+    pair.becomes("crm", "SELECT id FROM orders WHERE id = 'R1a'", [("R1a",)])
+    assert found() == {}
+    pair.sql("crm", "ALTER TABLE customer ADD CONSTRAINT human CHECK (age < 150) NOT VALID")
 
 
 def test_unique_codes_exchanged_in_one_transaction_arrive_whole_or_not_at_all(pair: Pair) -> None:
@@ -232,6 +268,11 @@ def test_a_truncated_table_stops_the_engine_until_a_person_says_what_it_means(
         "  mend: `duolog resolve RULES --truncated crm.order --restore` fills it again from the other systems; "
         "`--delete` deletes the records everywhere\n"
     )
+    status = pair.live.json("status", expected=(3,))
+    assert status["engine"]["running"] is False
+    states = {name: system["state"] for name, system in status["systems"].items()}
+    assert states == {"erp": "not running", "crm": "stopped"}
+    assert status["systems"]["crm"]["trouble"].startswith("D209 crm: table `public.orders` was emptied by TRUNCATE")
     pair.live.run()
     assert pair.live.ended(20) == 3, "without an answer it stops again"
     assert pair.sql("erp", "SELECT count(*) FROM orders") == [(20,)]
