@@ -65,6 +65,8 @@ class Daemon:
         self.reload_asked = False
         self.stop_asked = False
         self.phase = "starting"
+        self.last: dict[str, Any] = {"systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0}
+        """What `status` tells while no runner works."""
         self.merged: dict[str, int] = {}
         self.point: Failpoint | None = from_environment()
         self.started_at = time.time()
@@ -93,6 +95,9 @@ class Daemon:
                 self._run_once(wired, store)
                 if self.reload_asked and not self.stop_asked:
                     wired = self._reload(wired, store)
+        except SystemStopped as error:
+            self._blame(error)
+            raise
         finally:
             self.stop_asked = True
             if teller.ident is not None:
@@ -214,9 +219,18 @@ class Daemon:
             if not self.stop_asked and not self.reload_asked:
                 runner.run()
         finally:
+            self.last = self._doing(runner, wired)
+            for system in self.last["systems"].values():
+                system["state"] = "stopped" if system["state"] == "stopped" else "not running"
             self.runner = None
 
     # ------------------------------------------------------------ status
+
+    def _blame(self, error: SystemStopped) -> None:
+        """What stopped the engine is what `status` tells until the next start."""
+        unknown = {"reader": "", "writer": "", "position": "", "lag_s": 0.0}
+        system = self.last["systems"].setdefault(error.system, unknown)
+        system.update(state="stopped", trouble=str(error))
 
     def _tell_status(self, store: SqlStore) -> None:
         """Every second, in a thread of its own: how the engine is doing, for `duolog status`."""
@@ -239,27 +253,29 @@ class Daemon:
 
     def document(self, *, running: bool) -> dict[str, Any]:
         """What `duolog status --json` prints, as far as the engine knows it."""
-        runner = self.runner
+        runner, wired = self.runner, self.wired
         engine = {
             "running": running, "pid": os.getpid(), "host": socket.gethostname(), "at": time.time(),
             "since": self.started_at, "phase": self.phase, "merged": dict(self.merged),
         }
-        document: dict[str, Any] = {
-            "engine": engine, "systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0, "quiet": False,
-        }
-        if runner is None or self.wired is None:
-            return document
+        if runner is not None and wired is not None:
+            return {"engine": engine, **self._doing(runner, wired), "quiet": running and runner.quiet()}
+        return {"engine": engine, **self.last, "quiet": False}
+
+    def _doing(self, runner: Runner, wired: Wired) -> dict[str, Any]:
+        """How a runner is doing, or was when it ended."""
+        document: dict[str, Any] = {"systems": {}, "queues": {}}
         decider = runner.decider
         now_us = time.time() * 1_000_000
         for name, lane in list(runner.lanes.items()):
             position = decider.durable_positions.get(name, 0)
-            behind = bool(lane.inbox) or lane.reader != "running"
+            behind = (bool(lane.inbox) or lane.reader != "running") and lane.committed_at > 0
             document["systems"][name] = {
                 "state": lane.reader if lane.reader != "running" else lane.writer,
                 "reader": lane.reader,
                 "writer": lane.writer,
-                "position": self.wired.kits[name].position_text(position),
-                "lag_s": round(max(0.0, (now_us - lane.committed_at) / 1e6), 3) if behind and lane.committed_at else 0.0,
+                "position": wired.kits[name].position_text(position),
+                "lag_s": round(max(0.0, (now_us - lane.committed_at) / 1e6), 3) if behind else 0.0,
                 "trouble": lane.trouble,
             }
             document["queues"][name] = {
@@ -269,7 +285,6 @@ class Daemon:
         document["counters"] = {key: decider.counts.get(key, 0) for key in COUNTERS} | dict(decider.counts)
         document["quarantine"] = len(decider.quarantined)
         document["holds"] = len(decider.held)
-        document["quiet"] = running and runner.quiet()
         return document
 
 
