@@ -121,7 +121,8 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int) -> N
             f"the slot `{slot}` was confirmed up to {lsn_text(confirmed)}, but our store has read only up to "
             f"{lsn_text(resume)}: what lies between was never read",
             system=system,
-            mend="start with the store that belongs to the slot, or compare both sides with `duolog run RULES --merge-again`",
+            mend="start with the store that belongs to the slot, or compare both sides with "
+            "`duolog run RULES --merge-again`",
         )
     _check_position(connection, system, resume)
 
@@ -158,8 +159,8 @@ def lost(system: str, slot: str, reason: str) -> SlotLost:
     return SlotLost(
         f"the slot `{slot}` has lost the log that it needed (`{reason}`)",
         system=system,
-        mend=f"SELECT pg_drop_replication_slot('{slot}'); then `duolog setup RULES` and `duolog run RULES --merge-again`; "
-        "raise max_slot_wal_keep_size",
+        mend=f"SELECT pg_drop_replication_slot('{slot}'); then `duolog setup RULES` and "
+        "`duolog run RULES --merge-again`; raise max_slot_wal_keep_size",
     )
 
 

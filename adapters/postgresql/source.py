@@ -47,7 +47,9 @@ __all__ = ["PostgresSource", "ServerIdentity", "read_identity"]
 status_interval_s: Final = 10.0
 """We report by ourselves at least this often, as the server hangs up after wal_sender_timeout (60 s by default)."""
 
-PUBLICATION_MEND: Final = "`duolog setup RULES`, then `duolog run RULES --merge-again`: what was written meanwhile was not sent"
+PUBLICATION_MEND: Final = (
+    "`duolog setup RULES`, then `duolog run RULES --merge-again`: what was written meanwhile was not sent"
+)
 
 PUBLICATION_WARNINGS: Final = (b"55000", b"42704")
 """SQLSTATEs of a stream's notices that mean: something that it was to send from is not there."""
@@ -348,7 +350,8 @@ class PostgresSource:
             case "42704" if "publication" in said:
                 return PublicationMissing(said, system=self.system, mend=PUBLICATION_MEND)
             case "42704":
-                return SlotMissing(said, system=self.system, mend="`duolog setup RULES`, then `duolog run RULES --merge-again`")
+                mend = "`duolog setup RULES`, then `duolog run RULES --merge-again`"
+                return SlotMissing(said, system=self.system, mend=mend)
             case "55000" | "58P01":
                 return lost(self.system, self._slot, said)
             case _:

@@ -501,7 +501,8 @@ def test_a_slot_ahead_of_our_position(erp: Erp) -> None:
     assert refused(erp, erp.source(), erp.start) == (
         f"{SlotAhead.__name__} D205 erp: the slot `SLOT` was confirmed up to LSN, but our store has read only up "
         "to LSN: what lies between was never read\n"
-        "  mend: start with the store that belongs to the slot, or compare both sides with `duolog run RULES --merge-again`"
+        "  mend: start with the store that belongs to the slot, or compare both sides with "
+        "`duolog run RULES --merge-again`"
     )
 
 
@@ -557,8 +558,8 @@ def test_a_table_outside_the_publication(erp: Erp) -> None:
     assert refused(erp, erp.source(tables=[ITEM, ITEM_2]), erp.start) == (
         f"{PublicationMissing.__name__} D207 erp: the publication `duolog` does not contain the bound "
         "`public.Second item`\n"
-        '  mend: ALTER PUBLICATION "duolog" ADD TABLE "public"."Second item"; then compare with `duolog run RULES --merge-again`: '
-        "what was written meanwhile was not sent"
+        '  mend: ALTER PUBLICATION "duolog" ADD TABLE "public"."Second item"; then compare with '
+        "`duolog run RULES --merge-again`: what was written meanwhile was not sent"
     )
 
 
@@ -615,8 +616,8 @@ def test_a_lost_slot(own_server: EmbeddedServer) -> None:
 
     assert refused(erp, erp.source(), erp.start) == (
         f"{SlotLost.__name__} D203 erp: the slot `SLOT` has lost the log that it needed (`wal_removed`)\n"
-        "  mend: SELECT pg_drop_replication_slot('SLOT'); then `duolog setup RULES` and `duolog run RULES --merge-again`; "
-        "raise max_slot_wal_keep_size"
+        "  mend: SELECT pg_drop_replication_slot('SLOT'); then `duolog setup RULES` and "
+        "`duolog run RULES --merge-again`; raise max_slot_wal_keep_size"
     )
     erp.close()
 
