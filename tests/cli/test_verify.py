@@ -9,7 +9,7 @@ from tests.cli.desk import Desk
 
 def differences(desk: Desk, *options: str) -> list[dict[str, object]]:
     """What `verify --json` lists."""
-    found: list[dict[str, object]] = json.loads(desk.ask("verify", "--wait", "1", "--json", *options).stdout)[
+    found: list[dict[str, object]] = json.loads(desk.here("verify", "--wait", "1", "--json", *options).stdout)[
         "differences"
     ]
     return found

@@ -113,7 +113,7 @@ def test_a_word_for_a_later_version_is_no_key_of_this_one() -> None:
     assert "lookup" in LATER_KEYS
 
 
-STRANGERS = ("master", "slave", "subscriber", "publisher", "merge conflict", "dead letter", "stale", "upsert")
+STRANGERS = ("master", "slave", "subscriber", "publisher", "merge conflict", "dead letter")
 """Words of other products for things that have a word here."""
 COMPARING = {"vocabulary.md", "README.md"}
 
