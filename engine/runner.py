@@ -38,6 +38,10 @@ class Runner(Rounds):
             thread.start()
         try:
             self.around(self._decide_loop)
+        except DuologError:
+            raise
+        except Exception as error:
+            raise _unforeseen(error) from error
         finally:
             self.stop()
             self.jobs.put(None)
@@ -59,7 +63,7 @@ class Runner(Rounds):
         except DuologError as error:
             self._fail(error)
         except BaseException as error:  # noqa: BLE001 - told by `run`, with its cause
-            fault = EngineFault(f"thread {threading.current_thread().name} died of {type(error).__name__}: {error}")
+            fault = _unforeseen(error)
             fault.__cause__ = error
             self._fail(fault)
 
@@ -230,3 +234,17 @@ class Runner(Rounds):
             if not self.stopping:
                 self.bell.wait_for(lambda: self.stopping, timeout=pause)
         return min(pause * 2, PAUSE_MOST_S)
+
+
+def _unforeseen(error: BaseException) -> EngineFault:
+    """A defect, told by kind and place only: what a driver says of an error may hold the content of a row."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f" at {frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else ""
+    state = getattr(error, "sqlstate", None)
+    kind = type(error).__name__ + (f" ({state})" if state else "")
+    return EngineFault(
+        f"the thread {threading.current_thread().name} died of {kind}{place}",
+        mend="this is a defect of duolog: report it; nothing is lost, and a restart goes on from the last commit",
+    )

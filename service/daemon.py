@@ -202,6 +202,9 @@ class Daemon:
             findings, capabilities = kit.findings(wired.book)
             for finding in findings:
                 self.tell(f"check {finding.severity}", f"{name}: {finding.found}; mend: {finding.mend}")
+            for finding in findings:
+                if finding.severity == "error":
+                    raise SystemStopped(finding.found, system=name, mend=finding.mend)
             identity = store.identity(name)
             if identity is None:
                 raise StoreUnfit(f"the store does not know which server `{name}` is", mend="run with --merge-again")
