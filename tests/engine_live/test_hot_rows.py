@@ -120,15 +120,19 @@ def _torment(lines: dict[str, Proxy], number: int) -> None:
 
 
 def _one_write_a_change(world: World, system: str, before: dict[str, int], *, changed: int, elsewhere: int) -> None:
-    """What was updated here beyond the users' own updates is at most one row for each transaction elsewhere."""
+    """What was updated here beyond the users' own updates is at most one row for each transaction elsewhere.
+
+    The server counts the rows of a batch that was rolled back, too: one in a hundred is granted for those. (That none
+    is written twice is judged exactly where there is a trail.)"""
     total = changed + elsewhere
-    after = auditor.updates(world.addresses[system], system)
+    now: dict[str, int] = {}
 
     def counted() -> bool:
-        nonlocal after
         after = auditor.updates(world.addresses[system], system)
-        return after["event inserted"] - before["event inserted"] >= total
+        now.update({what: number - before[what] for what, number in after.items()})
+        return now["event inserted"] >= total
 
     eventually(counted, 15, "the server's statistics never came")
-    assert after["event inserted"] - before["event inserted"] == total
-    assert changed <= after["thing updated"] - before["thing updated"] <= total
+    assert total <= now["event inserted"] <= total * 1.01
+    assert changed <= now["thing updated"] <= total * 1.01
+    assert now["event updated"] == 0
