@@ -67,6 +67,12 @@ def _by_time(policy: str, register: Register, incoming: Contender, current: Cont
     incoming_wins = (ours > theirs) == (policy == "last_writer")
     winner, loser = (incoming, current) if incoming_wins else (current, incoming)
     when = "later" if policy == "last_writer" else "earlier"
+    if not ours or not theirs:
+        unknown = describe((current if ours else incoming).version)
+        return Verdict(
+            "incoming" if incoming_wins else "current",
+            f"{policy}: when {unknown} committed is not known, and counts as long ago",
+        )
     words = (
         f"{policy}: {describe(winner.version)} committed {abs(ours - theirs) / 1000:.3f} ms {when} "
         f"than {describe(loser.version)}"

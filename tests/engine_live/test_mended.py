@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from adapters.memory import MemoryStore
 from engine.decide import Decider
+from engine.resolve import Contender, resolve
 from engine.runner import Runner
-from engine.vocabulary import INSERT, Batch, Outcome, Transaction
+from engine.vocabulary import INSERT, Batch, Outcome, Transaction, Version
 from service.wiring import SystemClock
 from tests.simulation.books import FIELDS, book
 
@@ -64,3 +65,15 @@ def test_a_batch_that_is_ready_while_the_engine_stops_is_not_waited_for() -> Non
     runner._send([Batch("crm", 1, [], 0, 0)])
 
     assert not lane.outbox and lane.busy_since == 0.0
+
+
+def test_a_conflict_with_what_stood_there_on_day_one_is_told_without_a_span_of_fifty_years() -> None:
+    """The first merge knows no commit times: the journal said `committed 1795289884072.861 ms later`."""
+    rule = next(r for r in BOOK.entities["item"].registers if r.policy == "last_writer" and r.fields)
+    late = Contender(Version(2, "crm", 1_795_289_884_072_861, 10), ("b",))
+    base = Contender(Version(1, "erp", 0, 5, "first merge"), ("a",))
+
+    for incoming, current, winner in ((late, base, "incoming"), (base, late, "current")):
+        verdict = resolve(rule, ("text",), incoming, current)
+        assert verdict.winner == winner
+        assert verdict.because == "last_writer: when erp committed is not known, and counts as long ago"
