@@ -104,7 +104,6 @@ class Pair:
 
     def close(self) -> None:
         """The end, however it came."""
-        if self.live.pid is not None:
-            self.live.kill9()
+        self.live.go_home()
         for session in self._sessions.values():
             session.close()

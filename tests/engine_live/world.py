@@ -28,6 +28,10 @@ START: Final = {"of_erp": ["erp 0"], "of_crm": ["crm 0"], "of_web": ["web 0"], "
 """What stands in a thing that nobody has written yet."""
 
 
+MADE: list[Live | World] = []
+"""All that were ever made; `conftest.py` sends those home that a test leaves at work."""
+
+
 def eventually(ready: Callable[[], Any], within_s: float, why: Callable[[], str] | str) -> Any:
     """Polls until `ready` answers something true, and answers that; fails with `why` after `within_s`."""
     deadline = time.monotonic() + within_s
@@ -48,6 +52,13 @@ def pause(seconds: float) -> None:
 class Live(Engine):
     """`duolog` for one rule file, in a folder of its own."""
 
+    _process: subprocess.Popen[bytes] | None = None
+
+    def go_home(self) -> None:
+        """The end of a test, however it ended: no engine runs."""
+        if self.pid is not None:
+            self.kill9()
+
     def __init__(self, folder: Path, text: str, addresses: Mapping[str, str]) -> None:
         """`addresses`: by system, as duolog is to reach them."""
         given = folder / "given" / "rules.yaml"
@@ -55,6 +66,7 @@ class Live(Engine):
         given.write_text(text, encoding="utf-8")
         self.systems = tuple(addresses)
         self._started_at = 0
+        MADE.append(self)
         super().__init__(given, {f"{s.upper()}_URL": address for s, address in addresses.items()}, folder)
 
     def run(self, *arguments: str, failpoint: str = "") -> None:
@@ -127,6 +139,7 @@ class World:
         self.trailed = trailed
         self.told = Told()
         self._users: list[Users] = []
+        MADE.append(self)
         for system, address in addresses.items():
             schema.create(address, system, trailed=trailed)
             if fill:
@@ -148,8 +161,7 @@ class World:
         users, self._users = self._users, []
         for each in users:
             each.leave()
-        if self.live.pid is not None:
-            self.live.kill9()
+        self.live.go_home()
 
     def equal(self, within_s: float = 30.0) -> float:
         """Waits until all systems are equal, row by row; answers how long that took."""
