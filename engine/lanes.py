@@ -32,7 +32,7 @@ class Limits:
 
     turn_rows_max: int = 5_000
     """Changes decided between two commits of the store."""
-    inbox_rows_max: int = 20_000
+    inbox_rows_max: int = 10_000
     """Changes read from one source and not yet decided."""
     open_rows_max: int = 10_000
     """Records due to one healthy target before the sources have to wait."""

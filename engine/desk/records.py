@@ -207,7 +207,10 @@ class Records:
         for entity, cache in self.cache.items():
             for key in list(islice(cache, len(cache) // 2)):
                 name = (entity, key)
-                if not any(name in names for names in staying):
+                for names in staying:
+                    if name in names:
+                        break
+                else:
                     del cache[key]
 
     def _count(self, what: str, n: int = 1) -> None:
