@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from engine.vocabulary import Batch, JournalEntry, Outcome, Position, Progress, Reread, Row, Transaction
 
@@ -63,7 +63,9 @@ class Target(Protocol):
         Raises SystemUnavailable; then the ledger tells whether it was committed."""
 
     def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
-        """The rows of these records as they are now, each under its row lock, with the log position at that moment."""
+        """The rows of these records as they are now, each under its row lock, with the log position at that moment.
+
+        `keys`: record keys; of an entity whose systems have keys of their own, this system's."""
 
     def close(self) -> None:
         """Hangs up; may be opened again."""
@@ -76,7 +78,12 @@ class Snapshot(Protocol):
     position: Position
 
     def rows(self, entity: str) -> Iterator[tuple[str, Row]]:
-        """All rows of an entity as (record key, values in field order), ascending by record key (code point order)."""
+        """All rows of an entity as (record key, values in field order), ascending by record key (code point order).
+
+        Only for bindings without an assembly."""
+
+    def table(self, number: int) -> Iterator[Row]:
+        """All rows of a table (a number in `RuleBook.tables[system]`), in the order of its columns; in any order."""
 
     def close(self) -> None:
         """Lets go of the picture."""
@@ -111,12 +118,19 @@ class Request:
     arguments: dict[str, str]
 
 
+Entry: TypeAlias = "tuple[str, str, str]"
+"""(space, value, item): one entry of the store's sorted multimap, which the cross-reference and the rows of assembled
+records are kept in. A space is one map; a value may have any number of items, each with some bytes."""
+
+
 @dataclass(slots=True)
 class Delta:
     """Everything that one durable commit of the store changes. All of it, or nothing."""
 
     records: dict[tuple[str, str], bytes] = field(default_factory=dict)
     """(entity, key) → encoded state"""
+    entries: dict[Entry, bytes | None] = field(default_factory=dict)
+    """What is put into the multimap, in place of what stood there, or with None taken out of it."""
     journal: list[JournalEntry] = field(default_factory=list)
     positions: dict[str, Position] = field(default_factory=dict)
     """By system: everything up to here has been decided."""
@@ -141,6 +155,7 @@ class Delta:
         """True if there is anything to commit."""
         return bool(
             self.records
+            or self.entries
             or self.journal
             or self.positions
             or self.pending
@@ -175,6 +190,17 @@ class Store(Protocol):
 
     def load(self, entity: str, keys: Sequence[str]) -> dict[str, bytes]:
         """The encoded states of those of the records that are known, including writes not yet committed."""
+
+    def find(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """Of the store's multimap: by value (of those that have any), its items in code point order, each with its
+        bytes; including writes not yet committed."""
+
+    def find_committed(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """Like `find`, but only what is committed; may be called from any thread."""
+
+    def entries(self, space: str) -> Iterator[tuple[str, str, bytes]]:
+        """All entries of a space as (value, item, bytes), ascending by both in code point order; including writes not
+        yet committed, but for those made while it is read."""
 
     def write(self, delta: Delta) -> None:
         """Adds to the open transaction without committing: for a source transaction larger than memory."""

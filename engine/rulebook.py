@@ -11,10 +11,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from engine.conditions import Condition
+
 PolicyName: TypeAlias = Literal["last_writer", "first_writer", "system_of_record", "max", "min", "delta", "hold"]
-DeletePolicy: TypeAlias = Literal["propagate", "ignore", "restore", "hold"]
-"""What a deletion in one system means: delete it elsewhere too; that system alone no longer has it; it is overruled and
-the record created there again; a person decides."""
+DeletePolicy: TypeAlias = Literal["propagate", "deactivate", "ignore", "restore", "restrict", "hold"]
+"""What a deletion in one system means: delete it elsewhere too (`deactivate`: where every other system does that by
+setting columns); that system alone no longer has it; it is overruled and the record created there again; that, while
+other records refer to it; a person decides."""
+
+Removal: TypeAlias = Literal["row", "membership", "columns"]
+"""How a system lets go of a record: its rows are deleted; only the rows that make it a member are; columns are set."""
+
+Clearing: TypeAlias = Literal["keep", "delete", "unlink"]
+"""What becomes of a part's row when none of its fields has a value any more: it stays, with NULLs; it is deleted; the
+column that points at it is set to NULL."""
+
+Form: TypeAlias = Literal["exact", "case", "blanks", "compact", "digits"]
+"""By what form two identity values are the same: as they stand; without regard to case (and Unicode's spellings of one
+text); to blanks at the ends and doubled, too; to everything but letters and digits; to everything but digits."""
 
 EXISTENCE = 0
 """The register that says whether a record exists."""
@@ -45,7 +59,7 @@ class Field:
     """Canonical type: text, integer, numeric, boolean, date, time, timestamp, timestamptz, interval, uuid, bytes,
     json, enum, array, float or other. Only `max`, `min` and `delta` look at it."""
     reference: str | None = None
-    """The entity whose key this field holds, if it refers to one."""
+    """The entity that this field refers to: its canonical value is that record's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +77,105 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """One equation by which the rows of a part are found: its column is that column of an earlier part's row."""
+
+    column: int
+    """Position in the columns of the part's own table."""
+    part: int
+    """The earlier part: an index into `Assembly.parts`."""
+    other: int
+    """Position in the columns of that part's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One criterion by which the row that counts is chosen. NULL comes last, either way."""
+
+    column: int
+    family: str
+    """Numbers are compared as numbers, everything else by the code points of its printed text."""
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one table that belong to a record in one system. `Assembly.parts[0]` is the root."""
+
+    name: str
+    """`root`, or the name that the rules give it."""
+    table: int
+    """The number of its table in `RuleBook.tables[system]`. Several parts may have the same one."""
+    fields: tuple[tuple[int, int], ...] = ()
+    """(field number, position in the table's columns)"""
+    joins: tuple[Join, ...] = ()
+    """All of them must hold; empty for the root only."""
+    where: Condition | None = None
+    """Which rows of the table belong."""
+    first_by: tuple[Order, ...] = ()
+    """Of several rows, the first in this order counts, the lowest key on a tie (ordered in the same way)."""
+    constants: tuple[tuple[int, str], ...] = ()
+    """(position in the table's columns, text): what `where` demands of a row that we create."""
+    create: tuple[tuple[str, str], ...] = ()
+    """(column, SQL expression on the allow-list): what a row that we create gets besides. The column need not be among
+    those that are read."""
+    links: tuple[tuple[str, int, int], ...] = ()
+    """(column, part, position in that part's columns): what a row that we create gets of another part's row."""
+    clear: Clearing = "keep"
+    remove: bool = True
+    """Its row is deleted when the record is (by `Removal` `row`); False: it stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A field that a system stores as the key of a code table: translated by that table's natural column."""
+
+    table: int
+    """The number of the code table in `RuleBook.tables[system]`. Its columns are the key, then the natural column."""
+    missing: Literal["quarantine", "insert"] = "quarantine"
+    """What a code that the table lacks means for the record: it waits, or the code is added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """How the records of an entity are put together out of one system's rows, and taken apart again."""
+
+    parts: tuple[Part, ...]
+    """The root first; each part after those that it is joined to."""
+    members: tuple[int, ...] = ()
+    """The parts without whose row it is no record of this entity."""
+    gone: tuple[tuple[int, str], ...] = ()
+    """(position in the root table's columns, text): a root row that has all of these counts as deleted; and so records
+    are deleted here, if `removal` is `columns`."""
+    back: tuple[tuple[int, str], ...] = ()
+    """(position, text): what the same columns are set to when the record is created again."""
+    removal: Removal = "row"
+    lookups: Mapping[int, Lookup] = field(default_factory=dict)
+    """By field number."""
+    empty: frozenset[int] = frozenset()
+    """Fields whose NULL is stored here as an empty text."""
+    key_fields: tuple[int, ...] = ()
+    """By key column: the field that is stored in it too, or -1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
-    """Where an entity lives in one system: one table whose key is natural and shared."""
+    """Where an entity lives in one system.
+
+    Without an `assembly`: in one table, whose columns are the entity's fields and whose key is natural and shared. With
+    one: in rows of several tables, under a key of this system's own; what the engine reads and writes is then the
+    record as if it were a row of a table whose columns are its fields."""
 
     system: str
     entity: str
     table: int
-    """The number of its table in `RuleBook.tables[system]`."""
+    """The number of its (root) table in `RuleBook.tables[system]`."""
     columns: tuple[int, ...]
-    """For each column of the table (in the order of `Table.columns`): the number of its field."""
+    """For each column of the table (in the order of `Table.columns`): the number of its field. With an assembly: the
+    numbers of the fields that this system has, ascending."""
     codecs: Mapping[int, Codec] = field(default_factory=dict)
     """By field number; a field that is not here is stored in its canonical form."""
+    assembly: Assembly | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +188,8 @@ class Table:
     """The bound columns, in the order in which rows are handed over."""
     key: tuple[int, ...]
     """Positions in `columns` of the key columns."""
+    whole: bool = False
+    """A code table: all of its rows are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +199,7 @@ class Entity:
     name: str
     fields: tuple[Field, ...]
     key: tuple[int, ...]
-    """Field numbers of the identity."""
+    """Field numbers of the identity, if that is the key in every system; () if the systems have keys of their own."""
     registers: tuple[Register, ...]
     """Register 0 is existence."""
     bindings: Mapping[str, Binding]
@@ -106,6 +210,16 @@ class Entity:
     """By system: what a deletion there means."""
     delete_wins: bool
     """When a deletion meets a concurrent write: True deletes, False keeps and creates again."""
+    identities: tuple[tuple[tuple[int, Form], ...], ...] = ()
+    """For an entity with keys of the systems' own: by which fields (and in which form) the same record is recognised;
+    several such sets are tried one after the other."""
+    leave: Mapping[str, DeletePolicy] = field(default_factory=dict)
+    """By system: what it means that a record's row is still there, but no longer a member."""
+
+    @property
+    def crossed(self) -> bool:
+        """True if its records have a key of its own in each system, and an id of ours."""
+        return not self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +233,6 @@ class RuleBook:
     entities: Mapping[str, Entity]
     """Parents before children where references say so."""
     tables: Mapping[str, tuple[Table, ...]]
-    """By system: the tables that are read and written."""
+    """By system: the tables that are read and written, each once."""
     bound: Mapping[str, tuple[Binding, ...]]
-    """By system: the binding of each table, in the order of `tables`."""
+    """By system: the binding of each entity that lives there, parents before children."""

@@ -110,10 +110,30 @@ class Progress:
     position: Position
 
 
+class KeyOf(NamedTuple):
+    """Stands in a `WriteRow` for a key that only the target can tell: of a record that the same batch creates there.
+
+    A row whose placeholder cannot be filled fails with `reason` MISSING_PARENT: the record it refers to is not there."""
+
+    entity: str
+    id: str
+
+
+MISSING_PARENT: Final = "refers to a record that is not there"
+"""What the `reason` of a failed row begins with, if a `KeyOf` in it could not be filled."""
+
+MISSING_CODE: Final = "no such code in"
+"""What the `reason` of a failed row begins with, if a code table has no row for a value (and may not be given one)."""
+
 WriteRow: TypeAlias = "tuple[int, str, Values, Values, Values]"
 """One row to write: (deciding step, record key, key values, new values, held values), all as the target stores them.
 
-New values are in the order of `Write.columns` (empty for a delete); held values likewise (empty for an insert)."""
+New values are in the order of `Write.columns` (empty for a delete); held values likewise (empty for an insert).
+
+Of an entity whose systems have keys of their own: the record key is the record's id; the key values are this system's,
+() for an insert that gets one made, given for an insert of a record whose root row is there though it is no member.
+A reference is the target's key, or a `KeyOf`; a looked-up field is the natural text, not the code table's key; NULL is
+NULL, also where the system stores an empty text."""
 
 WriteKind: TypeAlias = Literal["insert", "update", "delete"]
 
@@ -162,7 +182,7 @@ class Batch:
             yield self.writes
 
 
-ResultKind: TypeAlias = Literal["unmatched", "stored", "deferred", "failed"]
+ResultKind: TypeAlias = Literal["unmatched", "stored", "deferred", "failed", "created"]
 
 
 class RowResult(NamedTuple):
@@ -173,11 +193,14 @@ class RowResult(NamedTuple):
     kind: ResultKind
     """`unmatched`: the guard did not match, nothing was written. `stored`: written, but the target stored something
     else. `deferred`: a user holds the row's lock; nothing of that source transaction was written. `failed`: the target
-    refuses the row."""
+    refuses the row. `created`: written under the key `made` (and `stored`, if that says anything)."""
     stored: dict[int, Text] = {}
     """For `stored`: by field number, what the target really holds now, where it differs from what was sent."""
     reason: str = ""
     """For `failed`: the target's reason, without any content of the row."""
+    made: str = ""
+    """For `created`: the key of the root row, its values joined by U+001F. Told for every insert of a record whose
+    systems have keys of their own."""
 
 
 @dataclass(slots=True)
@@ -203,6 +226,9 @@ class Reread:
     row: Row | None
     """In the order of the entity's fields (`ABSENT` where the system has no such column); None: no such row."""
     position: Position
+    parts: tuple[Row | None, ...] | None = None
+    """For a binding with an assembly, instead of `row`: for each part the row that counts, in the order of its table's
+    columns, None where there is none; None if there is no root row. `key` is the system's own then."""
 
 
 @dataclass(slots=True)

@@ -1,0 +1,93 @@
+"""Which rows of a table belong: a condition of a rule file, as values, and its answer for one row.
+
+Turns (condition, row) into True, False or None, as SQL's three-valued logic has it. Values are compared as printed
+text, exactly. The rules compile a condition, an adapter turns the same one into SQL; nothing else can stand in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from engine.vocabulary import Row
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """The column has one of these texts. NULL if the column is NULL."""
+
+    column: int
+    """Position in the table's columns."""
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """The column is NULL."""
+
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite; NULL stays NULL."""
+
+    inner: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every one of them holds."""
+
+    inner: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one of them holds."""
+
+    inner: tuple[Condition, ...]
+
+
+Condition: TypeAlias = "In | IsNull | Not | All | Any"
+
+
+def holds(condition: Condition | None, row: Row) -> bool:
+    """True if the row belongs: the condition is true, neither false nor NULL. A row without a condition belongs."""
+    return condition is None or truth(condition, row) is True
+
+
+def truth(condition: Condition, row: Row) -> bool | None:
+    """The condition's truth for a row, in which every column that it asks for must be present."""
+    match condition:
+        case In(column, texts):
+            value = row[column]
+            return None if value is None else value in texts
+        case IsNull(column):
+            return row[column] is None
+        case Not(inner):
+            answer = truth(inner, row)
+            return None if answer is None else not answer
+        case All(inner):
+            return _fold([truth(each, row) for each in inner], False)
+        case Any(inner):
+            return _fold([truth(each, row) for each in inner], True)
+
+
+def columns_of(condition: Condition | None) -> frozenset[int]:
+    """The positions of all columns that a condition asks for."""
+    match condition:
+        case None:
+            return frozenset()
+        case In(column) | IsNull(column):
+            return frozenset({column})
+        case Not(inner):
+            return columns_of(inner)
+        case All(inner) | Any(inner):
+            return frozenset().union(*(columns_of(each) for each in inner))
+
+
+def _fold(answers: list[bool | None], decisive: bool) -> bool | None:
+    if decisive in answers:
+        return decisive
+    return None if None in answers else not decisive
