@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from engine.ports import Applied, Delta, Pending, Request, StoreState
+from engine.ports import Applied, Delta, Entry, Pending, Request, StoreState
 from engine.vocabulary import JournalEntry, Position
 
 
@@ -19,6 +19,8 @@ class MemoryStore:
         self.number = 0
         self.phase = ""
         self.records: dict[str, dict[str, bytes]] = {}
+        self.spaces: dict[str, dict[str, dict[str, bytes]]] = {}
+        """The multimap: by space and value its items."""
         self.journal: list[JournalEntry] = []
         self.positions: dict[str, Position] = {}
         self.pendings: list[Pending] = []
@@ -46,6 +48,25 @@ class MemoryStore:
         known = self.records.get(entity, {})
         return {key: known[key] for key in keys if key in known}
 
+    def find(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """The items of those values that have any, including uncommitted writes."""
+        found = {value: dict(self.spaces.get(space, {}).get(value, {})) for value in values}
+        for delta in self.uncommitted:
+            _put_entries({space: found}, {e: s for e, s in delta.entries.items() if e[0] == space and e[1] in found})
+        return _in_order(found)
+
+    def find_committed(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """The items of those values that have any, as committed."""
+        known = self.spaces.get(space, {})
+        return _in_order({value: known[value] for value in values if value in known})
+
+    def entries(self, space: str) -> Iterator[tuple[str, str, bytes]]:
+        """A whole space, in code point order, including uncommitted writes."""
+        values = set(self.spaces.get(space, {}))
+        values.update(value for delta in self.uncommitted for s, value, _ in delta.entries if s == space)
+        for value, items in self.find(space, sorted(values)).items():
+            yield from [(value, item, state) for item, state in items.items()]
+
     def write(self, delta: Delta) -> None:
         """Adds to the open transaction."""
         self.uncommitted.append(delta)
@@ -63,6 +84,7 @@ class MemoryStore:
     def _apply(self, delta: Delta) -> None:
         for (entity, key), state in delta.records.items():
             self.records.setdefault(entity, {})[key] = state
+        _put_entries(self.spaces, delta.entries)
         self.journal += delta.journal
         self.positions.update(delta.positions)
         self.pendings += delta.pending
@@ -114,3 +136,16 @@ class MemoryStore:
     def held(self) -> Iterable[tuple[str, str, int]]:
         """(entity, key, register) of what is left to a person."""
         return list(self.holds)
+
+
+def _put_entries(spaces: dict[str, dict[str, dict[str, bytes]]], entries: dict[Entry, bytes | None]) -> None:
+    for (space, value, item), state in entries.items():
+        items = spaces.setdefault(space, {}).setdefault(value, {})
+        if state is None:
+            items.pop(item, None)
+        else:
+            items[item] = state
+
+
+def _in_order(found: dict[str, dict[str, bytes]]) -> dict[str, dict[str, bytes]]:
+    return {value: dict(sorted(found[value].items())) for value in sorted(found) if found[value]}

@@ -1,6 +1,7 @@
-"""Turns an address into a place with the right tables: makes them, or refuses what is there, by name.
+"""Turns an address into a place with the right tables: makes them, brings older ones forward, or refuses what is there.
 
-It never changes a store of another format or of another rule set, and never makes one that was not to be made.
+It never changes a store of a newer format or of another rule set, and never makes or changes one unasked: only the
+engine asks for that, not a command that reads.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from sqlalchemy.exc import ArgumentError
 from adapters.store.place import Place, told
 from adapters.store.postgresql import PostgresSchema
 from adapters.store.requests import make_inbox
-from adapters.store.schema import FORMAT, PUT_META, desk, meta, tables
+from adapters.store.schema import FORMAT, PUT_META, desk, entry, meta, tables
 from adapters.store.sqlite import SqliteFile
 from engine.errors import StoreMissing, StoreUnfit
 
 
 def open_place(url: str, *, name: str, create: bool) -> Place:
-    """The place at `url`, holding a store of the rule set `name` in our format. Raises StoreUnfit."""
+    """The place at `url`, holding a store of the rule set `name` in our format; `create`: it may be made, or brought
+    forward. Raises StoreUnfit."""
     place = find_place(url)
     if not place.exists():
         if not create:
@@ -30,10 +32,12 @@ def open_place(url: str, *, name: str, create: bool) -> Place:
                 raise _missing(place)  # an engine that is just starting has made the file, and no table yet
             _make_tables(place, name)
         with place.connect(writing=False) as reading:
-            _judge(place.where, reading, name)
-            if create:
-                with place.inbox() as asking:
-                    make_inbox(asking, reading)
+            older = _judge(place.where, reading, name, older_too=create)
+        if older:
+            _bring_forward(place)
+        if create:
+            with place.connect(writing=False) as reading, place.inbox() as asking:
+                make_inbox(asking, reading)
     return place
 
 
@@ -71,23 +75,34 @@ def _make_tables(place: Place, name: str) -> None:
         place.end(writing, 0)
 
 
-def _judge(where: str, reading: Connection, name: str) -> None:
-    """Raises StoreUnfit unless the tables are of our format and of the rule set `name`."""
+def _bring_forward(place: Place) -> None:
+    """Adds to a store of format 1 what it lacks, in one transaction, unless another process has just done so."""
+    with place.connect(writing=True) as writing:
+        place.begin(writing)
+        tables.create_all(writing, tables=[entry])
+        place.insert(writing, PUT_META, [("format", str(FORMAT))])
+        place.end(writing, 0)
+
+
+def _judge(where: str, reading: Connection, name: str, *, older_too: bool) -> bool:
+    """True if the tables are of an older format, which is refused unless `older_too`. Raises StoreUnfit unless they are
+    of a format that we know and of the rule set `name`."""
     if not inspect(reading).has_table(meta.name):
         raise StoreUnfit(f"{where}: not a store of duolog", mend="correct the address")
     named = {row.name: row.value for row in reading.execute(select(meta))}
     format_found = int(named.get("format", "0"))
-    if format_found != FORMAT:
-        newer = format_found > FORMAT
+    older = 1 <= format_found < FORMAT
+    if format_found != FORMAT and not (older and older_too):
         raise StoreUnfit(
             f"{where}: the store has format {format_found}, this duolog knows format {FORMAT}",
-            mend="start the newer duolog that wrote it" if newer else "start the duolog that wrote it",
+            mend="`duolog run` brings it forward" if older else "start the newer duolog that wrote it",
         )
     if named.get("rules") != name:
         raise StoreUnfit(
             f"{where}: the store belongs to the rule set `{named.get('rules')}`, not to `{name}`",
             mend="correct the address, or the rule set's name",
         )
+    return older
 
 
 _MEND_ADDRESS = "use sqlite:////folder/file.db or postgresql+psycopg://user@host/database"

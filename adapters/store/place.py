@@ -7,7 +7,7 @@ implementations are `sqlite.py` and `postgresql.py`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 from zlib import crc32
@@ -19,9 +19,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters.store.lock import Holder
 from adapters.store.schema import Insert
 from engine.errors import EngineFault, StoreUnfit
+from engine.ports import Entry
 
 RecordRow: TypeAlias = "tuple[str, str, bytes, int]"
 """(entity, key, state, CRC-32 of state)"""
+
+EntryRow: TypeAlias = "tuple[str, str, str, bytes]"
+"""(space, value, item, state)"""
+
+FoundRow: TypeAlias = "tuple[str, str, bytes]"
+"""(value, item, state)"""
 
 PendingRow: TypeAlias = "tuple[int, int, bytes]"
 """(id, number, encoded records)"""
@@ -68,6 +75,20 @@ class Place(Protocol):
     def records_from(self, connection: Connection, entity: str, first: str, most: int) -> list[tuple[str, bytes]]:
         """Records from key `first` on, in code point order, at most `most`."""
 
+    def put_entries(self, writing: Connection, rows: list[EntryRow]) -> None:
+        """Inserts or replaces entries of the multimap; they come sorted."""
+
+    def drop_entries(self, writing: Connection, entries: list[Entry]) -> None:
+        """Takes entries out of the multimap; one that is not there is no error."""
+
+    def find(self, connection: Connection, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """The entries of these values, as `grouped` gives them."""
+
+    def entries_from(
+        self, connection: Connection, space: str, first: tuple[str, str], most: int
+    ) -> list[FoundRow]:
+        """A space's entries from (value, item) on, in code point order of both, at most `most`."""
+
     def pending_after(self, connection: Connection, number: int, row: int) -> list[PendingRow]:
         """The next page of pending rows after (number, row id), ascending."""
 
@@ -102,10 +123,18 @@ def checked(where: str, entity: str, key: str, state: bytes, checksum: int) -> b
     return state
 
 
-def no_nul(keys: str) -> None:
-    """Refuses keys with NUL: PostgreSQL cannot store one, and SQLite would cut the key there. Raises EngineFault."""
-    if "\0" in keys:
-        raise EngineFault("a record key contains the NUL character")
+def no_nul(texts: Iterable[str], what: str) -> None:
+    """Refuses `what` with NUL: PostgreSQL cannot store one, and SQLite would cut the text there. Raises EngineFault."""
+    if "\0" in "".join(texts):
+        raise EngineFault(f"{what} contains the NUL character")
+
+
+def grouped(rows: Iterable[FoundRow]) -> dict[str, dict[str, bytes]]:
+    """By value its items, in code point order, each with its bytes."""
+    found: dict[str, dict[str, bytes]] = {}
+    for value, item, state in sorted(rows):
+        found.setdefault(value, {})[item] = state
+    return found
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from adapters.store.lock import Holder, take_advisory
-from adapters.store.place import PendingRow, RecordRow, checked, no_nul, told
+from adapters.store.place import EntryRow, FoundRow, PendingRow, RecordRow, checked, grouped, no_nul, told
 from adapters.store.schema import SCHEMA, Insert
 from adapters.store.schema import status as status_table
+from engine.ports import Entry
 
 LOAD_KEYS_MAX: Final = 5000
 PENDING_PAGE_ROWS: Final = 200
@@ -82,7 +83,7 @@ class PostgresSchema:
     def put_records(self, writing: Connection, rows: list[RecordRow]) -> None:
         """Inserts or replaces in one statement. Raises EngineFault for a key with NUL."""
         entities, keys, states, checksums = (list(column) for column in zip(*rows, strict=True))
-        no_nul("".join(keys))
+        no_nul(keys, "a record key")
         _driver(writing).execute(_PUT_RECORDS, (entities, keys, states, checksums), prepare=True)
 
     def load(self, connection: Connection, entity: str, keys: Sequence[str]) -> dict[str, bytes]:
@@ -104,6 +105,34 @@ class PostgresSchema:
                 (key, checked(self.where, entity, key, state, checksum))
                 for key, state, checksum in cursor.fetchall()
             ]
+
+    def put_entries(self, writing: Connection, rows: list[EntryRow]) -> None:
+        """Inserts or replaces in one statement. Raises EngineFault for a text with NUL."""
+        spaces, values, items, states = (list(column) for column in zip(*rows, strict=True))
+        no_nul([*values, *items], "an entry")
+        _driver(writing).execute(_PUT_ENTRIES, (spaces, values, items, states), prepare=True)
+
+    def drop_entries(self, writing: Connection, entries: list[Entry]) -> None:
+        """Deletes in one statement."""
+        columns = tuple(list(column) for column in zip(*entries, strict=True))
+        _driver(writing).execute(_DROP_ENTRIES, columns, prepare=True)
+
+    def find(self, connection: Connection, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """See `Place`."""
+        rows: list[FoundRow] = []
+        with _driver(connection).cursor(binary=True) as cursor:
+            for start in range(0, len(values), LOAD_KEYS_MAX):
+                cursor.execute(_FIND, (list(values[start : start + LOAD_KEYS_MAX]), space), prepare=True)
+                rows += cursor.fetchall()
+        return grouped(rows)
+
+    def entries_from(
+        self, connection: Connection, space: str, first: tuple[str, str], most: int
+    ) -> list[FoundRow]:
+        """See `Place`."""
+        with _driver(connection).cursor(binary=True) as cursor:
+            cursor.execute(_ENTRIES, (space, *first, most))
+            return cursor.fetchall()
 
     def pending_after(self, connection: Connection, number: int, row: int) -> list[PendingRow]:
         """See `Place`."""
@@ -166,6 +195,31 @@ SELECT r.key, r.state, r.checksum
 
 _SCAN = """
 SELECT key, state, checksum FROM record WHERE entity = %s AND key >= %s COLLATE "C" ORDER BY key COLLATE "C" LIMIT %s
+"""
+
+_PUT_ENTRIES = """
+INSERT INTO entry (space, value, item, state)
+SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[])
+    ON CONFLICT (space, value, item) DO UPDATE SET state = excluded.state
+"""
+
+_DROP_ENTRIES = """
+DELETE FROM entry AS e USING unnest(%b::text[], %b::text[], %b::text[]) AS gone(space, value, item)
+ WHERE (e.space, e.value, e.item) = (gone.space, gone.value, gone.item)
+"""
+
+_FIND = """
+SELECT e.value, e.item, e.state
+  FROM unnest(%b::text[]) AS wanted(value) JOIN entry AS e ON e.value = wanted.value
+ WHERE e.space = %b
+"""
+
+_ENTRIES = """
+SELECT value, item, state
+  FROM entry
+ WHERE space = %s AND (value, item) >= (%s COLLATE "C", %s COLLATE "C")
+ ORDER BY value, item
+ LIMIT %s
 """
 
 _PENDING = """

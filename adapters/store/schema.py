@@ -3,13 +3,16 @@
 It turns the nouns of `engine/ports.py` into columns, the same on SQLite and PostgreSQL; times are microseconds since
 1970 UTC, positions and numbers 64-bit integers, keys text without NUL. It never opens a connection and never runs SQL.
 
-Two choices were measured (`python -m tests.store.speed`):
+Three choices were measured (the first two by `python -m tests.store.speed`):
 
 * `record` is an ordinary rowid table with a unique index on (entity, key). WITHOUT ROWID it is a tenth faster for small
   states, but rows above a quarter of a page (500 bytes) overflow, at three times the cost. A hash of the key as rowid
   saves a tenth on random keys, but scatters neighbouring ones: three times the cost, and ten times that of filling.
 * `record` has no NOT NULL: with one, SQLite keeps a statement journal for every INSERT of several rows, a fifth of the
   time of a commit.
+* `entry` is an ordinary table with a unique index for the same reasons. WITHOUT ROWID entries without bytes take half
+  the room and half the time of a deletion; but with 150 bytes each filling takes twice as long, and from 500 bytes on
+  everything two to five times (200,000 entries, 5,000 a commit).
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-FORMAT: Final = 1
-"""The version of these tables. A store of a higher one is refused by name."""
+FORMAT: Final = 2
+"""The version of these tables: a lower one is brought forward by `opening.py`, a higher one refused by name.
+
+1: all but `entry`. 2: `entry`."""
 
 SCHEMA: Final = "duolog_store"
 """The schema that holds the tables on PostgreSQL."""
@@ -54,6 +59,17 @@ record = Table(
     Index("record_key", "entity", "key", unique=True),
 )
 """`checksum` is the CRC-32 of `state`."""
+
+entry = Table(
+    "entry", tables,
+    Column("id", Serial, primary_key=True),
+    Column("space", Name),
+    Column("value", Name),
+    Column("item", Name),
+    Column("state", LargeBinary),
+    Index("entry_item", "space", "value", "item", unique=True),
+)
+"""The sorted multimap. No NOT NULL, as in `record`."""
 
 pending = Table(
     "pending", tables,
@@ -161,6 +177,10 @@ PUT_IDENTITY: Final = Insert(
 PUT_RECORD: Final = Insert(
     "INSERT INTO record (entity, key, state, checksum) VALUES ", 4,
     " ON CONFLICT (entity, key) DO UPDATE SET state = excluded.state, checksum = excluded.checksum",
+)
+PUT_ENTRY: Final = Insert(
+    "INSERT INTO entry (space, value, item, state) VALUES ", 4,
+    " ON CONFLICT (space, value, item) DO UPDATE SET state = excluded.state",
 )
 PUT_PENDING: Final = Insert("INSERT INTO pending (number, records) VALUES ", 2)
 PUT_APPLIED: Final = Insert(

@@ -114,6 +114,24 @@ class SqlStore:
         with self._telling():
             return self._place.load(self._writing(), entity, keys)
 
+    def find(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """The items of those values of the multimap that have any, including what is not committed yet. Deciding thread
+        only."""
+        with self._telling():
+            return self._place.find(self._writing(), space, values)
+
+    def entries(self, space: str) -> Iterator[tuple[str, str, bytes]]:
+        """A whole space of the multimap, in code point order, including what is not committed yet. Read in pages, each
+        as it then is. Deciding thread only."""
+        last: tuple[str, str] | None = None
+        while True:
+            with self._telling():
+                page = self._place.entries_from(self._writing(), space, last or ("", ""), SCAN_PAGE_ROWS)
+            yield from page[1:] if page and page[0][:2] == last else page
+            if len(page) < SCAN_PAGE_ROWS:
+                return
+            last = page[-1][:2]
+
     def write(self, delta: Delta) -> None:
         """Adds `delta` to the open transaction. Deciding thread only."""
         with self._telling():
@@ -171,14 +189,16 @@ class SqlStore:
             self._place.end(writing, 1)
 
     def forget_base(self) -> None:
-        """Forgets what was agreed, because it is agreed anew: records, what is due, holds, quarantine. The journal, and
-        how far the deciding steps are, stay. Written, not committed: the first merge commits. Deciding thread only."""
+        """Forgets what was agreed, because it is agreed anew: records, multimap, what is due, holds, quarantine. The
+        journal, and how far the deciding steps are, stay. Written, not committed: the first merge commits. Deciding
+        thread only."""
         with self._telling():
             writing = self._writing()
             if self._open_rows < 0:
                 self._place.begin(writing)
                 self._open_rows = 0
-            for table in (schema.record, schema.pending, schema.applied, schema.quarantine, schema.hold):
+            agreed = (schema.record, schema.entry, schema.pending, schema.applied, schema.quarantine, schema.hold)
+            for table in agreed:
                 writing.execute(delete(table))
 
     # ---- the port: any thread, committed only
@@ -203,6 +223,11 @@ class SqlStore:
         """Like `load`, but only what is committed."""
         with self._telling():
             return self._place.load(self._reader(), entity, keys)
+
+    def find_committed(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """Like `find`, but only what is committed."""
+        with self._telling():
+            return self._place.find(self._reader(), space, values)
 
     def pending(self, after: int) -> Iterator[Pending]:
         """Pending rows with a number above `after`, ascending, read in pages. A step that was written in several deltas
@@ -292,10 +317,10 @@ class SqlStore:
             ]
 
     def stats(self) -> dict[str, int]:
-        """How many `records`, `pending`, `journal`, `holds` and `quarantine` rows there are. Counts: not for every
-        second on a store of millions."""
+        """How many `records`, `entries`, `pending`, `journal`, `holds` and `quarantine` rows there are. Counts: not for
+        every second on a store of millions."""
         counted = {
-            "records": schema.record, "pending": schema.pending, "journal": schema.journal,
+            "records": schema.record, "entries": schema.entry, "pending": schema.pending, "journal": schema.journal,
             "holds": schema.hold, "quarantine": schema.quarantine,
         }  # fmt: skip
         with self._telling():

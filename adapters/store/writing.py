@@ -23,6 +23,8 @@ def put(place: Place, writing: Connection, delta: Delta, now_us: int) -> int:
         records = [(entity, key, state, crc32(state)) for (entity, key), state in delta.records.items()]
         records.sort()
         place.put_records(writing, records)
+    if delta.entries:
+        _put_entries(place, writing, delta)
     if delta.journal:
         place.insert(writing, schema.PUT_JOURNAL, [to_row(entry, now_us) for entry in delta.journal])
     _put_progress(place, writing, delta)
@@ -31,7 +33,17 @@ def put(place: Place, writing: Connection, delta: Delta, now_us: int) -> int:
     if delta.requests_done:
         answers = [(number, now_us, words) for number, words in delta.requests_done.items()]
         place.insert(writing, schema.PUT_ANSWER, answers)
-    return len(delta.records) + len(delta.journal) + len(delta.pending)
+    return len(delta.records) + len(delta.entries) + len(delta.journal) + len(delta.pending)
+
+
+def _put_entries(place: Place, writing: Connection, delta: Delta) -> None:
+    """The multimap: sorted, so that neighbours in the index are written together."""
+    kept = sorted((*entry, state) for entry, state in delta.entries.items() if state is not None)
+    gone = [entry for entry, state in delta.entries.items() if state is None]
+    if kept:
+        place.put_entries(writing, kept)
+    if gone:
+        place.drop_entries(writing, gone)
 
 
 def _put_progress(place: Place, writing: Connection, delta: Delta) -> None:

@@ -29,10 +29,13 @@ def rewrite(url: str) -> None:
     for number in itertools.count(store.state().number + 1):
         keys = [("customer", f"{key:05}") for key in range(RECORDS)]
         state = b"%d " % number * 80
+        items = {("key", str(value), f"{number:06}"): b"%d" % number for value in range(RECORDS)}
+        gone = {("key", str(value), f"{number - 1:06}"): None for value in range(RECORDS)}
         store.write(Delta(records=dict.fromkeys(keys[: RECORDS // 2], state)))
         store.commit(
             Delta(
                 records=dict.fromkeys(keys[RECORDS // 2 :], state),
+                entries={**items, **gone},
                 positions={"erp": number},
                 pending=[Pending(number, keys)],
                 pending_done_to=number - 1,

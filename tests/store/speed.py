@@ -1,8 +1,9 @@
 """Measures the store: `python -m tests.store.speed URL [records] [batch] [rounds] [busy threads]`.
 
 Fills a fresh store, then loads and commits batches of random keys and of neighbouring keys, each record 350 bytes, then
-single records. Wall and CPU time are the calling thread's, in microseconds a record. A busy thread shows what the GIL
-costs. Not a test: it asserts only that what was loaded is complete.
+single records; then the same with entries of the multimap, without bytes and with 200 each. Wall and CPU time are the
+calling thread's, in microseconds a record. A busy thread shows what the GIL costs. Not a test: it asserts only that
+what was loaded is complete.
 """
 
 from __future__ import annotations
@@ -89,6 +90,30 @@ def singles(store: SqlStore, keys: list[str], first: int) -> None:
     print(f"one record: load {load.wall:.3f} ms mean; commit {middle:.2f} ms median, {late:.2f} ms p99", flush=True)
 
 
+def entries(store: SqlStore, values: list[str], size: int, rounds: int, state_bytes: int) -> None:
+    """Fills a space, then finds, replaces, takes out and puts back batches, and prints what each entry took."""
+    chance = random.Random(7)
+    space = f"with {state_bytes} bytes"
+    fill, find, replace, drop = Taken(), Taken(), Taken(), Taken()
+    for start in range(0, len(values), size):
+        chosen = values[start : start + size]
+        with fill:
+            store.commit(Delta(entries={(space, value, "1"): os.urandom(state_bytes) for value in chosen}))
+    for _ in range(rounds):
+        chosen = chance.sample(values, size)
+        with find:
+            found = store.find(space, chosen)
+        assert len(found) == size
+        with replace:
+            store.commit(Delta(entries={(space, value, "1"): os.urandom(state_bytes) for value in chosen}))
+        with drop:
+            store.commit(Delta(entries={(space, value, "1"): None for value in chosen}))
+        store.commit(Delta(entries={(space, value, "1"): os.urandom(state_bytes) for value in chosen}))
+    print(f"entries {space}: fill {fill.a_record(len(values))}", flush=True)
+    for name, taken in (("find", find), ("replace", replace), ("take out", drop)):
+        print(f"entries {space}: {name} {taken.a_record(size * rounds)}", flush=True)
+
+
 def main(url: str, records: int = 200_000, size: int = 5000, rounds: int = 40, busy: int = 0) -> None:
     """Runs it all."""
     store = SqlStore.open(url, name="speed")
@@ -105,6 +130,8 @@ def main(url: str, records: int = 200_000, size: int = 5000, rounds: int = 40, b
     batches(store, keys, size, rounds, spread=False, first=10_000)
     if not busy:
         singles(store, keys, first=20_000)
+    for state_bytes in (0, 200):
+        entries(store, keys, size, rounds, state_bytes)
     print(f"resident {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB at most", flush=True)
     store.close()
 

@@ -305,6 +305,7 @@ def test_stats_count_what_there_is(store: SqlStore) -> None:
     store.commit(
         Delta(
             records={("customer", "1"): b"1", ("order", "1"): b"1"},
+            entries={("key", "a", str(item)): b"" for item in range(3)},
             journal=[entry(1)],
             pending=[Pending(1, [])],
             quarantine={("customer", "1", "crm"): "x"},
@@ -312,7 +313,9 @@ def test_stats_count_what_there_is(store: SqlStore) -> None:
         )
     )
 
-    assert store.stats() == {"records": 2, "pending": 1, "journal": 1, "holds": 1, "quarantine": 1}
+    assert store.stats() == {
+        "records": 2, "entries": 3, "pending": 1, "journal": 1, "holds": 1, "quarantine": 1,
+    }  # fmt: skip
 
 
 def test_an_empty_delta_commits_nothing(store: SqlStore) -> None:
@@ -352,6 +355,7 @@ def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore)
     store.commit(
         Delta(
             records={("customer", "1"): b"1"},
+            entries={("key", "1", "a"): b"1"},
             journal=[entry(1)],
             pending=[Pending(1, [])],
             applied=[Applied("erp", 1, 10)],
@@ -367,6 +371,7 @@ def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore)
     store.commit(Delta(records={("customer", "2"): b"2"}))
 
     assert list(store.scan("customer")) == [("2", b"2")]
+    assert list(store.entries("key")) == []
     assert (list(store.pending(0)), store.held(), store.quarantined()) == ([], [], [])
     assert store.state() == StoreState(1, "", {"erp": 5}, [])
     assert len(store.journal()) == 1

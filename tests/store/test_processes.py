@@ -102,6 +102,9 @@ def test_a_kill_leaves_the_old_or_the_new_step_never_half(url: str, actor: Actor
     states = {state for _, state in store.scan("customer")}
     assert number in (durable, durable + 1)
     assert states == {b"%d " % number * 80}
+    entries = list(store.entries("key"))
+    assert len(entries) == RECORDS
+    assert {(item, state) for _, item, state in entries} == {(f"{number:06}", b"%d" % number)}
     assert store.verify() == RECORDS
     assert [step.number for step in store.pending(0)] == [number]
     assert store.state().positions == {"erp": number}

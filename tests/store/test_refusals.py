@@ -37,8 +37,49 @@ def test_a_newer_format_is_refused_naming_both(url: str) -> None:
     with pytest.raises(StoreUnfit) as refused:
         SqlStore.open(url, name="demo")
 
-    assert "the store has format 7, this duolog knows format 1" in str(refused.value)
+    assert "the store has format 7, this duolog knows format 2" in str(refused.value)
     assert "newer duolog" in refused.value.mend
+
+
+def make_older(url: str) -> None:
+    """A store as format 1 had it: with a record, and without the multimap."""
+    store = SqlStore.open(url, name="demo")
+    store.commit(Delta(records={("customer", "1"): b"old"}, number=4))
+    store.close()
+    execute(url, "DROP TABLE entry")
+    execute(url, "UPDATE meta SET value = '1' WHERE name = 'format'")
+
+
+def test_a_store_of_the_first_format_is_brought_forward_by_the_engine(url: str) -> None:
+    make_older(url)
+
+    store = SqlStore.open(url, name="demo")
+    store.commit(Delta(entries={("key", "a", "1"): b"x"}))
+    store.close()
+
+    again = SqlStore.open(url, name="demo", create=False)
+    assert again.find("key", ["a"]) == {"a": {"1": b"x"}}
+    assert (again.load("customer", ["1"]), again.state().number) == ({"1": b"old"}, 4)
+    again.close()
+
+
+def test_a_command_that_reads_leaves_an_older_store_as_it_is(url: str) -> None:
+    make_older(url)
+
+    with pytest.raises(StoreUnfit, match="the store has format 1, this duolog knows format 2") as refused:
+        SqlStore.open(url, name="demo", create=False)
+
+    assert refused.value.mend == "`duolog run` brings it forward"
+
+
+def test_an_older_store_of_another_rule_set_is_left_alone(url: str) -> None:
+    make_older(url)
+
+    with pytest.raises(StoreUnfit, match="belongs to the rule set"):
+        SqlStore.open(url, name="other")
+
+    with pytest.raises(StoreUnfit, match="has format 1"):
+        SqlStore.open(url, name="demo", create=False)
 
 
 def test_the_store_of_another_rule_set_is_refused_naming_both(url: str) -> None:
