@@ -46,7 +46,8 @@ class Ask:
 
     system: str
     entity: str
-    keys: list[str]
+    own: dict[str, str]
+    """By the system's own key: the record's (the same one, where the systems share their keys)."""
 
 
 @dataclass(slots=True)

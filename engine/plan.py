@@ -6,13 +6,14 @@ Rows that set the same columns share a statement. Nothing here executes anything
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from engine.assembly import KEY_SEPARATOR
 from engine.errors import ValueRefused
 from engine.merge import EntityRules
-from engine.record import Held, Layout, Record, Side, held_alive, held_row, is_due
+from engine.record import FOREIGN, Held, Layout, Record, Side, held_alive, held_row, is_due
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import UNSET, Text, Values, Write, WriteKind, WriteRow
+from engine.vocabulary import UNSET, KeyOf, Text, Values, Write, WriteKind, WriteRow
 
 Item = tuple[EntityRules, str, Record, Side]
 """(the entity's rules, record key, record, the side that is due)"""
@@ -23,8 +24,30 @@ Refuse = Callable[[EntityRules, str, str], None]
 _PHASES: tuple[WriteKind, ...] = ("insert", "update", "delete")
 
 
-def plan(items: Iterable[Item], system: str, refuse: Refuse) -> tuple[list[Write], int]:
-    """The writes that bring `system` up to date with these records, and how many rows they have."""
+Keys = Mapping[tuple[str, str], str]
+"""By (entity, record id): the key that the system has of that record."""
+
+
+def parents_of(items: Iterable[Item], system: str) -> list[tuple[str, str]]:
+    """(entity, id) of all records that these refer to, or referred to, where the systems have keys of their own."""
+    names: dict[tuple[str, str], None] = {}
+    for rules, _, record, side in items:
+        for number, parent in rules.crossed_references:
+            register = rules.register_of[number]
+            values = [record.values[number]]
+            for layer in (side.held, side.sent or {}):
+                if register in layer and number in rules.layouts[system].bound:
+                    values.append(layer[register][1][rules.layouts[system].fields_of[register].index(number)])
+            for value in values:
+                if isinstance(value, str):
+                    names[parent, value.partition(FOREIGN)[0]] = None
+    return list(names)
+
+
+def plan(items: Iterable[Item], system: str, refuse: Refuse, keys: Keys) -> tuple[list[Write], int]:
+    """The writes that bring `system` up to date with these records, and how many rows they have.
+
+    `keys`: of the records that these refer to."""
     groups: dict[tuple[str, WriteKind, tuple[int, ...]], list[WriteRow]] = {}
     order: dict[str, int] = {}
     rows = 0
@@ -36,12 +59,35 @@ def plan(items: Iterable[Item], system: str, refuse: Refuse) -> tuple[list[Write
             continue
         if planned is not None:
             kind, columns, row = planned
+            if rules.crossed_references:
+                row = _outward(rules, columns, row, keys)
             order.setdefault(rules.name, rules.rank)
             groups.setdefault((rules.name, kind, columns), []).append(row)
             rows += 1
     writes = [Write(kind, entity, columns, group) for (entity, kind, columns), group in groups.items()]
     writes.sort(key=lambda w: _place(w, order))
     return writes, rows
+
+
+def _outward(rules: EntityRules, columns: tuple[int, ...], row: WriteRow, keys: Keys) -> WriteRow:
+    """A row with the system's own keys in place of the ids of the records that it refers to."""
+    parents = dict(rules.crossed_references)
+    due, id, key, new, held = row
+
+    def own(number: int, value: Text | bool) -> Text | bool:
+        if not isinstance(value, str) or number not in parents:
+            return value
+        name, _, foreign = value.partition(FOREIGN)
+        parent = parents[number]
+        return foreign or keys.get((parent, name)) or KeyOf(parent, name)  # type: ignore[return-value]
+
+    return (
+        due,
+        id,
+        key,
+        tuple([own(n, v) for n, v in zip(columns, new, strict=False)]),
+        tuple([own(n, v) for n, v in zip(columns, held, strict=False)]),
+    )
 
 
 def _place(write: Write, order: dict[str, int]) -> tuple[int, int]:
@@ -112,7 +158,7 @@ def _update(
             held += entry[1]
     if not columns:
         return None
-    return "update", tuple(columns), (due, key, _key(rules, record), tuple(new), tuple(held))
+    return "update", tuple(columns), (due, key, _key(rules, record, layout), tuple(new), tuple(held))
 
 
 def _is_written(record: Record, register: int, entry: Held, after: dict[int, Held] | None) -> bool:
@@ -133,7 +179,7 @@ def _insert(
                 for number, value in zip(layout.fields_of[register], stored, strict=True):
                     row[number] = value
     columns = tuple([f for f in layout.binding.columns if row[f] is not UNSET])
-    return "insert", columns, (due, key, _key(rules, record), tuple([row[f] for f in columns]), ())
+    return "insert", columns, (due, key, _key(rules, record, layout), tuple([row[f] for f in columns]), ())
 
 
 def _delete(
@@ -141,11 +187,14 @@ def _delete(
 ) -> tuple[WriteKind, tuple[int, ...], WriteRow]:
     row = held_row(record, side, layout)
     columns = tuple([f for f in layout.binding.columns if row[f] is not UNSET and f not in rules.entity.key])
-    return "delete", columns, (due, key, _key(rules, record), (), tuple([row[f] for f in columns]))
+    return "delete", columns, (due, key, _key(rules, record, layout), (), tuple([row[f] for f in columns]))
 
 
-def _key(rules: EntityRules, record: Record) -> Values:
+def _key(rules: EntityRules, record: Record, layout: Layout) -> Values:
     values = record.values
+    if rules.entity.crossed:
+        own = record.keys.get(layout.binding.system)
+        return tuple(own.split(KEY_SEPARATOR)) if own is not None else ()
     return tuple([values[f] for f in rules.entity.key])
 
 

@@ -14,12 +14,14 @@ Nothing here decides who is right, reads a clock, or knows a store; encoding is 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import replace
 from types import EllipsisType
 
 import msgspec
 
 from engine.errors import ValueRefused
-from engine.rulebook import EXISTENCE, Binding, Entity
+from engine.rulebook import EXISTENCE, Binding, Codec, Entity
 from engine.vocabulary import ABSENT, UNSET, Image, Position, Row, Text, Values, Version
 
 Held = tuple[Version | None, tuple[Text | bool, ...]]
@@ -37,6 +39,12 @@ TABLE_MAX = 8
 REREAD: Position = -2
 """In `Side.wait`: the row is to be read again; until then nobody knows what the system holds."""
 
+
+FOREIGN = "\x1e"
+"""In a stored reference, between a record's id and the key of another row of it: two records were merged into one."""
+
+REFERENCE = Codec("reference", lambda stored: stored.partition(FOREIGN)[0], lambda id: id)
+"""What a stored reference means."""
 
 UNREAD = "cannot be read"
 """What `Side.bad` begins with where a change of the system itself was refused: what it holds is not known any more."""
@@ -89,6 +97,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     """By system, where it is not simply in step."""
     holds: dict[int, str] = {}
     """Registers left to a person, with the reason. No system is overwritten there."""
+    keys: dict[str, str] = {}
+    """By system: its own key of the record, where it has a row of it (a member or not), as far as its log was read."""
 
     def version(self, register: int) -> Version:
         """The current version of a register."""
@@ -177,7 +187,10 @@ class Layout:
 
     __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "keys", "owns", "owns_all", "width")
 
-    def __init__(self, entity: Entity, binding: Binding) -> None:
+    def __init__(self, entity: Entity, binding: Binding, references: Iterable[int] = ()) -> None:
+        """`references`: fields that refer to records whose systems have keys of their own."""
+        if referring := {number: REFERENCE for number in references if number in binding.columns}:
+            binding = replace(binding, codecs={**binding.codecs, **referring})
         self.binding = binding
         self.bound = frozenset(binding.columns)
         self.codecs = tuple(binding.codecs.items())

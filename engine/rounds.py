@@ -106,7 +106,9 @@ class Rounds:
                 self.decider.reread(arrival)
             elif isinstance(arrival, Ask):
                 self.lanes[arrival.system].ask_again_at = self.clock.monotonic() + DEFERRED_PAUSE_S
-                self.decider.rereads[arrival.system].update(dict.fromkeys((arrival.entity, k) for k in arrival.keys))
+                self.decider.rereads[arrival.system].update(
+                    dict.fromkeys((arrival.entity, k) for k in arrival.own.values())
+                )
             elif isinstance(arrival, Outcome):
                 lane = self.lanes[arrival.system]
                 lane.busy_since = 0.0
@@ -254,10 +256,14 @@ class Rounds:
         if now < lane.ask_again_at:
             return []
         wanted, self.decider.rereads[system] = self.decider.rereads[system], {}
-        by_entity: dict[str, list[str]] = {}
+        by_entity: dict[str, dict[str, str]] = {}
         for entity, key in wanted:
-            by_entity.setdefault(entity, []).append(key)
-        return [Ask(system, entity, keys) for entity, keys in by_entity.items()]
+            own = self.decider.own_key(system, entity, key)
+            if own is None:
+                self.decider.reread(Reread(system, entity, key, None, self.decider.marks[system].read))
+            else:
+                by_entity.setdefault(entity, {})[own] = key
+        return [Ask(system, entity, own) for entity, own in by_entity.items()]
 
     def _send(self, orders: list[Order]) -> None:
         if orders:

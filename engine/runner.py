@@ -208,9 +208,11 @@ class Runner(Rounds):
             outcome.rows = order.rows
             self.arrive([outcome])
             return
-        answers = target.reread(order.entity, order.keys)
+        answers = target.reread(order.entity, list(order.own))
         told = {answer.key for answer in answers}
-        locked = [key for key in order.keys if key not in told]
+        locked = {own: key for own, key in order.own.items() if own not in told}
+        for answer in answers:
+            answer.key = order.own[answer.key]
         self.arrive([*answers, Ask(order.system, order.entity, locked)] if locked else [*answers])
 
     def _running(self, lane: Lane, role: Literal["reader", "writer"]) -> None:

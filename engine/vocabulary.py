@@ -113,7 +113,7 @@ class Progress:
 class KeyOf(NamedTuple):
     """Stands in a `WriteRow` for a key that only the target can tell: of a record that the same batch creates there.
 
-    A row whose placeholder cannot be filled fails with `reason` MISSING_PARENT: the record it refers to is not there."""
+    A row whose placeholder cannot be filled fails, with MISSING_PARENT as reason: what it refers to is not there."""
 
     entity: str
     id: str
@@ -228,7 +228,7 @@ class Reread:
     position: Position
     parts: tuple[Row | None, ...] | None = None
     """For a binding with an assembly, instead of `row`: for each part the row that counts, in the order of its table's
-    columns, None where there is none; None if there is no root row. `key` is the system's own then."""
+    columns, None where there is none; None if there is no root row. `key` is the system's own when a target answers."""
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from engine.decide import Decider
 from engine.errors import DuologError, StoreUnfit, SystemStopped
 from engine.first_merge import first_merge
 from engine.ports import Delta, Source, Target
-from engine.rulebook import RuleBook
+from engine.rulebook import Entity, RuleBook
 from engine.runner import Runner
 from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
 from service.profiling import profiled
@@ -314,11 +314,27 @@ class _Watched:
 
 
 def shape_of(book: RuleBook) -> str:
-    """What of the rules the stored records depend on: the order of fields and groups."""
+    """What of the rules the stored records depend on: the order of fields and groups, and of kept rows' columns."""
     return json.dumps({
-        name: [[f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings)]
+        name: [
+            [f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings),
+            *_kept_shape(book, entity),
+        ]
         for name, entity in sorted(book.entities.items())
     })
+
+
+def _kept_shape(book: RuleBook, entity: Entity) -> list[Any]:
+    """For an entity whose systems have keys of their own: by what it is recognised, and the tables that it is in."""
+    if not entity.crossed:
+        return []
+    tables: dict[str, list[Any]] = {}
+    for system, binding in entity.bindings.items():
+        assert binding.assembly is not None
+        numbers = [*(part.table for part in binding.assembly.parts), *(k.table for k in binding.assembly.lookups.values())]
+        listed = [book.tables[system][number] for number in numbers]
+        tables[system] = [[t.schema, t.name, list(t.columns), list(t.key)] for t in listed]
+    return [[list(map(list, way)) for way in entity.identities], tables]
 
 
 def check_shape(book: RuleBook, store: SqlStore) -> None:

@@ -6,10 +6,11 @@ Turns answers into settled records, waits and further to-do entries.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from engine.desk.changes import Changes
 from engine.desk.records import Name
-from engine.errors import EngineFault
+from engine.errors import EngineFault, ValueRefused
 from engine.merge import DEFAULT, EntityRules, take_defaults
 from engine.ports import Applied
 from engine.record import (
@@ -26,7 +27,7 @@ from engine.record import (
     settle,
 )
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import ABSENT, DELETE, UPDATE, Outcome, Reread, RowResult, Text
+from engine.vocabulary import ABSENT, DELETE, MISSING_PARENT, UPDATE, Outcome, Reread, RowResult, Text
 
 
 class Answers(Changes):
@@ -99,6 +100,8 @@ class Answers(Changes):
         self._look_again(system)
         self._forget_recent(system)
         self._end_waits(system)
+        if self.quarantined and any(e.kind == "created" for e in outcome.exceptions):
+            self._release_waiting(system)
 
     def _look_again(self, system: str) -> None:
         """Values that cannot be stored, of records that changed while a write of them was under way."""
@@ -120,8 +123,11 @@ class Answers(Changes):
         side = record.side(system)
         settle(record, side, self.marks[system], self.rules[name[0]].layouts[system])
         self.dirty[name] = record
-        if exception.kind == "stored":
-            unset = _note_stored(self.rules[name[0]], record, side, system, exception.stored)
+        if exception.kind == "created":
+            self._made(name, record, system, exception.made)
+        if exception.kind in ("stored", "created"):
+            stored = self._understood(name[0], system, exception.stored)
+            unset = _note_stored(self.rules[name[0]], record, side, system, stored)
             if unset:
                 defaults.append((name, unset))
             return
@@ -142,7 +148,26 @@ class Answers(Changes):
             rules = self.rules[name[0]]
             parent = self._bad_parent(rules, record, system)
             reason = f"waits for {parent}, which is in quarantine" if parent else exception.reason
+            if not parent and exception.reason.startswith(MISSING_PARENT):
+                missing = self._missing_parent(rules, record, system) or "a record"
+                reason = f"waits for {missing}, which is not in {system}"
             self._quarantine(rules, name[1], record, system, reason)
+
+    def _made(self, name: Name, record: Record, system: str, key: str) -> None:
+        """The target has made the record under a key of its own: from here on that key means it."""
+        record.keys = {**record.keys, system: key}
+        self.crossing.keys.put(name[0], system, key, name[1])
+
+    def _understood(self, entity: str, system: str, stored: dict[int, Text]) -> dict[int, Text]:
+        """What a target really stored, its keys and codes translated. What means nothing to us the log will tell."""
+        translation = self.crossing.translations.get((entity, system))
+        if translation is None:
+            return stored
+        understood: dict[int, Text] = {}
+        for number, text in stored.items():
+            with suppress(ValueRefused):
+                understood[number] = text if text is None else translation.value(number, text)
+        return understood
 
     def _late_parent(self, rules: EntityRules, record: Record, system: str) -> bool:
         """True if a record that this one refers to is still to be created there: its row was locked, say."""
@@ -186,8 +211,8 @@ class Answers(Changes):
 
     def reread(self, answer: Reread) -> None:
         """A row as it is in a system now: what its log did not tell is taken for a user's write."""
-        name = (answer.entity, answer.key)
         rules = self.rules[answer.entity]
+        name = (answer.entity, answer.key)
         self._load([name])
         record = self.cache[name[0]].get(name[1])
         if record is not None and answer.system in record.sides:
@@ -202,8 +227,11 @@ class Answers(Changes):
         self._count("reread")
         step = self._step(answer.system, 0, answer.position)
         step.reason = "unlogged"
-        op = DELETE if answer.row is None else UPDATE
-        self._read(rules, answer.key, op, answer.row, answer.position, step)
+        if rules.entity.crossed:
+            name = (answer.entity, self._read_again(rules, answer, step))
+        else:
+            op = DELETE if answer.row is None else UPDATE
+            self._read(rules, answer.key, op, answer.row, answer.position, step)
         self._close(step)
         record = self.record(*name)
         if record is None:

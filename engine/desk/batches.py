@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.desk.due import Due
+from engine.desk.records import Name
 from engine.errors import EngineFault
 from engine.merge import EntityRules
-from engine.plan import Item, in_order, plan
+from engine.plan import Item, Keys, in_order, parents_of, plan
 from engine.record import Record, Side, decode, settle
 from engine.vocabulary import Batch, Write
 
@@ -60,10 +61,18 @@ class Batches(Due):
             if side.due:
                 items.append((self.rules[name[0]], name[1], record, side))
         frozen = [_frozen(item) for item in self._free(items, system)]
+        keys = self._parent_keys(frozen, system)
         mark.dispatched = self.number
         return Batch(
-            system, self.number, [], 0, self.durable_applied[system], lambda: plan(frozen, system, _refused_late)
+            system, self.number, [], 0, self.durable_applied[system], lambda: plan(frozen, system, _refused_late, keys)
         )
+
+    def _parent_keys(self, items: list[Item], system: str) -> Keys:
+        """The keys that the system has of the records these refer to."""
+        names = parents_of(items, system)
+        self._load(names)
+        found = {name: self.cache[name[0]].get(name[1]) for name in names}
+        return {name: record.keys[system] for name, record in found.items() if record and system in record.keys}
 
     def _paged_batch(self, system: str) -> Batch | None:
         self.spilled[system] = False
@@ -73,17 +82,18 @@ class Batches(Due):
         return Batch(system, self.number, [], 0, self.durable_applied[system], None, pages)
 
     def _free(self, items: list[Item], system: str) -> list[Item]:
-        """Without those whose parent is in quarantine: they wait with it."""
-        if not self.quarantined:
-            return items
+        """Without those whose parent is in quarantine, or is not there and will not be: they wait with it."""
         free = []
         for item in items:
             rules, key, record, _ = item
-            parent = self._bad_parent(rules, record, system)
-            if parent is None:
-                free.append(item)
-            else:
+            parent = self._bad_parent(rules, record, system) if self.quarantined else None
+            missing = self._missing_parent(rules, record, system) if rules.crossed_references and not parent else None
+            if parent:
                 self._quarantine(rules, key, record, system, f"waits for {parent}, which is in quarantine")
+            elif missing:
+                self._quarantine(rules, key, record, system, f"waits for {missing}, which is not in {system}")
+            else:
+                free.append(item)
         return free
 
     def quiet(self) -> bool:
@@ -137,14 +147,27 @@ class _Pages:
             due = side.due if side.sent is None else side.sent_due
             if below < due <= upto:
                 items.append((rules, key, record, side))
-        writes, _ = plan(items, self.system, _refused_late)
+        writes, _ = plan(items, self.system, _refused_late, self._parent_keys(items))
         return [w for w in writes if (w.kind == "delete") == deletions]
+
+    def _parent_keys(self, items: list[Item]) -> Keys:
+        """As far as they are committed: what is not is made by this very batch."""
+        wanted: dict[str, list[str]] = {}
+        for entity, id in parents_of(items, self.system):
+            wanted.setdefault(entity, []).append(id)
+        keys: dict[Name, str] = {}
+        for entity, ids in wanted.items():
+            for id, state in self.store.load_committed(entity, ids).items():
+                parent = decode(state)
+                if self.system in parent.keys:
+                    keys[entity, id] = parent.keys[self.system]
+        return keys
 
 
 def _frozen(item: Item) -> Item:
     """An item as it is now, for the writer's thread to plan while this one goes on deciding."""
     rules, key, record, side = item
-    now = Record(record.alive, record.values, record.table, record.index, NOTHING, record.holds.copy())
+    now = Record(record.alive, record.values, record.table, record.index, NOTHING, record.holds.copy(), record.keys)
     return rules, key, now, Side(side.held.copy(), side.due, None, 0, [])
 
 

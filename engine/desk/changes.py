@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.desk.batches import Batches
-from engine.errors import EngineFault, TableTruncated, ValueRefused
-from engine.merge import EntityRules, Incomplete, Step, begin, carry_over, quick_update, read, restore
-from engine.record import UNREAD, Record, by_field, held_alive, held_row, is_fresh
-from engine.vocabulary import ABSENT, DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Transaction
+from engine.desk.crossed import Crossed
+from engine.errors import EngineFault, TableTruncated
+from engine.merge import EntityRules, Step, begin, carry_over, quick_update, restore
+from engine.record import Record, by_field, held_alive, held_row, is_fresh
+from engine.vocabulary import ABSENT, DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Transaction
 
 
-class Changes(Batches):
+class Changes(Crossed):
     """The room where transactions are decided."""
 
     def prefetch(self, transactions: Iterable[Transaction]) -> None:
@@ -31,8 +31,13 @@ class Changes(Batches):
 
     def _wanted(self, system: str, changes: list[Change], wanted: dict[str, dict[str, None]]) -> None:
         tables = self.tables[system]
+        if self.crossing.concerns(system, changes):
+            self.crossing.fetch(system, changes, wanted)
         for table, _, new, old in changes:
-            rules, _, key_of = tables[table]
+            plain = tables[table]
+            if plain is None:
+                continue
+            rules, _, key_of = plain
             keys = wanted.setdefault(rules.name, {})
             if new is not None:
                 keys[key_of(new)] = None
@@ -48,11 +53,16 @@ class Changes(Batches):
             return False
         if transaction.spool is not None:
             return True
+        if self.crossing.concerns(transaction.system, transaction.changes):
+            return True  # a key that we do not know may be one that the target is just making
         if self.trimmed:
             self._prefetch([transaction])
         tables = self.tables[transaction.system]
         for table, _, new, old in transaction.changes:
-            rules, _, key_of = tables[table]
+            plain = tables[table]
+            if plain is None:
+                continue
+            rules, _, key_of = plain
             for row in (new, old):
                 if row is None:
                     continue
@@ -97,8 +107,13 @@ class Changes(Batches):
     def _decide_changes(self, transaction: Transaction, changes: list[Change], step: Step) -> None:
         tables = self.tables[transaction.system]
         position = transaction.position
+        if self.crossing.concerns(transaction.system, changes):
+            self._decide_crossed(transaction, changes, step)
         for table, op, new, old in changes:
-            rules, layout, key_of = tables[table]
+            plain = tables[table]
+            if plain is None:
+                continue
+            rules, layout, key_of = plain
             if op == TRUNCATE:
                 self._truncate(rules, transaction, step)
                 continue
@@ -120,32 +135,6 @@ class Changes(Batches):
                         self._note_due(name, record, rules.quick[transaction.system])
                     continue
             self._read(rules, key, op, image, position, step)
-
-    def _read(self, rules: EntityRules, key: str, op: str, image: Image | None, position: Position, step: Step) -> None:
-        """Lets `merge` decide one change, and notes what it made due."""
-        name = (rules.name, key)
-        if self.quarantined and self.quarantined.get((*name, step.system), "").startswith(UNREAD):
-            self._retry(name, step.system)  # it has changed again: perhaps it can be read now, as a whole
-            return
-        cache = self.cache[rules.name]
-        record = cache.get(key)
-        try:
-            result = read(rules, key, record, op, image, position, step)
-        except Incomplete:
-            self._read_later(rules, key, step.system)
-            return
-        except ValueRefused as error:
-            self._refuse_read(rules, key, step.system, error)
-            return
-        if step.noise or result is None:
-            return
-        cache[key] = result
-        self.dirty[name] = result
-        if self.quarantined:
-            self._released(name, result, step.system)
-        if step.touched:
-            touched = sorted(step.touched)
-            self._note_due(name, result, touched)
 
     def _rekey(
         self, rules: EntityRules, transaction: Transaction, old: str, new: str, image: Image, step: Step

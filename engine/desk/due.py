@@ -125,6 +125,23 @@ class Due(Records):
                 return f"{entity} `{value}`"
         return None
 
+    def _missing_parent(self, rules: EntityRules, record: Record, system: str) -> str | None:
+        """A record that this one refers to, and that the system has not and is not to get now."""
+        if not record.alive:
+            return None
+        for number, entity in rules.crossed_references:
+            value = record.values[number]
+            if not isinstance(value, str) or number not in rules.layouts[system].bound:
+                continue
+            parent = self.record(entity, value)
+            if parent is None:
+                return f"{entity} `{value}`"
+            side = parent.sides.get(system)
+            if system in parent.keys or (side is not None and side.due and EXISTENCE not in parent.holds):
+                continue
+            return f"{entity} `{value}`"
+        return None
+
     def pass_position(self, system: str, position: Position) -> None:
         """Everything in the log of `system` up to `position` has been decided."""
         mark = self.marks[system]

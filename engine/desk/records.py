@@ -6,20 +6,19 @@ the desk share, and decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 
+from engine.assembly import KEY_SEPARATOR
+from engine.crossing import Crossing
 from engine.merge import EntityRules, Step
 from engine.ports import Delta, Pending, Store
-from engine.record import Mark, Record, decode, encode
+from engine.record import Layout, Mark, Record, decode, encode
 from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Outcome, Position, Row, Text, Version
 
 Name = tuple[str, str]
 """(entity, record key)"""
-
-KEY_SEPARATOR = "\x1f"
-"""Joins the values of a composite key into one record key."""
 
 
 def key_maker(table: Table) -> Callable[[Row], str]:
@@ -29,6 +28,16 @@ def key_maker(table: Table) -> Callable[[Row], str]:
         return lambda row: row[place]  # type: ignore[return-value]
     places = table.key
     return lambda row: KEY_SEPARATOR.join([str(row[p]) for p in places])
+
+
+PlainTable = tuple[EntityRules, Layout, Callable[[Row], str]]
+"""(an entity that lives in one table, its layout there, how the record key is read out of a row)"""
+
+
+def rules_of(book: RuleBook) -> dict[str, EntityRules]:
+    """Every entity's rules, prepared; parents first."""
+    crossed = {name for name, entity in book.entities.items() if entity.crossed}
+    return {e.name: EntityRules(e, rank, crossed) for rank, e in enumerate(book.entities.values())}
 
 
 class Records:
@@ -42,14 +51,10 @@ class Records:
         self.store = store
         self.cache_records_max = cache_records_max
         self.open_rows_max = open_rows_max
-        self.rules = {e.name: EntityRules(e, rank) for rank, e in enumerate(book.entities.values())}
-        self.tables = {
-            system: [
-                (self.rules[binding.entity], self.rules[binding.entity].layouts[system], key_maker(table))
-                for table, binding in zip(book.tables[system], book.bound[system], strict=True)
-            ]
-            for system in book.systems
-        }
+        self.rules = rules_of(book)
+        self.tables = {system: self._plain_tables(system) for system in book.systems}
+        """By system and table: the entity that lives in this one table alone."""
+        self.crossing = Crossing(book, self.rules, self._find)
         self.marks = {system: Mark() for system in book.systems}
         self.cache: dict[str, dict[str, Record | None]] = {name: {} for name in self.rules}
         self.trimmed = False
@@ -93,8 +98,26 @@ class Records:
         self.durable_positions: dict[str, Position] = {}
         """What may be acknowledged to the sources."""
 
+    def _plain_tables(self, system: str) -> list[PlainTable | None]:
+        tables: list[PlainTable | None] = [None] * len(self.book.tables[system])
+        for binding in self.book.bound[system]:
+            if binding.assembly is None:
+                rules = self.rules[binding.entity]
+                tables[binding.table] = (
+                    rules,
+                    rules.layouts[system],
+                    key_maker(self.book.tables[system][binding.table]),
+                )
+        return tables
+
+    def _find(self, space: str, values: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """Reads the store's multimap, beside the commit that may be under way."""
+        find = self.store.find_committed if self.stored_apart and not self.half_written else self.store.find
+        return find(space, values)
+
     def start(self) -> None:
         """Takes up where the store left off."""
+        self.crossing.load_codes(self.store)
         state = self.store.state()
         self.number = state.number
         for system, position in state.positions.items():
@@ -160,7 +183,14 @@ class Records:
 
     def urgent(self) -> bool:
         """True if something was decided that nobody could find out again after a crash."""
-        return bool(self.dirty or self.due or self.half_written or self.delta.requests_done or self.delta.journal)
+        return bool(
+            self.dirty
+            or self.due
+            or self.half_written
+            or self.delta.requests_done
+            or self.delta.journal
+            or self.crossing.entries.dirty
+        )
 
     def take(self) -> Delta | None:
         """Everything decided since the last one, to be committed by the store; None if there is nothing.
@@ -190,6 +220,7 @@ class Records:
         if self.dirty:
             delta.records = {name: encode(record) for name, record in self.dirty.items()}
             self.dirty = {}
+        delta.entries = self.crossing.entries.taken()
         if self.due:
             delta.pending.append(Pending(self.number, list(self.due)))
             self.due = {}
@@ -199,6 +230,7 @@ class Records:
 
     def _trim(self) -> None:
         """Keeps the cache bounded. What is not in the store yet, and what waits to be planned, stays."""
+        self.crossing.entries.trim(self.storing.entries)
         if sum(len(cache) for cache in self.cache.values()) <= self.cache_records_max:
             return
         self.trimmed = True

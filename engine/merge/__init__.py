@@ -8,7 +8,7 @@ canonical ones and back. The rule in words, with its main cases: `docs/merge.md`
 
 from engine.merge.deletion import restore
 from engine.merge.existence import carry_over, empty_record, take_defaults
-from engine.merge.person import settle_hold
+from engine.merge.person import hold_identity, release_identity, settle_hold
 from engine.merge.read import quick_update, read
 from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, make_due
 
@@ -20,9 +20,11 @@ __all__ = [
     "begin",
     "carry_over",
     "empty_record",
+    "hold_identity",
     "make_due",
     "quick_update",
     "read",
+    "release_identity",
     "restore",
     "settle_hold",
     "take_defaults",

@@ -123,7 +123,7 @@ def leave(rules: EntityRules, key: str, record: Record, step: Step) -> None:
             key,
             EXISTENCE,
             "delete_differs",
-            f"delete: ignore; {step.system} alone no longer has it",
+            f"{'leave' if step.leaving else 'delete'}: ignore; {step.system} alone no longer has it",
             None,
             (),
             step.version,

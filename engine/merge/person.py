@@ -43,6 +43,24 @@ def settle_hold(
     _all_due(record, step)
 
 
+def hold_identity(rules: EntityRules, key: str, record: Record, others: list[str], step: Step) -> None:
+    """A record looks like others that are not it: it is made nowhere before a person has said which it is."""
+    because = f"identity: looks like {', '.join(others)}"
+    step.count("held")
+    step.journal.append(
+        journal_entry(rules, key, EXISTENCE, "hold", because, record.version(EXISTENCE), (), step.version, (), step)
+    )
+    record.holds[EXISTENCE] = because
+    step.holds[(rules.name, key, EXISTENCE)] = because
+
+
+def release_identity(rules: EntityRules, key: str, record: Record, step: Step) -> None:
+    """The record no longer looks like another one: it is made where it is missing."""
+    del record.holds[EXISTENCE]
+    step.holds[(rules.name, key, EXISTENCE)] = None
+    _all_due(record, step)
+
+
 def _journal_held_losers(
     rules: EntityRules, key: str, record: Record, register: int, value: RegisterValue, step: Step
 ) -> None:

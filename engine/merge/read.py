@@ -169,11 +169,13 @@ def _delete(rules: EntityRules, key: str, record: Record | None, step: Step) -> 
         if side is not None:
             side.held, side.due, side.bad = {}, 0, ""
         return record
-    policy = rules.entity.delete[step.system]
+    policy = rules.entity.leave.get(step.system, "ignore") if step.leaving else rules.entity.delete[step.system]
     if policy == "ignore":
         leave(rules, key, record, step)
     elif policy == "restore":
         undo_delete(rules, key, record, "owner: records are not deleted from here", "owner", step)
+    elif policy == "restrict" and step.referenced:
+        undo_delete(rules, key, record, "restrict: other records refer to it", "owner", step)
     elif policy == "hold":
         hold_delete(rules, key, record, step)
     else:

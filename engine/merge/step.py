@@ -5,6 +5,7 @@ Turns nothing into anything by itself; `fields`, `existence`, `deletion` and `pe
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from engine.record import UNREAD, Layout, Mark, Record, Side, held_after, settle
@@ -25,6 +26,7 @@ class EntityRules:
 
     __slots__ = (
         "all_registers",
+        "crossed_references",
         "entity",
         "families",
         "layouts",
@@ -37,16 +39,20 @@ class EntityRules:
         "registers",
     )
 
-    def __init__(self, entity: Entity, rank: int) -> None:
+    def __init__(self, entity: Entity, rank: int, crossed: Container[str] = ()) -> None:
+        """`crossed`: the entities whose systems have keys of their own."""
         self.entity = entity
         self.rank = rank
         """Its place in the order "parents before children"."""
         self.references = tuple((f.number, f.reference) for f in entity.fields if f.reference is not None)
+        self.crossed_references = tuple((n, parent) for n, parent in self.references if parent in crossed)
+        """The references whose stored form is a record's id, not a key."""
         self.name = entity.name
         self.registers = entity.registers
         self.register_of = tuple(f.register for f in entity.fields)
         self.all_registers = [r.number for r in entity.registers if r.number != EXISTENCE]
-        self.layouts = {system: Layout(entity, binding) for system, binding in entity.bindings.items()}
+        referring = [number for number, _ in self.crossed_references]
+        self.layouts = {system: Layout(entity, binding, referring) for system, binding in entity.bindings.items()}
         for system, layout in self.layouts.items():
             layout.owns = frozenset(
                 r.number for r in entity.registers[1:] if r.owner in (None, system) and layout.fields_of[r.number]
@@ -93,6 +99,10 @@ class Step:
     """(entity, key, register) → why it is left to a person now, or None: no longer."""
     noise: bool = False
     """The change last read said nothing new."""
+    leaving: bool = False
+    """The deletion read next is none: the row is still there, but no longer a member."""
+    referenced: bool = False
+    """Other records refer to the one whose deletion is read next."""
 
     def __post_init__(self) -> None:
         self.due = self.due or self.version.number

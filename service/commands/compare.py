@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engine.audit import Difference, compare
-from engine.desk.records import KEY_SEPARATOR
+from engine.assembly import KEY_SEPARATOR
 from engine.first_merge import paired
 from engine.merge import EntityRules
 from engine.record import Record

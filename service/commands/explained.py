@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from adapters.store import JournalRow
-from engine.desk.records import KEY_SEPARATOR
+from engine.assembly import KEY_SEPARATOR
 from engine.merge import EntityRules
 from engine.record import DEFERRED, REREAD, UNSET_VERSION, Layout, Record, Side, held_alive, held_row
 from engine.rulebook import EXISTENCE, Register

@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from adapters.store import HoldRow, JournalRow, SqlStore
-from engine.desk.records import KEY_SEPARATOR
+from engine.assembly import KEY_SEPARATOR
 from engine.merge import EntityRules
 from engine.record import Mark, held_alive, held_row
 from engine.rulebook import EXISTENCE, RuleBook

@@ -52,7 +52,7 @@ def lacking() -> Side:
 
 def planned(*items: Item) -> list[Write]:
     """The writes for these records; nothing may be refused."""
-    writes, rows = plan(items, "crm", lambda rules, key, reason: pytest.fail(reason))
+    writes, rows = plan(items, "crm", lambda rules, key, reason: pytest.fail(reason), {})
     assert rows == sum(len(write.rows) for write in writes)
     return writes
 

@@ -1,0 +1,110 @@
+"""The roof of the room: everything that the desk asks about records whose systems have keys of their own.
+
+Holds one `Entries` and what stands on it, by system. It keeps no record and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from engine.assembly import PartRows, belongs, image_of, is_gone
+from engine.conditions import columns_of
+from engine.crossing.entries import Entries, Find
+from engine.crossing.keys import CrossReference
+from engine.crossing.rows import KeptRows, decode_row, kept_tables, row_space
+from engine.crossing.staging import Staging
+from engine.crossing.translate import Translation
+from engine.merge import EntityRules
+from engine.ports import Store
+from engine.rulebook import Binding, RuleBook
+from engine.vocabulary import ABSENT, Change, Image
+
+
+class Crossing:
+    """See the module. `find` reads the store's multimap."""
+
+    def __init__(self, book: RuleBook, rules: Mapping[str, EntityRules], find: Find) -> None:
+        self.book = book
+        self.rules = rules
+        self.entries = Entries(find)
+        self.keys = CrossReference(self.entries)
+        self.staging: dict[str, Staging] = {}
+        """By system that has any such record."""
+        self.codes: dict[tuple[str, int], dict[str, str]] = {}
+        """By (system, table): the code table's natural texts by key."""
+        self.translations: dict[tuple[str, str], Translation] = {}
+        """By (entity, system)."""
+        for system in book.systems:
+            if any(binding.assembly is not None for binding in book.bound[system]):
+                kept = KeptRows(system, book.tables[system], kept_tables(book, system), self.entries)
+                self.staging[system] = Staging(book, system, kept)
+        for system in self.staging:
+            for number, table in enumerate(book.tables[system]):
+                if table.whole:
+                    self.codes[system, number] = {}
+            for binding in book.bound[system]:
+                if binding.assembly is not None:
+                    self.translations[binding.entity, system] = self._translation(binding)
+
+    def _translation(self, binding: Binding) -> Translation:
+        assembly = binding.assembly
+        assert assembly is not None
+        tables = self.book.tables[binding.system]
+        names = {f: f"`{tables[look.table].schema}.{tables[look.table].name}`" for f, look in assembly.lookups.items()}
+        return Translation(
+            self.book.entities[binding.entity],
+            binding.system,
+            assembly,
+            self.keys,
+            {n: parent for n, parent in self.rules[binding.entity].crossed_references if n in binding.columns},
+            {f: self.codes[binding.system, look.table] for f, look in assembly.lookups.items()},
+            names,
+        )
+
+    def load_codes(self, store: Store) -> None:
+        """Reads all code tables, as they were last kept."""
+        for (system, table), texts in self.codes.items():
+            texts.clear()
+            for key, _, state in store.entries(row_space(system, self.book.tables[system][table])):
+                text = decode_row(state)[1]
+                if isinstance(text, str):
+                    texts[key] = text
+
+    def codes_changed(self, system: str, table: int, changes: Iterable[Change]) -> None:
+        """Follows a code table. A key that is gone is still understood: rows may bear it yet."""
+        texts = self.codes[system, table]
+        for number, _, new, _ in changes:
+            if number == table and new is not None and isinstance(new[0], str) and isinstance(new[1], str):
+                texts[new[0]] = new[1]
+
+    def fetch(self, system: str, changes: Iterable[Change], wanted: dict[str, dict[str, None]]) -> None:
+        """Loads the rows and keys that these changes will ask for, and adds the records to `wanted`."""
+        kept, roots = self.staging[system].keys_of(changes)
+        for table, keys in kept.items():
+            self.staging[system].rows.fetch(table, keys)
+        for entity, keys in roots.items():
+            self.keys.fetch(entity, system, keys)
+            found = wanted.setdefault(entity, {})
+            for key in keys:
+                id = self.keys.id_of(entity, system, key)
+                if id is not None:
+                    found[id] = None
+
+    def concerns(self, system: str, changes: Iterable[Change]) -> bool:
+        """True if any of these changes is about such records."""
+        staging = self.staging.get(system)
+        return staging is not None and any(change[0] in staging.concerned for change in changes)
+
+    def raw_image(self, rules: EntityRules, system: str, parts: PartRows | None) -> tuple[Image | None, bool]:
+        """(the record's raw image, None if these rows are no record; True if its root row is there but has left, other
+        than by being deleted). A column that the log left out, and that is needed to tell, makes the image all ABSENT.
+        """
+        assembly = self.staging[system].assemblies[rules.name]
+        if parts is None or parts[0] is None:
+            return None, False
+        needed = columns_of(assembly.parts[0].where) | {column for column, _ in assembly.gone}
+        if any(parts[0][column] is ABSENT for column in needed):
+            return (ABSENT,) * len(rules.entity.fields), False
+        if belongs(assembly, parts):
+            return image_of(assembly, parts, len(rules.entity.fields)), False
+        return None, not is_gone(assembly, parts[0])

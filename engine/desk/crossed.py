@@ -1,0 +1,218 @@
+"""Records whose systems have keys of their own: whose rows a transaction changed, and which records these are.
+
+Turns a transaction's changes of such tables into images of records and hands them to the merge. A row that was never
+seen is paired with a record by its identity, or makes a new one; what cannot be told is left to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.assembly import PartRows
+from engine.desk.pairing import Pairing
+from engine.errors import TableTruncated, ValueRefused
+from engine.merge import EntityRules, Step
+from engine.record import REREAD, UNREAD, UNSET_VERSION, Record, held_alive
+from engine.rulebook import EXISTENCE
+from engine.vocabulary import DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Reread, Transaction
+
+
+class Crossed(Pairing):
+    """The room where rows become records."""
+
+    def _decide_crossed(self, transaction: Transaction, changes: list[Change], step: Step) -> None:
+        """Decides the changes of such tables: first what is gone, then parents before children."""
+        system, position = transaction.system, transaction.position
+        staging = self.crossing.staging[system]
+        concerned = [change for change in changes if change[0] in staging.concerned]
+        for table, op, _, _ in concerned:
+            if op == TRUNCATE:
+                self._refuse_truncation(system, table)
+        staged = staging.stage(concerned)
+        for table in staged.codes:
+            self.crossing.codes_changed(system, table, concerned)
+            self._retry_codes(system)
+        for entity, former, key in staged.renamed:
+            self._rename(entity, system, former, key)
+        gone: list[tuple[EntityRules, str, PartRows | None, bool]] = []
+        there: list[tuple[int, EntityRules, str, Image]] = []
+        for (entity, key), parts in staged.rows.items():
+            rules = self.rules[entity]
+            image, left = self.crossing.raw_image(rules, system, parts)
+            if image is None:
+                gone.append((rules, key, parts, left))
+            else:
+                there.append((rules.rank, rules, key, image))
+        for rules, key, parts, left in gone:
+            self._ended(rules, key, parts is None, left, position, step)
+        self._came(sorted(there, key=lambda item: item[0]), position, step)
+
+    def _refuse_truncation(self, system: str, table: int) -> None:
+        named = self.book.tables[system][table]
+        raise TableTruncated(
+            f"table `{named.schema}.{named.name}` was emptied by TRUNCATE",
+            system=system,
+            mend="fill it again from a backup or by hand, then `duolog run RULES --merge-again`: the systems are "
+            "compared anew, and what it lacks is created there",
+        )
+
+    def _rename(self, entity: str, system: str, former: str, key: str) -> None:
+        """A row's key was changed: it is the same record."""
+        id = self.crossing.keys.id_of(entity, system, former)
+        if id is None:
+            return
+        alias = self.crossing.keys.is_alias(entity, system, former)
+        self.crossing.keys.remove(entity, system, former)
+        self.crossing.keys.put(entity, system, key, id, alias=alias)
+        record = self.record(entity, id)
+        if record is not None and record.keys.get(system) == former:
+            record.keys[system] = key
+            self.dirty[entity, id] = record
+
+    # ------------------------------------------------------------ rows that are there
+
+    def _came(self, there: Iterable[tuple[int, EntityRules, str, Image]], position: Position, step: Step) -> None:
+        """Rows that are records. A row may refer to one that comes later: such are tried again when that is known."""
+        known: list[tuple[EntityRules, str, str, Image, bool]] = []
+        for _, rules, key, raw in there:
+            if self.crossing.keys.is_alias(rules.name, step.system, key):
+                step.count("noise")
+                continue
+            id = self.crossing.keys.id_of(rules.name, step.system, key)
+            if id is None:
+                known.append((rules, key, self._pair(rules, key, raw, position, step), raw, True))
+            else:
+                known.append((rules, key, id, raw, False))
+        for rules, key, id, raw, first in known:
+            self._image(rules, key, id, raw, INSERT if first else UPDATE, position, step)
+        for rules, _, _, _, first in known:
+            if first and self.quarantined:
+                self._retry_unknown(rules.name, step.system)
+
+    def _image(
+        self, rules: EntityRules, key: str, id: str, raw: Image, op: str, position: Position, step: Step
+    ) -> None:
+        """One row's image, translated and merged."""
+        system = step.system
+        record = self.record(rules.name, id)
+        before = record.values if record is not None else None
+        lived = record is not None and record.alive
+        side = record.sides.get(system) if record is not None else None
+        parked = self._parked(record, system)
+        if side is not None and side.out:
+            op = INSERT  # it left, or was nobody's: now it is there again
+        try:
+            image = self.crossing.translations[rules.name, system].image(raw)
+        except ValueRefused as error:
+            self._refuse_read(rules, id, system, error)
+        else:
+            self._read(rules, id, op, image, position, step)
+        record = self.cache[rules.name].get(id)
+        if record is None:
+            return
+        if record.keys.get(system) != key:
+            record.keys = {**record.keys, system: key}
+            self.dirty[rules.name, id] = record
+        self._read_parked(rules, id, record, parked)
+        renamed = self._index(rules, id, before, record.values)
+        if renamed or (record.alive and not lived) or EXISTENCE in record.holds:
+            self._tell_duplicates(rules, id, record, step)
+
+    def _parked(self, record: Record | None, system: str) -> list[str]:
+        """Systems that have a row of the record which is not kept in step."""
+        if record is None:
+            return []
+        return [s for s, side in record.sides.items() if s != system and side.out and s in record.keys]
+
+    def _read_parked(self, rules: EntityRules, id: str, record: Record, parked: list[str]) -> None:
+        """The record is everybody's now: rows of it that were left alone are read, not made a second time."""
+        for system in parked:
+            side = record.sides.get(system)
+            if side is not None and not side.out and not held_alive(record, side):
+                side.wait, side.due = REREAD, 0
+                self.open[system].pop((rules.name, id), None)
+                self._ask_again((rules.name, id), system)
+
+    def own_key(self, system: str, entity: str, id: str) -> str | None:
+        """Under which key a system knows a record; None if it has no row of it."""
+        if not self.rules[entity].entity.crossed:
+            return id
+        record = self.record(entity, id)
+        return record.keys.get(system) if record is not None else None
+
+    def _read_again(self, rules: EntityRules, answer: Reread, step: Step) -> str:
+        """What a record's rows are now in a system; returns its id: another one, if it is recognised only now."""
+        system, id = answer.system, answer.key
+        image, left = self.crossing.raw_image(rules, system, answer.parts)
+        key = self.own_key(system, rules.name, id)
+        if image is None or key is None:
+            if key is None:
+                self._read(rules, id, DELETE, None, answer.position, step)
+            else:
+                self._ended(rules, key, answer.parts is None, left, answer.position, step)
+            return id
+        record = self.record(rules.name, id)
+        if record is not None and record.version(EXISTENCE) == UNSET_VERSION and not record.alive:
+            id = self._repaired(rules, id, record, key, image, system)
+        self._image(rules, key, id, image, UPDATE, answer.position, step)
+        return id
+
+    def _repaired(self, rules: EntityRules, id: str, record: Record, key: str, raw: Image, system: str) -> str:
+        """A row that could not be understood when it was first seen, and so not be recognised: now it may be."""
+        found = [other for other in self._recognised(rules, self._identity(rules, raw, system)) if other != id]
+        if len(found) != 1 or (other := self.record(rules.name, found[0])) is None or system in other.keys:
+            return id
+        record.keys, record.sides = {}, {}
+        self.dirty[rules.name, id] = record
+        self.crossing.keys.put(rules.name, system, key, found[0])
+        return found[0]
+
+    # ------------------------------------------------------------ rows that are gone
+
+    def _ended(self, rules: EntityRules, key: str, absent: bool, left: bool, position: Position, step: Step) -> None:
+        """There is no such record in the system any more: its row is gone (`absent`), or says so, or has `left`."""
+        system, keys = step.system, self.crossing.keys
+        id = keys.id_of(rules.name, system, key)
+        record = self.record(rules.name, id) if id is not None else None
+        if id is None or record is None or record.keys.get(system) != key:
+            if absent:
+                keys.remove(rules.name, system, key)
+            step.count("noise")
+            return
+        step.leaving = left
+        step.referenced = rules.entity.delete[system] == "restrict" and self._referenced(rules, id)
+        self._read(rules, id, DELETE, None, position, step)
+        step.leaving = step.referenced = False
+        if absent:
+            record.keys = {s: k for s, k in record.keys.items() if s != system}
+            keys.remove(rules.name, system, key)
+            self.dirty[rules.name, id] = record
+
+    def _referenced(self, rules: EntityRules, id: str) -> bool:
+        """True if a record that is alive refers to this one."""
+        for child in self.rules.values():
+            for number, parent in child.references:
+                if parent != rules.name:
+                    continue
+                for other in self.crossing.keys.referring(child.name, number, id):
+                    record = self.record(child.name, other)
+                    if record is not None and record.alive:
+                        return True
+        return False
+
+    # ------------------------------------------------------------ what waited for it
+
+    def _retry_unknown(self, entity: str, system: str) -> None:
+        """Records of this entity have become known: rows that refer to one that was not are read again."""
+        waits = f"refers to a {entity} that is not known"
+        for name, key, other in list(self.quarantined):
+            reason = self.quarantined.get((name, key, other), "")
+            if other == system and reason.startswith(UNREAD) and reason.endswith(waits):
+                self._retry((name, key), system)
+
+    def _retry_codes(self, system: str) -> None:
+        """A code table has changed: what lacked a code is tried again."""
+        for name, key, other in list(self.quarantined):
+            reason = self.quarantined.get((name, key, other), "")
+            if other == system and ("no such code" in reason or "has no such key" in reason):
+                self._retry((name, key), system)

@@ -1,0 +1,43 @@
+"""One change of one record, handed to the merge rule; what it made due is noted.
+
+Turns (record key, operation, image) into a changed record in hand. What cannot be read now is read later; what cannot
+be understood waits in quarantine. Which record it is has been found out before.
+"""
+
+from __future__ import annotations
+
+from engine.desk.batches import Batches
+from engine.errors import ValueRefused
+from engine.merge import EntityRules, Incomplete, Step, read
+from engine.record import UNREAD
+from engine.vocabulary import Image, Position
+
+
+class Merging(Batches):
+    """The room where a change meets its record."""
+
+    def _read(self, rules: EntityRules, key: str, op: str, image: Image | None, position: Position, step: Step) -> None:
+        """Lets `merge` decide one change, and notes what it made due."""
+        name = (rules.name, key)
+        if self.quarantined and self.quarantined.get((*name, step.system), "").startswith(UNREAD):
+            self._retry(name, step.system)  # it has changed again: perhaps it can be read now, as a whole
+            return
+        cache = self.cache[rules.name]
+        record = cache.get(key)
+        try:
+            result = read(rules, key, record, op, image, position, step)
+        except Incomplete:
+            self._read_later(rules, key, step.system)
+            return
+        except ValueRefused as error:
+            self._refuse_read(rules, key, step.system, error)
+            return
+        if step.noise or result is None:
+            return
+        cache[key] = result
+        self.dirty[name] = result
+        if self.quarantined:
+            self._released(name, result, step.system)
+        if step.touched:
+            touched = sorted(step.touched)
+            self._note_due(name, result, touched)

@@ -1,0 +1,155 @@
+"""Which record a row is: recognised by its identity, known again, or new; and what looks like another one.
+
+Turns a row that was never seen into a record's id, and keeps up by what records are found again. It guesses nothing:
+where two records could be meant, a person is asked. It decides no value.
+"""
+
+from __future__ import annotations
+
+from engine.crossing import shown
+from engine.crossing.identity import Identity, identity_of
+from engine.desk.merging import Merging
+from engine.errors import ValueRefused
+from engine.merge import EntityRules, Step, begin, hold_identity, release_identity
+from engine.record import REFERENCE, Record, Side, is_fresh
+from engine.rulebook import EXISTENCE
+from engine.vocabulary import Image, Position, Values
+
+
+class Pairing(Merging):
+    """The room where rows are recognised."""
+
+    def _pair(self, rules: EntityRules, key: str, raw: Image, position: Position, step: Step) -> str:
+        """The record of a row that was never seen; its key means that record from here on."""
+        identity = self._identity(rules, raw, step.system)
+        found = self._recognised(rules, identity)
+        alive = [id for id in found if self._living(rules, id)]
+        id = None
+        if len(alive) == 1:
+            record = self.record(rules.name, alive[0])
+            assert record is not None
+            if step.system not in record.keys:
+                id = alive[0]
+            elif self._ours(rules, record, step.system, position):
+                self._withdraw(rules, alive[0], record, step)
+                id = alive[0]
+        elif not alive:
+            id = self._remembered(rules, found, step.system)
+        if id is None:
+            id = self._new_id(rules, step.system, key)
+        self.crossing.keys.put(rules.name, step.system, key, id)
+        return id
+
+    def _identity(self, rules: EntityRules, raw: Image, system: str) -> Identity:
+        """The identity that a row's values tell, as far as they can be understood."""
+        translation, layout = self.crossing.translations[rules.name, system], rules.layouts[system]
+        values: list[object] = [None] * len(raw)
+        for number in {number for way in rules.entity.identities for number, _ in way}:
+            text = raw[number]
+            if isinstance(text, str):
+                try:
+                    stored = translation.value(number, text)
+                    values[number] = layout.canonical(number, stored)
+                except ValueRefused:
+                    continue
+        return identity_of(rules.entity, values)
+
+    def _recognised(self, rules: EntityRules, identity: Identity) -> list[str]:
+        """The records that the first way which knows any recognises: the living ones, if there are."""
+        dead: list[str] = []
+        for way, value in enumerate(identity):
+            if value is None:
+                continue
+            found = self.crossing.keys.recognised(rules.name, way, value)
+            self._load([(rules.name, id) for id in found])
+            alive = [id for id in found if self._living(rules, id)]
+            if alive:
+                return alive
+            dead = dead or found
+        return dead
+
+    def _living(self, rules: EntityRules, id: str) -> bool:
+        record = self.record(rules.name, id)
+        return record is not None and record.alive
+
+    def _ours(self, rules: EntityRules, record: Record, system: str, position: Position) -> bool:
+        """True if we made the system's row of this record, and nobody could have seen it at `position`."""
+        begin(rules, record, self.marks)
+        side = record.sides.get(system)
+        return side is not None and is_fresh(side, EXISTENCE, position)
+
+    def _withdraw(self, rules: EntityRules, id: str, record: Record, step: Step) -> None:
+        """A user made the record in the same moment as we did: ours goes, as nobody can have written it."""
+        system = step.system
+        key, side = record.keys[system], record.sides[system]
+        other = self._new_id(rules, system, key)
+        ghost = Record(False, record.values, list(record.table), record.index, {}, {}, {system: key})
+        ghost.sides[system] = Side(
+            held={**side.held, EXISTENCE: (record.version(EXISTENCE), (True,))}, due=step.due, fresh=list(side.fresh)
+        )
+        self.cache[rules.name][other] = ghost
+        self.dirty[rules.name, other] = ghost
+        self._note_due((rules.name, other), ghost, [system])
+        self.crossing.keys.put(rules.name, system, key, other)
+        record.keys = {s: k for s, k in record.keys.items() if s != system}
+        record.sides[system] = Side(held={EXISTENCE: (None, (False,))}, fresh=[])
+        self.dirty[rules.name, id] = record
+        step.count("withdrawn")
+
+    def _remembered(self, rules: EntityRules, found: list[str], system: str) -> str | None:
+        """The one tombstone, or row that was nobody's, that this may be again."""
+        free = []
+        for id in found:
+            record = self.record(rules.name, id)
+            if record is not None and system not in record.keys:
+                free.append(id)
+        return free[0] if len(free) == 1 else None
+
+    def _new_id(self, rules: EntityRules, system: str, key: str) -> str:
+        """A record's id: of where and under which key it was first seen."""
+        id = shown(system, key)
+        while self.record(rules.name, id) is not None:
+            id += "'"
+        return id
+
+    # ------------------------------------------------------------ by what it is found again
+
+    def _index(self, rules: EntityRules, id: str, before: Values | None, after: Values) -> bool:
+        """Keeps up by what the record is recognised, and to whom it refers. True if the former has changed."""
+        if before == after:
+            return False
+        keys, entity = self.crossing.keys, rules.entity
+        none: Identity = (None,) * len(entity.identities)
+        had = identity_of(entity, before) if before is not None else none
+        has = identity_of(entity, after)
+        for way, (was, now) in enumerate(zip(had, has, strict=True)):
+            if was != now:
+                if was is not None:
+                    keys.forget(rules.name, way, was, id)
+                if now is not None:
+                    keys.recognise(rules.name, way, now, id)
+        for number, _ in rules.references:
+            referred = before[number] if before is not None else None
+            refers = after[number]
+            if referred != refers:
+                if isinstance(referred, str):
+                    keys.unrefer(rules.name, number, REFERENCE.decode(referred), id)
+                if isinstance(refers, str):
+                    keys.refer(rules.name, number, REFERENCE.decode(refers), id)
+        return had != has
+
+    def _tell_duplicates(self, rules: EntityRules, id: str, record: Record, step: Step) -> None:
+        """A record that looks like another one is not made elsewhere before a person has said what it is."""
+        others: list[str] = []
+        if record.alive:
+            identity = identity_of(rules.entity, record.values)
+            others = [other for other in self._recognised(rules, identity) if other != id]
+        held = record.holds.get(EXISTENCE, "")
+        if others and not held and any(s not in record.keys for s in rules.layouts):
+            hold_identity(rules, id, record, sorted(others), step)
+        elif not others and held.startswith("identity"):
+            release_identity(rules, id, record, step)
+        else:
+            return
+        self.dirty[rules.name, id] = record
+        self._note_due((rules.name, id), record, sorted(step.touched))
