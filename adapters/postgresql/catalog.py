@@ -44,6 +44,13 @@ SELECT a.schema, a.name AS table, a.attname AS column, format_type(a.atttypid, a
        tn.nspname AS base_schema, t.typname AS base_name, t.typtype AS kind, t.typcategory AS category,
        b.modifier, NOT b.filled AS nullable, a.attgenerated <> '' AS generated, a.attidentity AS identity,
        (a.atthasdef AND a.attgenerated = '') OR a.attidentity <> '' OR b.filler AS has_default,
+       CASE WHEN a.attidentity <> '' THEN
+           'pg_catalog.nextval(' || quote_literal(pg_get_serial_sequence(
+               quote_ident(a.schema) || '.' || quote_ident(a.name), a.attname)) || '::pg_catalog.regclass)'
+       WHEN a.attgenerated = '' THEN coalesce(
+           (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d
+            WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum),
+           (SELECT own.typdefault FROM pg_type own WHERE own.oid = a.atttypid AND own.typtype = 'd')) END AS made_by,
        coalesce(co.collisdeterministic, true) AS deterministic,
        EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'text'::regtype
                AND t.oid NOT IN ('varchar'::regtype, 'text'::regtype)) AS cast_differs,
@@ -57,6 +64,23 @@ JOIN pg_proc outf ON outf.oid = t.typoutput
 JOIN pg_namespace outn ON outn.oid = outf.pronamespace
 LEFT JOIN pg_collation co ON co.oid = a.attcollation
 ORDER BY a.schema, a.name, a.attnum
+"""
+
+FOREIGN_KEYS: Final = """
+SELECT w.schema, w.name, ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY AS k(attnum, place)
+                               JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum
+                               ORDER BY k.place) AS columns,
+       n2.nspname AS other_schema, c2.relname AS other_name,
+       ARRAY(SELECT a.attname::text FROM unnest(f.confkey) WITH ORDINALITY AS k(attnum, place)
+             JOIN pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum
+             ORDER BY k.place) AS other_columns
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS w(schema, name)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+JOIN pg_constraint f ON f.conrelid = c.oid AND f.contype = 'f' AND f.conparentid = 0
+JOIN pg_class c2 ON c2.oid = f.confrelid
+JOIN pg_namespace n2 ON n2.oid = c2.relnamespace
+ORDER BY w.schema, w.name, f.conname
 """
 
 SHAPES: Final = """
@@ -114,6 +138,18 @@ class PgColumn:
     cast_differs: bool
     """True if `::text` may print something else than the output function does (`bool`, `char(n)`, `inet`, ...)."""
     identity_always: bool
+    made_by: str = ""
+    """The SQL expression that makes the value of a row that is given none; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """Columns of one table that refer to columns of another, in the same order."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    other: TableName
+    other_columns: tuple[str, ...]
 
 
 def read_catalog(conn: psycopg.Connection[Any], system: str, tables: Iterable[TableName]) -> Catalog:
@@ -151,8 +187,22 @@ def read_columns(
             output=(row["output_schema"], row["output_name"]),
             cast_differs=row["cast_differs"],
             identity_always=row["identity"] == "a",
+            made_by=row["made_by"] or "",
         )
     return found
+
+
+def read_foreign_keys(conn: psycopg.Connection[Any], tables: Iterable[TableName]) -> tuple[ForeignKey, ...]:
+    """The foreign keys of `tables`, wherever they lead. Raises psycopg.Error."""
+    return tuple(
+        ForeignKey(
+            table=(row["schema"], row["name"]),
+            columns=tuple(row["columns"]),
+            other=(row["other_schema"], row["other_name"]),
+            other_columns=tuple(row["other_columns"]),
+        )
+        for row in _ask(conn, FOREIGN_KEYS, list(dict.fromkeys(tables)))
+    )
 
 
 def family(base_name: str, kind: str, category: str) -> str:

@@ -15,7 +15,8 @@ import psycopg
 from adapters.postgresql import refusals
 from adapters.postgresql.answers import row_results
 from adapters.postgresql.isolation import Blocked, Refused
-from adapters.postgresql.statements import Layout, Statement, array_literal, lockable, parameters, statement
+from adapters.postgresql.phrases import array_literal
+from adapters.postgresql.statements import Layout, Statement, lockable, parameters, statement
 from engine.vocabulary import RowResult, Write, WriteKind
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,12 +16,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from adapters.postgresql.catalog import TableName, read_catalog
+from adapters.postgresql.catalog import ForeignKey, TableName, read_catalog, read_foreign_keys
 from adapters.postgresql.names import origin_name, slot_name
 from adapters.postgresql.rights import TableRights, rights
 from adapters.postgresql.setup import SetupStep, read_facts, statements
 from engine.catalog import Catalog
-from engine.rulebook import RuleBook
+from engine.rulebook import RuleBook, Table
 
 clock_samples: Final = 5
 """Questions asked to measure the server's clock; the quickest answer counts."""
@@ -88,6 +88,11 @@ SELECT b.schema, b.name, b.relreplident AS identity,
              WHERE d.adrelid = b.oid  -- CASE, as the planner may ask for the right before it looks at the kind
                AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
              ORDER BY 1) AS closed_sequences,
+       ARRAY(SELECT s.oid::regclass::text FROM pg_depend x JOIN pg_class s ON s.oid = x.objid
+             WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass
+               AND x.refobjid = b.oid AND x.deptype = 'i'
+               AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
+             ORDER BY 1) AS closed_identities,
        row_security_active(b.oid) AS rows_hidden,
        ARRAY(SELECT t.tgname || ':' || t.tgenabled::text FROM pg_trigger t
              WHERE t.tgrelid IN (SELECT b.oid UNION SELECT relid FROM pg_partition_tree(b.oid))
@@ -101,16 +106,33 @@ FROM bound b
 """
 
 SEQUENCES: Final = """
-SELECT DISTINCT s.oid::regclass::text
+SELECT DISTINCT s.oid::regclass::text AS name
 FROM unnest(%s::text[], %s::text[]) AS w(schema, name)
 JOIN pg_namespace n ON n.nspname = w.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
 JOIN pg_attrdef d ON d.adrelid = c.oid
 JOIN pg_depend x ON x.classid = 'pg_attrdef'::regclass AND x.objid = d.oid AND x.refclassid = 'pg_class'::regclass
 JOIN pg_class s ON s.oid = x.refobjid AND s.relkind = 'S'
+UNION
+SELECT s.oid::regclass::text
+FROM unnest(%s::text[], %s::text[]) AS w(schema, name)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+JOIN pg_depend x ON x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass
+                AND x.refobjid = c.oid AND x.deptype = 'i'
+JOIN pg_class s ON s.oid = x.objid AND s.relkind = 'S'
+UNION
+SELECT s.oid::regclass::text
+FROM unnest(%s::text[]) AS w(name) JOIN pg_class s ON s.oid = to_regclass(w.name) AND s.relkind = 'S'
 ORDER BY 1
 """
-"""Sequences that the defaults of these tables' columns count with."""
+"""Sequences that the defaults of these tables' columns count with; that identity columns do; that the rules name."""
+
+CLOSED: Final = """
+SELECT w.name FROM unnest(%s::text[]) AS w(name) JOIN pg_class s ON s.oid = to_regclass(w.name)
+WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') END
+"""
+"""Those of the named sequences that our role may not use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +185,8 @@ class TableFacts:
     """Columns GENERATED ALWAYS AS IDENTITY."""
     closed_sequences: tuple[str, ...] = ()
     """Sequences of column defaults that our role may not use."""
+    closed_identities: tuple[str, ...] = ()
+    """Sequences of identity columns that our role may not use: an INSERT may, but we ask before it."""
     rows_hidden: bool = False
     """Row level security applies to our role."""
     triggers: tuple[str, ...] = ()
@@ -170,6 +194,17 @@ class TableFacts:
     rules: tuple[str, ...] = ()
     cascades: tuple[str, ...] = ()
     """Foreign keys onto this table that change other rows, as `name:table`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LooseJoin:
+    """A part that no foreign key ties to the rows that it is joined to."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    """By which its row is found."""
+    part: str
+    entity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +219,11 @@ class Facts:
     generated_keys: tuple[TableName, ...] = ()
     """Tables whose own inserts and ours both make records."""
     tables: Mapping[TableName, TableFacts] = field(default_factory=dict)
+    closed_sequences: tuple[str, ...] = ()
+    """Sequences that the rules name and our role may not use, as the rules write them."""
+    assembled: bool = False
+    """Some entity's records are put together out of rows here: what happens to any of those matters."""
+    loose: tuple[LooseJoin, ...] = ()
     steps: tuple[SetupStep, ...] = ()
     """What `duolog setup` is to make."""
     loopback: bool = True
@@ -214,14 +254,19 @@ def gather(
         server = cursor.execute(SERVER.encode(), given).fetchone()
         tables = cursor.execute(TABLES.encode(), given).fetchall()
     assert server is not None, "the role of the session is in pg_roles"
+    needed = tuple(rights(book, system))
+    named = [name for each in needed for name in each.sequences]
     offset, error = _clock(conn)
     return Facts(
         system=system,
         server=ServerFacts(**_frozen(server)),
         catalog=read_catalog(conn, system, names),
-        needed=tuple(rights(book, system)),
+        needed=needed,
         generated_keys=_both_create(book, system),
         tables={(row.pop("schema"), row.pop("name")): TableFacts(**_frozen(row)) for row in tables},
+        closed_sequences=tuple(name for (name,) in conn.execute(CLOSED.encode(), [named])),
+        assembled=any(binding.assembly is not None for binding in book.bound[system]),
+        loose=_loose(book, system, read_foreign_keys(conn, names)),
         steps=tuple(statements(book, system, read_facts(conn, book, system))),
         loopback=all(_is_loopback(host) for host in _hosts(conn, url)),
         insecure=insecure,
@@ -232,18 +277,42 @@ def gather(
 
 def sequences(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> list[str]:
     """The sequences that rows of ours are numbered with, as SQL writes them: of the tables that we insert into."""
-    tables = [needed.table for needed in rights(book, system) if needed.insert]
-    given = [[table.schema for table in tables], [table.name for table in tables]]
+    needed = [each for each in rights(book, system) if each.insert]
+    given = _names([each.table for each in needed]) + _names([each.table for each in needed if each.numbers])
+    given.append([name for each in needed for name in each.sequences])
     return [name for (name,) in conn.execute(SEQUENCES.encode(), given)]
 
 
+def _names(tables: Sequence[Table]) -> list[list[str]]:
+    return [[table.schema for table in tables], [table.name for table in tables]]
+
+
 def _both_create(book: RuleBook, system: str) -> tuple[TableName, ...]:
-    pairs = zip(book.bound[system], book.tables[system], strict=True)
-    return tuple(
-        (table.schema, table.name)
-        for binding, table in pairs
-        if system in book.entities[binding.entity].create and len(book.entities[binding.entity].create) > 1
-    )
+    """Not those of entities whose systems have keys of their own: they may well give the same number."""
+    made = []
+    for binding in book.bound[system]:
+        entity, table = book.entities[binding.entity], book.tables[system][binding.table]
+        if binding.assembly is None and system in entity.create and len(entity.create) > 1:
+            made.append((table.schema, table.name))
+    return tuple(made)
+
+
+def _loose(book: RuleBook, system: str, keys: Sequence[ForeignKey]) -> tuple[LooseJoin, ...]:
+    """The parts that no foreign key ties to what they are joined to."""
+    tables = book.tables[system]
+    tied = {(key.table, column, key.other) for key in keys for column in key.columns}
+    tied |= {(key.other, column, key.table) for key in keys for column in key.other_columns}
+    found = []
+    for binding in book.bound[system]:
+        parts = binding.assembly.parts if binding.assembly is not None else ()
+        for part in parts[1:]:
+            table = tables[part.table]
+            name, columns = (table.schema, table.name), [table.columns[join.column] for join in part.joins]
+            others = [tables[parts[join.part].table] for join in part.joins]
+            pairs = zip(columns, others, strict=True)
+            if not any((name, column, (other.schema, other.name)) in tied for column, other in pairs):
+                found.append(LooseJoin(name, tuple(columns), part.name, binding.entity))
+    return tuple(found)
 
 
 def _clock(conn: psycopg.Connection[Any]) -> tuple[int, int]:

@@ -145,6 +145,10 @@ class Reading:
         """All rows of an entity, ascending by record key, in field order."""
         return snapshot.read_rows(self._conn, self._book, self._system, entity)
 
+    def table(self, number: int) -> Iterator[Row]:
+        """All rows of a table, in the order of its columns; in any order."""
+        return snapshot.read_table(self._conn, self._book, self._system, number)
+
     def rows_of(self, entity: str, keys: Sequence[str]) -> dict[str, Row]:
         """The rows of these records; a record that has none is not in it."""
         return snapshot.rows_of_keys(self._conn, self._book, self._system, entity, list(keys))

@@ -1,27 +1,39 @@
-"""Turns the rules' bindings and the server's catalog into layouts: where each entity lives, and how its columns print.
+"""Turns the rules' tables and the server's catalog into layouts: where each entity lives, and how its columns print.
 
 The one place where the rules meet a live table; a bound column that is gone stops the system here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 
-from adapters.postgresql.catalog import read_columns
+from adapters.postgresql.catalog import PgColumn, read_columns
 from adapters.postgresql.statements import Layout, layout
 from engine.errors import SchemaChanged
 from engine.rulebook import RuleBook
 
 
 def layouts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> dict[str, Layout]:
-    """Where each entity lives in `system`, by entity. Raises SchemaChanged if a bound column is not there."""
+    """Where each entity lives that has one table and one key everywhere, by entity. Raises SchemaChanged."""
+    known = columns_of(conn, book, system)
+    return {
+        binding.entity: layout(
+            book.entities[binding.entity], binding, book.tables[system][binding.table], known[binding.table]
+        )
+        for binding in book.bound[system]
+        if binding.assembly is None
+    }
+
+
+def columns_of(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Sequence[Mapping[str, PgColumn]]:
+    """All columns of each table of the rules, by its number. Raises SchemaChanged if a bound one is not there."""
     tables = book.tables[system]
     known = read_columns(conn, [(table.schema, table.name) for table in tables])
-    made = {}
-    for binding, table in zip(book.bound[system], tables, strict=True):
-        columns = known.get((table.schema, table.name), {})
+    found = [known.get((table.schema, table.name), {}) for table in tables]
+    for table, columns in zip(tables, found, strict=True):
         for column in table.columns:
             if column not in columns:
                 raise SchemaChanged(
@@ -29,5 +41,4 @@ def layouts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> dict[
                     system=system,
                     mend="`duolog check RULES` tells what the rules need",
                 )
-        made[binding.entity] = layout(book.entities[binding.entity], binding, table, columns)
-    return made
+    return found

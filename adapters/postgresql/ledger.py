@@ -46,17 +46,20 @@ UNFIT: Final = "\\"
 def encode(exceptions: list[RowResult]) -> str:
     """The exceptions of a batch as the JSON list that the ledger keeps."""
     rows = [
-        [_fit(row.entity), _fit(row.key), row.kind, {str(n): v for n, v in row.stored.items()}, row.reason]
+        [
+            _fit(row.entity), _fit(row.key), row.kind, {str(n): v for n, v in row.stored.items()}, row.reason,
+            *([_fit(row.made)] if row.made else []),
+        ]
         for row in exceptions
-    ]
+    ]  # fmt: skip
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode(rows: list[list[Any]]) -> list[RowResult]:
     """The exceptions that `encode` wrote."""
     return [
-        RowResult(_plain(entity), _plain(key), kind, {int(n): v for n, v in stored.items()}, reason)
-        for entity, key, kind, stored, reason in rows
+        RowResult(_plain(entity), _plain(key), kind, {int(n): v for n, v in stored.items()}, reason, *map(_plain, made))
+        for entity, key, kind, stored, reason, *made in rows
     ]
 
 

@@ -45,8 +45,9 @@ def assess(facts: Facts) -> list[Finding]:
 
 
 def capabilities(facts: Facts) -> Capabilities:
-    """What may be left out at the source; in doubt nothing."""
-    skip_own = not side_effects(facts)
+    """What may be left out at the source; in doubt nothing. Where records are assembled, nothing at all: the engine
+    keeps the rows that they are made of, and learns of those that we write from the log."""
+    skip_own = not facts.assembled and not side_effects(facts)
     alone = not facts.server.subscriptions and not facts.server.other_origins
     return Capabilities(skip_own, skip_own and alone and facts.server.version >= origin_filter_version)
 

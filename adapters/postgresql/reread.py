@@ -13,8 +13,9 @@ from typing import Any, Final
 import psycopg
 
 from adapters.postgresql.ledger import SEPARATOR
+from adapters.postgresql.phrases import KEY_SEPARATOR, array_literal
 from adapters.postgresql.session import lsn_number
-from adapters.postgresql.statements import KEY_SEPARATOR, Layout, array_literal, read_by_key
+from adapters.postgresql.statements import Layout, read_by_key
 from engine.vocabulary import ABSENT, Reread, Row
 
 visibility_wait_s: Final = 0.2

@@ -10,18 +10,19 @@ It never writes, locks a row, or decodes a value: values are text as the column 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import psycopg
 from psycopg import pq, sql
 
 from adapters.postgresql import reread
-from adapters.postgresql.layouts import layouts
+from adapters.postgresql.catalog import PgColumn
+from adapters.postgresql.layouts import columns_of, layouts
 from adapters.postgresql.session import connect, connection_string, lsn_number, translate, translate_connect
-from adapters.postgresql.statements import Layout, read_all
+from adapters.postgresql.statements import Layout, read_all, select_table
 from engine.errors import DuologError, SystemStopped, SystemUnavailable
-from engine.rulebook import RuleBook
+from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Position, Row
 
 rows_per_fetch: Final = 2000
@@ -53,6 +54,8 @@ class PostgresSnapshot:
             self._reader = connect(system, url, application_name="duolog snapshot")
             _begin(self._reader, name)
             self._layouts = layouts(self._reader, book, system)
+            self._columns = columns_of(self._reader, book, system)
+            self._tables = book.tables[system]
             self._utf8_order = _needs_utf8_order(self._reader)
         except psycopg.Error as error:
             self.close()
@@ -70,6 +73,15 @@ class PostgresSnapshot:
             raise SystemUnavailable("the snapshot is closed", system=self.system)
         try:
             yield from _stream(self._reader, self._layouts[entity], self._utf8_order)
+        except psycopg.Error as error:
+            raise translate(error, self.system) from None
+
+    def table(self, number: int) -> Iterator[Row]:
+        """All rows of a table, in the order of its columns, as printed text; in any order. Raises SystemUnavailable."""
+        if self._reader is None:
+            raise SystemUnavailable("the snapshot is closed", system=self.system)
+        try:
+            yield from _stream_table(self._reader, self._tables[number], self._columns[number])
         except psycopg.Error as error:
             raise translate(error, self.system) from None
 
@@ -110,6 +122,19 @@ def read_rows(conn: psycopg.Connection[Any], book: RuleBook, system: str, entity
         raise translate(error, system) from None
 
 
+def read_table(conn: psycopg.Connection[Any], book: RuleBook, system: str, number: int) -> Iterator[Row]:
+    """The same rows as `PostgresSnapshot.table`, in a snapshot of their own; for the connection see `read_rows`."""
+    try:
+        _begin(conn, None)
+        try:
+            yield from _stream_table(conn, book.tables[system][number], columns_of(conn, book, system)[number])
+        finally:
+            if not conn.closed:
+                conn.execute("ROLLBACK")
+    except psycopg.Error as error:
+        raise translate(error, system) from None
+
+
 def rows_of_keys(
     conn: psycopg.Connection[Any], book: RuleBook, system: str, entity: str, keys: list[str]
 ) -> dict[str, Row]:
@@ -135,6 +160,13 @@ def _stream(conn: psycopg.Connection[Any], place: Layout, utf8_order: bool) -> I
         cursor.itersize = rows_per_fetch
         cursor.execute(read_all(place, utf8_order))
         yield from reread.in_field_order(place, cursor)
+
+
+def _stream_table(conn: psycopg.Connection[Any], table: Table, columns: Mapping[str, PgColumn]) -> Iterator[Row]:
+    with psycopg.ServerCursor(conn, "duolog_table_" + secrets.token_hex(4)) as cursor:
+        cursor.itersize = rows_per_fetch
+        cursor.execute(select_table(table, columns))
+        yield from cursor
 
 
 def _needs_utf8_order(conn: psycopg.Connection[Any]) -> bool:

@@ -10,18 +10,26 @@ Measured, this costs no more than comparing natively; the lookup by key is nativ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Literal, assert_never
 
 from psycopg import sql
 
 from adapters.postgresql.catalog import PgColumn
+from adapters.postgresql.phrases import (
+    array_literal,
+    cast,
+    comma,
+    key_matches,
+    lettered,
+    numbered,
+    printed,
+    same,
+    unnested,
+)
 from engine.rulebook import Binding, Entity, Table
-from engine.vocabulary import Text, WriteKind, WriteRow
-
-KEY_SEPARATOR: Final = "\x1f"
-"""Joins the values of a key to a record key."""
+from engine.vocabulary import WriteKind, WriteRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,14 @@ class Layout:
     fields: int
     """How many fields the entity has."""
     columns: Mapping[int, PgColumn]
-    """By field number; a field that this system does not have is not in it."""
+    """By field number; a field that this system does not have is not in it. Key columns that are no fields, as of an
+    entity whose systems have keys of their own, have negative numbers."""
+    belongs: sql.Composable | None = None
+    """What a row of `t` must fulfil to be a record of the entity; None: every row is one."""
+    empty: frozenset[int] = frozenset()
+    """Fields that are the same whether they are NULL or an empty text."""
+    gone: tuple[tuple[PgColumn, str], ...] = ()
+    """What a row is given to be deleted, if it is not removed."""
 
     def readable(self) -> tuple[int, ...]:
         """The fields of this system outside the key, ascending."""
@@ -97,21 +112,6 @@ def parameters(kind: WriteKind, made: Statement, rows: Sequence[WriteRow]) -> li
     return literals
 
 
-def array_literal(values: Sequence[Text]) -> str:
-    """A `text[]` literal of these values.
-
-    Nearly all columns have neither NULLs nor anything to escape: those cost one join."""
-    if not values:
-        return "{}"
-    try:
-        body = '","'.join(values)  # type: ignore[arg-type]
-    except TypeError:
-        return _careful_literal(values)
-    if "\\" in body or body.count('"') != 2 * (len(values) - 1):
-        return _careful_literal(values)
-    return '{"' + body + '"}'
-
-
 def read_all(place: Layout, utf8_order: bool) -> sql.Composed:
     """All rows in the order of fields that are here, ascending by record key in code point order.
 
@@ -124,6 +124,12 @@ def read_all(place: Layout, utf8_order: bool) -> sql.Composed:
     )
 
 
+def select_table(table: Table, columns: Mapping[str, PgColumn]) -> sql.Composed:
+    """All rows of a table, in the order of its columns."""
+    listed = comma(printed(columns[name]) for name in table.columns)
+    return sql.SQL("SELECT {} FROM {} AS t").format(listed, sql.Identifier(table.schema, table.name))
+
+
 def read_by_key(place: Layout, mode: Literal["lock", "look"]) -> sql.Composed:
     """The rows of the given keys (one array parameter a key column), in the order of fields that are here.
 
@@ -131,7 +137,7 @@ def read_by_key(place: Layout, mode: Literal["lock", "look"]) -> sql.Composed:
     tail = sql.SQL(" FOR NO KEY UPDATE OF t SKIP LOCKED" if mode == "lock" else "")
     return sql.SQL("SELECT {} FROM {} AS t, {} WHERE {}{}").format(
         _printed_list(place, sorted(place.columns)), _table(place),
-        _unnest(1, _names("k", len(place.key))), _key_matches(place), tail,
+        unnested(1, lettered("k", len(place.key))), _key_matches(place), tail,
     )  # fmt: skip
 
 
@@ -143,29 +149,16 @@ def lockable(place: Layout, kind: WriteKind) -> sql.Composed:
         " SELECT (SELECT array_agg(u.ord) FROM {table} AS t, {given} WHERE {matches}),"
         " (SELECT array_agg(ord) FROM locked)"
     ).format(
-        table=_table(place), given=_unnest(1, _names("k", len(place.key))),
+        table=_table(place), given=unnested(1, lettered("k", len(place.key))),
         matches=_key_matches(place), strength=strength,
     )  # fmt: skip
-
-
-def printed(column: PgColumn, alias: str = "t") -> sql.Composable:
-    """A column as its type's output function prints it, which is what the log shows: `::text` differs from that
-    for some types (`true` for `t`, `char(n)` without its padding)."""
-    name = sql.Identifier(alias, column.shape.name)
-    if column.cast_differs:
-        return sql.SQL("pg_catalog.textin({}({}))").format(sql.Identifier(*column.output), name)
-    return sql.SQL("{}::pg_catalog.text").format(name)
 
 
 def _update(place: Layout, fields: tuple[int, ...]) -> str:
     """Answers: how many rows were written; their ordinals, if not all; [ordinal, [stored text, ...]] of each row
     where something else is stored than was sent."""
-    keys, new, held = _names("k", len(place.key)), _names("n", len(fields)), _names("h", len(fields))
+    keys, new, held = lettered("k", len(place.key)), lettered("n", len(fields)), lettered("h", len(fields))
     columns = [place.columns[number] for number in fields]
-    guards = [
-        sql.SQL('{} COLLATE "C" IS NOT DISTINCT FROM {}').format(printed(column), sql.Identifier("u", name))
-        for column, name in zip(columns, held, strict=True)
-    ]
     deviates = [
         sql.SQL('{} COLLATE "C" IS DISTINCT FROM {}').format(printed(column), sql.Identifier("u", name))
         for column, name in zip(columns, new, strict=True)
@@ -178,12 +171,12 @@ def _update(place: Layout, fields: tuple[int, ...]) -> str:
             " json_agg(json_build_array(ord, stored)) FILTER (WHERE stored IS NOT NULL) FROM done"
         ).format(
             table=_table(place),
-            assigned=_comma(_assigned(column, name) for column, name in zip(columns, new, strict=True)),
-            given=_unnest(1, keys + new + held),
-            guards=sql.SQL(" AND ").join([_key_matches(place), *guards]),
+            assigned=comma(_assigned(column, name) for column, name in zip(columns, new, strict=True)),
+            given=unnested(1, keys + new + held),
+            guards=_guards(place, fields, held),
             deviates=sql.SQL(" OR ").join(deviates),
-            stored=_comma(map(printed, columns)),
-            rows=_number(len(keys) + 2 * len(fields) + 1),
+            stored=comma(map(printed, columns)),
+            rows=numbered(len(keys) + 2 * len(fields) + 1),
         )
     )
 
@@ -194,12 +187,12 @@ def _insert(place: Layout, fields: tuple[int, ...], unset: tuple[int, ...]) -> s
 
     An INSERT cannot return the ordinal of what it inserted: rows are told by their keys. So the key is compared
     too, and a key that the target stores differently is a deviation."""
-    keys, new = _names("k", len(place.key)), _names("n", len(fields))
+    keys, new = lettered("k", len(place.key)), lettered("n", len(fields))
     given = [*(place.columns[number] for number in place.key), *(place.columns[number] for number in fields)]
     every = [*given, *(place.columns[number] for number in unset)]
-    sent, stored = keys + new, _names("s", len(every))
+    sent, stored = keys + new, lettered("s", len(every))
     same = [
-        sql.SQL("array_agg({}) IS NOT DISTINCT FROM {}::pg_catalog.text[]").format(sql.Identifier(name), _number(at))
+        sql.SQL("array_agg({}) IS NOT DISTINCT FROM {}::pg_catalog.text[]").format(sql.Identifier(name), numbered(at))
         for at, name in enumerate(stored[: len(sent)], 1)
     ]
     return _text(
@@ -210,93 +203,75 @@ def _insert(place: Layout, fields: tuple[int, ...], unset: tuple[int, ...]) -> s
             " ELSE json_agg(json_build_array({stored})) END FROM done WHERE {rows}::int8 IS NOT NULL"
         ).format(
             table=_table(place),
-            columns=_comma(sql.Identifier(column.shape.name) for column in given),
+            columns=comma(sql.Identifier(column.shape.name) for column in given),
             overriding=sql.SQL(" OVERRIDING SYSTEM VALUE" if any(c.identity_always for c in given) else ""),
-            values=_comma(_cast(column, name) for column, name in zip(given, sent, strict=True)),
-            given=_unnest(1, sent),
-            key=_comma(sql.Identifier(place.columns[number].shape.name) for number in place.key),
-            returned=_comma(
+            values=comma(cast(column, name) for column, name in zip(given, sent, strict=True)),
+            given=unnested(1, sent),
+            key=comma(sql.Identifier(place.columns[number].shape.name) for number in place.key),
+            returned=comma(
                 sql.SQL("{} AS {}").format(printed(column), sql.Identifier(name))
                 for column, name in zip(every, stored, strict=True)
             ),
             same=sql.SQL("false") if unset else sql.SQL(" AND ").join(same),
-            stored=_comma(sql.Identifier(name) for name in stored),
-            rows=_number(len(sent) + 1),
+            stored=comma(sql.Identifier(name) for name in stored),
+            rows=numbered(len(sent) + 1),
         )
     )
 
 
 def _delete(place: Layout, fields: tuple[int, ...]) -> str:
     """Answers: how many rows were removed; their ordinals, if not all; NULL."""
-    keys, held = _names("k", len(place.key)), _names("h", len(fields))
-    guards = [
-        sql.SQL('{} COLLATE "C" IS NOT DISTINCT FROM {}').format(
-            printed(place.columns[number]), sql.Identifier("u", name)
-        )
-        for number, name in zip(fields, held, strict=True)
-    ]
+    keys, held = lettered("k", len(place.key)), lettered("h", len(fields))
+    removed = sql.SQL("DELETE FROM {table} AS t USING {given}")
+    if place.gone:
+        removed = sql.SQL("UPDATE {table} AS t SET {gone} FROM {given}")
     return _text(
         sql.SQL(
-            "WITH done AS (DELETE FROM {table} AS t USING {given} WHERE {guards} RETURNING u.ord)"
+            "WITH done AS ({removed} WHERE {guards} RETURNING u.ord)"
             " SELECT count(*), CASE WHEN count(*) < {rows}::int8 THEN array_agg(ord) END, NULL FROM done"
         ).format(
-            table=_table(place),
-            given=_unnest(1, keys + held),
-            guards=sql.SQL(" AND ").join([_key_matches(place), *guards]),
-            rows=_number(len(keys) + len(fields) + 1),
+            removed=removed.format(
+                table=_table(place),
+                given=unnested(1, keys + held),
+                gone=comma(_constant(column, text) for column, text in place.gone),
+            ),
+            guards=_guards(place, fields, held),
+            rows=numbered(len(keys) + len(fields) + 1),
         )
     )
 
 
+def _guards(place: Layout, fields: tuple[int, ...], held: Sequence[str]) -> sql.Composed:
+    """The row of a key, if it is a record and holds what it is known to hold."""
+    parts: list[sql.Composable] = [_key_matches(place)]
+    for number, name in zip(fields, held, strict=True):
+        text = printed(place.columns[number])
+        if number in place.empty:
+            text = sql.SQL("coalesce({}, '')").format(text)
+        parts.append(same(text, sql.Identifier("u", name)))
+    return sql.SQL(" AND ").join([*parts, place.belongs] if place.belongs is not None else parts)
+
+
+def _constant(column: PgColumn, text: str) -> sql.Composed:
+    return sql.SQL("{} = {}::{}").format(
+        sql.Identifier(column.shape.name), sql.Literal(text), sql.Identifier(*column.base)
+    )
+
+
 def _key_matches(place: Layout) -> sql.Composed:
-    """The row of a key: found natively (the index), and told apart by its text where the type is laxer."""
-    parts: list[sql.Composable] = []
-    for at, number in enumerate(place.key, 1):
-        column = place.columns[number]
-        name = "k" + str(at)
-        parts.append(
-            sql.SQL('{}={} AND {} COLLATE "C" = {}').format(
-                sql.Identifier("t", column.shape.name), _cast(column, name),
-                printed(column), sql.Identifier("u", name),
-            )
-        )
-    return sql.SQL(" AND ").join(parts)
-
-
-def _cast(column: PgColumn, name: str) -> sql.Composed:
-    return sql.SQL("{}::{}").format(sql.Identifier("u", name), sql.Identifier(*column.base))
+    return key_matches([place.columns[number] for number in place.key])
 
 
 def _assigned(column: PgColumn, name: str) -> sql.Composed:
-    return sql.SQL("{} = {}").format(sql.Identifier(column.shape.name), _cast(column, name))
-
-
-def _unnest(first: int, names: Sequence[str]) -> sql.Composed:
-    """The parameters from number `first` on, as the columns of rows `u`, numbered by `ord` from 1."""
-    arrays = _comma(sql.SQL("{}::pg_catalog.text[]").format(_number(first + at)) for at in range(len(names)))
-    columns = _comma(sql.Identifier(name) for name in (*names, "ord"))
-    return sql.SQL("unnest({}) WITH ORDINALITY AS u({})").format(arrays, columns)
+    return sql.SQL("{} = {}").format(sql.Identifier(column.shape.name), cast(column, name))
 
 
 def _printed_list(place: Layout, numbers: Sequence[int]) -> sql.Composed:
-    return _comma(printed(place.columns[number]) for number in numbers)
+    return comma(printed(place.columns[number]) for number in numbers)
 
 
 def _table(place: Layout) -> sql.Identifier:
     return sql.Identifier(place.schema, place.name)
-
-
-def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:
-    return sql.SQL(", ").join(parts)
-
-
-def _names(letter: str, count: int) -> list[str]:
-    return [letter + str(at) for at in range(1, count + 1)]
-
-
-def _number(at: int) -> sql.SQL:
-    """The parameter number `at`, as the server writes it."""
-    return sql.SQL("$" + str(at))
 
 
 def _text(query: sql.Composed) -> str:
@@ -306,11 +281,3 @@ def _text(query: sql.Composed) -> str:
 def _picked_literals(rows: Sequence[Sequence[Any]], picked: tuple[int, ...]) -> list[str]:
     columns = list(zip(*rows, strict=True))
     return [array_literal(columns[at]) for at in picked]
-
-
-def _careful_literal(values: Sequence[Text]) -> str:
-    quoted = [
-        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for value in values
-    ]
-    return "{" + ",".join(quoted) + "}"

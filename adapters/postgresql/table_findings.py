@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from psycopg import sql
 
-from adapters.postgresql.facts import Facts, TableFacts
+from adapters.postgresql.facts import Facts, LooseJoin, TableFacts
 from adapters.postgresql.rights import TableRights
 from engine.catalog import Finding, TableShape
 
@@ -35,6 +35,7 @@ class _Judge:
         self.sql = sql.Identifier(needed.table.schema, needed.table.name).as_string()
         self.key = tuple(needed.table.columns[at] for at in needed.table.key)
         self.role = facts.server.role
+        self.closed = facts.closed_sequences
         self._system = facts.system
 
     def error(self, code: str, found: str, mend: str) -> Finding:
@@ -71,6 +72,7 @@ def judge_table(facts: Facts, needed: TableRights) -> Iterator[Finding]:
     yield from _judge_identity(judge, shape, table)
     yield from _judge_rights(judge, shape, table)
     yield from _judge_side_effects(judge, table)
+    yield from _judge_joins(judge, [loose for loose in facts.loose if loose.table == name])
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -176,7 +178,9 @@ def _judge_rights(judge: _Judge, shape: TableShape, table: TableFacts) -> Iterat
         said = f"the role `{judge.role}` may not remove rows of `{judge.name}`"
         yield judge.error("P233", said, judge.grant("DELETE"))
     if needed.insert:
-        for sequence in table.closed_sequences:
+        numbered = table.closed_identities if needed.numbers else ()
+        named = tuple(name for name in needed.sequences if name in judge.closed)
+        for sequence in dict.fromkeys((*table.closed_sequences, *numbered, *named)):
             said = f"the role `{judge.role}` may not use the sequence `{sequence}` of `{judge.name}`"
             yield judge.error("P234", said, f"GRANT USAGE ON SEQUENCE {sequence} TO {quoted([judge.role])};")
     if table.rows_hidden:
@@ -205,6 +209,17 @@ def _judge_side_effects(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
         yield judge.warning(
             "P242", f"changing `{judge.name}` changes other rows through foreign keys: {keys}",
             "nothing, if that is intended: what they change is read as a change of this system",
+        )  # fmt: skip
+
+
+def _judge_joins(judge: _Judge, loose: Iterable[LooseJoin]) -> Iterator[Finding]:
+    for join in loose:
+        yield judge.warning(
+            "P243",
+            f"no foreign key ties `{judge.name}` to the rows that its {ticked(join.columns)} refers to, as the part "
+            f"`{join.part}` of `{join.entity}`: the application can add such a row at the moment when duolog does",
+            f"ALTER TABLE {judge.sql} ADD FOREIGN KEY ({quoted(join.columns)}) REFERENCES ...;  -- or nothing, if only "
+            "one of its users makes such rows at a time",
         )  # fmt: skip
 
 

@@ -10,15 +10,9 @@ from hypothesis import strategies as st
 
 from adapters.postgresql import ledger
 from adapters.postgresql.catalog import PgColumn, family, measures
+from adapters.postgresql.phrases import array_literal
 from adapters.postgresql.rights import grants
-from adapters.postgresql.statements import (
-    Layout,
-    array_literal,
-    parameters,
-    read_all,
-    read_by_key,
-    statement,
-)
+from adapters.postgresql.statements import Layout, parameters, read_all, read_by_key, statement
 from engine.catalog import Column
 from engine.vocabulary import RowResult
 from tests.database.books import Bound, book, row
