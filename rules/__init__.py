@@ -4,10 +4,11 @@ A rule file on its way:
 
     bytes ─located→ a tree whose every key and value knows its line and column
           ─shape→ the models of `syntax`, short forms made long
-          ─check, maps→ names that exist, nothing said twice, nothing left open
+          ─check, maps, assembly→ names that exist, nothing said twice, nothing left open
           ─addresses, secrets→ `${NAME}` resolved; no secret is ever shown
           = `load`: a `RuleFile`
           ─fit→ the catalog's tables and columns
+          ─assembly→ records of several tables, put together and taken apart
           ─forms, loss→ one canonical form for each field, `codecs` there and back, and what is lost on the way
           = `compile_book`: a `RuleBook`
 
@@ -36,7 +37,7 @@ Every step adds `problem`s to one list: all at once, each with its place, what w
 Secret('***')
 >>> book, problems = compile_book(loaded.rules, None)
 >>> book.tables["crm"]
-(Table(schema='sales', name='account', columns=('account_no', 'city'), key=(0,)),)
+(Table(schema='sales', name='account', columns=('account_no', 'city'), key=(0,), whole=False),)
 """
 
 from rules.compile import compile_book

@@ -1,22 +1,23 @@
 """The meaning of a rule file by itself: names that must exist, things said twice, things that nobody said.
 
-Needs no database. What needs the catalogs is in `rules/fit.py`; maps are in `rules/maps.py`.
+Needs no database. What needs the catalogs is in `rules/fit.py`; maps are in `rules/maps.py`, and what is said of
+tables, columns and references in `rules/check_bindings.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from rules.assembly.bindings import bound
+from rules.check_bindings import check_columns, check_leaving, check_references, check_tables
+from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
-from rules.maps import check_maps, check_reference_maps
+from rules.maps import check_maps
 from rules.order import parents_first
-from rules.problem import Path, did_you_mean, quoted
-from rules.ruling import column_path, columns_of, groups_by_field, ruling, table_of
+from rules.problem import Path, did_you_mean, listed, quoted
+from rules.ruling import columns_of, groups_by_field, identities, identity_fields, identity_places, ruling
 from rules.shape import Shaped, unknown_key
-from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax, TableSyntax
-
-IDENTIFIER_BYTES_MAX = 63
-"""What PostgreSQL keeps of a name."""
+from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
 
 SINGLE_VALUE_POLICIES = ("max", "min", "delta")
 
@@ -31,14 +32,18 @@ def check(shaped: Shaped, findings: Findings) -> None:
         if system in FIELD_OPTIONS or system in LATER_KEYS:
             findings.error("R206", ("systems", system), "a system cannot bear a name that means something in a field",
                            key=True, found=quoted(system), mend="choose another name")  # fmt: skip
+    crossed = crossed_entities(syntax.entities)
     for name, entity in syntax.entities.items():
-        _check_entity(name, entity, syntax, findings)
-        check_references(name, entity, shaped, findings)
+        _check_entity(name, entity, shared_key(name, entity, crossed), syntax, findings)
+        check_references(name, entity, crossed, shaped, findings)
     check_tables(syntax, findings)
-    parents_first(syntax.entities, findings)
+    names = parents_first(syntax.entities, crossed, {}, findings)
+    bound(syntax.entities, names, crossed, syntax.systems, {}, None, findings)
 
 
-def _check_entity(name: str, entity: EntitySyntax, syntax: FileSyntax, findings: Findings) -> None:
+def _check_entity(
+    name: str, entity: EntitySyntax, key: tuple[str, ...], syntax: FileSyntax, findings: Findings
+) -> None:
     top: Path = ("entities", name)
     for system in entity.bind:
         _known_system(findings, (*top, "bind", system), system, syntax.systems, key=True)
@@ -48,10 +53,11 @@ def _check_entity(name: str, entity: EntitySyntax, syntax: FileSyntax, findings:
         findings.error("R302", (*top, "bind"), f"{quoted(name)} is bound in one system only", key=True,
                        mend="bind it in another system, or take it out")  # fmt: skip
     _check_entity_words(top, entity, accepted, findings)
-    check_identity(top, entity, findings)
-    check_groups(name, entity, findings)
+    check_identity(top, entity, key, findings)
+    check_groups(name, entity, key, findings)
     for field_name in entity.fields:
-        check_field(name, entity, field_name, syntax.systems, accepted, findings)
+        check_field(name, entity, key, field_name, syntax.systems, accepted, findings)
+    check_leaving(name, entity, syntax.entities, findings)
     check_columns(name, entity, findings)
     check_maps(name, entity, findings)
 
@@ -79,38 +85,57 @@ def _check_entity_words(top: Path, entity: EntitySyntax, accepted: tuple[str, ..
     for word, systems in (("order", entity.order), ("create", entity.create)):
         for index, system in enumerate(systems or ()):
             _known_system(findings, (*top, word, index), system, accepted)
-    for system in entity.delete:
-        if system != "*":
-            _known_system(findings, (*top, "delete", system), system, accepted, key=True)
+    for word, named in (("delete", entity.delete), ("leave", entity.leave)):
+        for system in named:
+            if system != "*":
+                _known_system(findings, (*top, word, system), system, accepted, key=True)
     missing = [system for system in entity.bind if entity.order and system not in entity.order]
     if missing and set(accepted) == set(entity.bind):
         findings.error("R322", (*top, "order"), f"{quoted(missing[0])} has no place in the order",
                        mend="name every system of the entity, the most trusted first")  # fmt: skip
 
 
-def check_identity(top: Path, entity: EntitySyntax, findings: Findings) -> None:
-    """The key's fields exist, are bound everywhere, and are decided by nobody."""
+def check_identity(top: Path, entity: EntitySyntax, key: tuple[str, ...], findings: Findings) -> None:
+    """Its fields exist. Those of a shared `key` are bound everywhere, and decided by nobody."""
+    for path, item in identity_places(top, entity):
+        if item.field not in entity.fields:
+            findings.error("R305", path, f"there is no field {quoted(item.field)}",
+                           allowed=tuple(entity.fields), mend=did_you_mean(item.field, entity.fields))  # fmt: skip
+        elif item.field in key:
+            _check_key_field(top, entity, item.field, findings)
+    if not key:
+        _check_alternatives(top, entity, findings)
+
+
+def _check_alternatives(top: Path, entity: EntitySyntax, findings: Findings) -> None:
+    """In every system, records can be recognised by one alternative at least."""
+    for system in entity.bind:
+        has = {name for name, field in entity.fields.items() if system in columns_of(entity, field)}
+        if not any({item.field for item in alternative} <= has for alternative in identities(entity)):
+            lacking = [name for name in identity_fields(entity) if name in entity.fields and name not in has]
+            if lacking:
+                findings.error("R327", (*top, "identity"), f"records cannot be recognised in {quoted(system)}: no set"
+                               " of fields that tells them apart is bound there", found="without "
+                               + listed(map(quoted, lacking)), mend="bind the fields of one set there")  # fmt: skip
+
+
+def _check_key_field(top: Path, entity: EntitySyntax, name: str, findings: Findings) -> None:
     group_of = groups_by_field(entity)
-    for index, name in enumerate(entity.identity):
-        path: Path = (*top, "fields", name)
-        if name not in entity.fields:
-            findings.error("R305", (*top, "identity", index), f"there is no field {quoted(name)}",
-                           allowed=tuple(entity.fields), mend=did_you_mean(name, entity.fields))  # fmt: skip
-            continue
-        field = entity.fields[name]
-        for system in entity.bind:
-            if system not in columns_of(entity, field):
-                findings.error("R306", path, f"{quoted(name)} is part of the identity, but not bound in"
-                               f" {quoted(system)}", key=True, mend=f"name its column: `{system}: …`")  # fmt: skip
-        for word, said in (("owner", field.owner), ("conflict", field.conflict)):
-            if said is not None:
-                findings.error("R307", (*path, word), f"a field of the identity has no {_noun(word)}: another key is"
-                               " another record", mend="take it out")  # fmt: skip
-        if name in group_of:
-            at = entity.groups[group_of[name]].fields.index(name)
-            findings.error("R307", _member_path(findings, top, group_of[name], at),
-                           f"{quoted(name)} is part of the identity and cannot be in a group",
-                           mend="take it out")  # fmt: skip
+    path: Path = (*top, "fields", name)
+    field = entity.fields[name]
+    for system in entity.bind:
+        if system not in columns_of(entity, field):
+            findings.error("R306", path, f"{quoted(name)} is part of the identity, but not bound in"
+                           f" {quoted(system)}", key=True, mend=f"name its column: `{system}: …`")  # fmt: skip
+    for word, said in (("owner", field.owner), ("conflict", field.conflict)):
+        if said is not None:
+            findings.error("R307", (*path, word), f"a field of the identity has no {_noun(word)}: another key is"
+                           " another record", mend="take it out")  # fmt: skip
+    if name in group_of:
+        at = entity.groups[group_of[name]].fields.index(name)
+        findings.error("R307", _member_path(findings, top, group_of[name], at),
+                       f"{quoted(name)} is part of the identity and cannot be in a group",
+                       mend="take it out")  # fmt: skip
 
 
 def _noun(word: str) -> str:
@@ -123,7 +148,7 @@ def _member_path(findings: Findings, top: Path, group: str, index: int) -> Path:
     return short if short in findings.document else (*top, "groups", group, "fields", index)
 
 
-def check_field(name: str, entity: EntitySyntax, field_name: str, systems: Collection[str],
+def check_field(name: str, entity: EntitySyntax, key: tuple[str, ...], field_name: str, systems: Collection[str],
                 accepted: tuple[str, ...], findings: Findings) -> None:  # fmt: skip
     """One field: its systems, and who decides it. `systems`: all that the file has; `accepted`: those it may be in."""
     field = entity.fields[field_name]
@@ -139,11 +164,11 @@ def check_field(name: str, entity: EntitySyntax, field_name: str, systems: Colle
     if unknown or set(accepted) != set(entity.bind):
         return
     columns = columns_of(entity, field)
-    if len(columns) < 2 and len(entity.bind) > 1 and field_name not in entity.identity:
+    if len(columns) < 2 and len(entity.bind) > 1 and field_name not in key:
         findings.error("R308", path, f"{quoted(field_name)} is bound in {quoted(next(iter(columns), 'no system'))}"
                        " only: nothing to keep in step", key=True, mend="name its column in another system, or take"
                        " it out")  # fmt: skip
-    if field_name in entity.identity:
+    if field_name in key:
         return
     group = groups_by_field(entity).get(field_name)
     if group is None:
@@ -187,7 +212,7 @@ def systems_in_order(entity: EntitySyntax, systems: set[str]) -> list[str]:
     return [system for system in entity.bind if system in systems]
 
 
-def check_groups(name: str, entity: EntitySyntax, findings: Findings) -> None:
+def check_groups(name: str, entity: EntitySyntax, key: tuple[str, ...], findings: Findings) -> None:
     """Groups: known fields, each in one group, all bound alike."""
     top: Path = ("entities", name)
     seen: dict[str, Path] = {}
@@ -203,7 +228,7 @@ def check_groups(name: str, entity: EntitySyntax, findings: Findings) -> None:
                 findings.error("R313", path, f"{quoted(member)} is in two groups", mend="keep it in one",
                                also=(("it is here too", seen[member]),))  # fmt: skip
             seen[member] = path
-            if member not in entity.identity:
+            if member not in key:
                 bound[member] = set(columns_of(entity, entity.fields[member]))
         check_ruling(name, entity, None, group_name, set().union(*bound.values()), findings)
         _check_group_policy(top, group_name, entity, findings)
@@ -224,70 +249,3 @@ def _check_group_policy(top: Path, name: str, entity: EntitySyntax, findings: Fi
         own = entity.groups[name].conflict is not None
         findings.error("R316", said.said if own else (*top, "groups", name), f"{quoted(said.policy)} decides one"
                        f" value, and {quoted(name)} is a group", key=not own, allowed=allowed)  # fmt: skip
-
-
-def check_columns(name: str, entity: EntitySyntax, findings: Findings) -> None:
-    """No column for two fields; no name that no database could have."""
-    seen: dict[tuple[str, str], Path] = {}
-    for field_name, field in entity.fields.items():
-        for system, column in columns_of(entity, field).items():
-            path = column_path(name, field_name, system)
-            check_identifier(findings, path, column.column)
-            if (system, column.column) in seen:
-                findings.error("R304", path, f"the column {quoted(column.column)} of {quoted(system)} is bound twice",
-                               mend="take out one of the fields",
-                               also=(("it is bound here first", seen[system, column.column]),))  # fmt: skip
-            seen.setdefault((system, column.column), path)
-
-
-def check_identifier(findings: Findings, path: Path, name: str) -> None:
-    """Any name may be used, as it is always quoted; but no database has an empty or an endless one."""
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if not name or "\0" in name or size > IDENTIFIER_BYTES_MAX:
-        findings.error("R325", path, "no table or column can have this name",
-                       found=f"{quoted(name)}, {size} bytes",
-                       allowed=(f"1 to {IDENTIFIER_BYTES_MAX} bytes, no NUL",))  # fmt: skip
-
-
-def check_tables(syntax: FileSyntax, findings: Findings) -> None:
-    """No table for two entities."""
-    seen: dict[tuple[str, str, str], tuple[str, Path]] = {}
-    for name, entity in syntax.entities.items():
-        for system, table in entity.bind.items():
-            path: Path = ("entities", name, "bind", system, "table")
-            _check_table_name(findings, path, table)
-            at = (system, *table_of(table))
-            if at in seen:
-                other, first = seen[at]
-                findings.error("R303", path, f"the table {quoted('.'.join(at[1:]))} of {quoted(system)} is bound twice",
-                               mend=f"bind {quoted(name)} or {quoted(other)} to it, not both",
-                               also=((f"{quoted(other)} has it already", first),))  # fmt: skip
-            seen.setdefault(at, (name, path))
-
-
-def _check_table_name(findings: Findings, path: Path, table: TableSyntax) -> None:
-    if table.schema_ is None and table.table.count(".") > 1:
-        findings.error("R326", path, "a table's name has one dot at most, after its schema", found=quoted(table.table),
-                       mend="say which part is which: `{schema: …, table: …}`")  # fmt: skip
-        return
-    for part in table_of(table):
-        check_identifier(findings, path, part)
-
-
-def check_references(name: str, entity: EntitySyntax, shaped: Shaped, findings: Findings) -> None:
-    """A reference names an entity whose key is one field."""
-    entities = shaped.syntax.entities
-    for field_name, field in entity.fields.items():
-        if field.reference is None or field.reference in shaped.left_out:
-            continue
-        path: Path = ("entities", name, "fields", field_name, "reference")
-        known = (*entities, *sorted(shaped.left_out))
-        if field.reference not in entities:
-            findings.error("R318", path, f"there is no entity {quoted(field.reference)}", allowed=known,
-                           mend=did_you_mean(field.reference, known))  # fmt: skip
-        elif len(entities[field.reference].identity) != 1:
-            identity = ", ".join(entities[field.reference].identity)
-            findings.error("R319", path, f"{quoted(field.reference)} is known by several fields, and one field cannot"
-                           " refer to it", found=f"identity: {identity}", mend="take `reference` out")  # fmt: skip
-        else:
-            check_reference_maps(name, field_name, entities, findings)

@@ -6,17 +6,31 @@ and only value maps become codecs. Opens no connection, and never changes what t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engine.catalog import Catalog
 from engine.rulebook import EXISTENCE, Binding, Entity, Field, Register, RuleBook, Table
+from rules.assembly.bindings import Bound, bound
+from rules.assembly.checked import check_bound
+from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
 from rules.fit import check_fields, known_columns
 from rules.forms import FieldKey, Form, check_maps_fit, forms, stored_fields
 from rules.load import RuleFile
 from rules.order import parents_first
 from rules.problem import Problem, in_order
-from rules.ruling import columns_of, create_of, delete_of, order_of, registers, ruling, table_of
+from rules.ruling import (
+    columns_of,
+    create_of,
+    delete_of,
+    identities,
+    identity_fields,
+    leave_of,
+    order_of,
+    registers,
+    ruling,
+    table_of,
+)
 from rules.syntax import EntitySyntax
 
 
@@ -25,64 +39,83 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
 
     With an error among the problems the book must not be used."""
     findings = Findings(rules.document)
-    known = known_columns(rules.entities, catalogs or {}, findings)
-    fields = stored_fields(rules.entities, known)
-    shapes = forms(rules.entities, fields, findings)
+    entities, catalogs = rules.entities, catalogs or {}
+    crossed = crossed_entities(entities)
+    known = known_columns(entities, catalogs, findings)
+    fields = stored_fields(entities, known)
+    shapes = forms(entities, crossed, fields, findings)
     check_maps_fit(fields, shapes, findings)
-    check_fields(rules.entities, fields, shapes, findings)
-    names = parents_first(rules.entities, findings)
-    return _book(rules, names, shapes), in_order(findings.problems)
+    check_fields(entities, crossed, fields, shapes, findings)
+    names = parents_first(entities, crossed, known, findings)
+    where = bound(
+        entities, names, crossed, rules.systems, catalogs, lambda name, system: _table(name, system, entities), findings
+    )
+    check_bound(entities, crossed, known, where, findings)
+    return _book(rules, crossed, names, shapes, where), in_order(findings.problems)
 
 
-def _book(rules: RuleFile, names: list[str], shapes: Mapping[FieldKey, Form]) -> RuleBook:
-    tables: dict[str, list[Table]] = {system: [] for system in rules.systems}
-    bound: dict[str, list[Binding]] = {system: [] for system in rules.systems}
+def _book(
+    rules: RuleFile, crossed: Collection[str], names: list[str], shapes: Mapping[FieldKey, Form], where: Bound
+) -> RuleBook:
+    listed: dict[str, list[Binding]] = {system: [] for system in rules.systems}
     entities: dict[str, Entity] = {}
     for name in names:
         syntax = rules.entities[name]
-        numbers = {field: number for number, field in enumerate(syntax.fields)}
-        bindings: dict[str, Binding] = {}
-        for system in syntax.bind:
-            table, columns = _table(syntax, system, numbers)
-            codecs = {
-                numbers[field]: shapes[name, field].codecs[system]
-                for field in syntax.fields
-                if system in shapes[name, field].codecs
-            }
-            bindings[system] = Binding(system, name, len(tables[system]), columns, codecs)
-            tables[system].append(table)
-            bound[system].append(bindings[system])
-        entities[name] = _entity(name, syntax, tuple(rules.systems), shapes, bindings)
+        bindings = {system: _binding(name, syntax, system, shapes, where) for system in syntax.bind}
+        for system, binding in bindings.items():
+            listed[system].append(binding)
+        entities[name] = _entity(name, syntax, crossed, tuple(rules.systems), shapes, bindings)
     return RuleBook(
         name=rules.name,
         systems=tuple(rules.systems),
         entities=entities,
-        tables={system: tuple(listed) for system, listed in tables.items()},
-        bound={system: tuple(listed) for system, listed in bound.items()},
+        tables={system: tables.tables() for system, tables in where.tables.items()},
+        bound={system: tuple(bindings) for system, bindings in listed.items()},
     )
 
 
-def _table(syntax: EntitySyntax, system: str, numbers: Mapping[str, int]) -> tuple[Table, tuple[int, ...]]:
-    """The table of an entity in one system, and the field of each of its columns."""
+def _binding(
+    name: str, syntax: EntitySyntax, system: str, shapes: Mapping[FieldKey, Form], where: Bound
+) -> Binding:
+    numbers = {field: number for number, field in enumerate(syntax.fields)}
+    return Binding(
+        system=system,
+        entity=name,
+        table=where.roots[name, system],
+        columns=tuple(numbers[field] for field in syntax.fields if system in columns_of(syntax, syntax.fields[field])),
+        codecs={
+            numbers[field]: shapes[name, field].codecs[system]
+            for field in syntax.fields
+            if system in shapes[name, field].codecs
+        },
+        assembly=where.assemblies.get((name, system)),
+    )
+
+
+def _table(name: str, system: str, entities: Mapping[str, EntitySyntax]) -> Table:
+    """The one table of an entity with a shared key: its columns are the fields'."""
+    syntax = entities[name]
     columns = {
         field: columns_of(syntax, syntax.fields[field])[system].column
         for field in syntax.fields
         if system in columns_of(syntax, syntax.fields[field])
     }
     order = list(columns)
-    schema, name = table_of(syntax.bind[system])
-    table = Table(schema, name, tuple(columns.values()), tuple(order.index(field) for field in syntax.identity))
-    return table, tuple(numbers[field] for field in order)
+    key = tuple(order.index(field) for field in identity_fields(syntax))
+    return Table(*table_of(syntax.bind[system]), tuple(columns.values()), key)
 
 
 def _entity(
     name: str,
     syntax: EntitySyntax,
+    crossed: Collection[str],
     systems: tuple[str, ...],
     shapes: Mapping[FieldKey, Form],
     bindings: Mapping[str, Binding],
 ) -> Entity:
-    decided = _registers(name, syntax, systems)
+    key = shared_key(name, syntax, crossed)
+    numbers = list(syntax.fields)
+    decided = _registers(name, syntax, key, systems)
     register_of = {field: register.number for register in decided for field in register.fields}
     fields = tuple(
         Field(
@@ -97,21 +130,28 @@ def _entity(
     return Entity(
         name=name,
         fields=fields,
-        key=tuple(list(syntax.fields).index(field) for field in syntax.identity),
+        key=tuple(numbers.index(field) for field in key),
         registers=decided,
         bindings=bindings,
         create=create_of(syntax),
         delete=delete_of(syntax),
         delete_wins=syntax.on_delete_conflict == "delete",
+        identities=tuple(
+            tuple((numbers.index(item.field), item.same) for item in alternative)
+            for alternative in (identities(syntax) if name in crossed else ())
+        ),
+        leave=leave_of(syntax) if name in crossed else {},
     )
 
 
-def _registers(name: str, syntax: EntitySyntax, systems: tuple[str, ...]) -> tuple[Register, ...]:
+def _registers(
+    name: str, syntax: EntitySyntax, key: tuple[str, ...], systems: tuple[str, ...]
+) -> tuple[Register, ...]:
     """Existence, then each field or group in the order of the file."""
     numbers = {field: number for number, field in enumerate(syntax.fields)}
     # Existence is decided by `create`, `delete` and `on_delete_conflict`; its policy only breaks ties.
     decided = [Register(EXISTENCE, (), None, "system_of_record", order_of(syntax, systems))]
-    for group, members in registers(syntax):
+    for group, members in registers(syntax, key):
         said = ruling(name, syntax, None if group is not None else members[0], group)
         decided.append(
             Register(

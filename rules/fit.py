@@ -6,16 +6,28 @@ the rules name it. Types are compared in `rules/forms.py`, losses told in `rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engine.catalog import Catalog, Column, TableShape
 from engine.rulebook import PolicyName
+from rules.crossing import shared_key
 from rules.findings import Findings
-from rules.forms import FieldKey, Fields, Form, is_offline
+from rules.forms import FieldKey, Fields, Form, is_offline, refers_across
 from rules.loss import check_losses
-from rules.problem import Path, did_you_mean, quoted
-from rules.ruling import column_path, columns_of, create_of, groups_by_field, ruling, table_of
-from rules.syntax import EntitySyntax
+from rules.names import check_writable, find_column, find_table
+from rules.problem import Path, quoted
+from rules.ruling import (
+    column_path,
+    columns_of,
+    create_of,
+    groups_by_field,
+    part_of,
+    part_path,
+    parts_of,
+    ruling,
+    table_of,
+)
+from rules.syntax import ColumnSyntax, EntitySyntax, TableSyntax
 
 NO_KEYS = frozenset({"float", "json", "array"})
 _COUNTED = frozenset({"integer", "numeric"})
@@ -26,72 +38,58 @@ _NEEDS: Mapping[str, frozenset[str]] = {"delta": _COUNTED, "max": frozenset(_ORD
 def known_columns(
     entities: Mapping[str, EntitySyntax], catalogs: Mapping[str, Catalog], findings: Findings
 ) -> dict[Path, Column]:
-    """The catalog's column for each that the rules name, by the path of its name."""
+    """The catalog's column for each that the fields name, by the path of its name."""
     known: dict[Path, Column] = {}
     for name, entity in entities.items():
-        shapes: dict[str, TableShape] = {}
         for system, table in entity.bind.items():
-            if system in catalogs:
-                shape = _table(("entities", name, "bind", system, "table"), table_of(table), catalogs[system], findings)
-                if shape is not None:
-                    shapes[system] = shape
-        for field_name, field in entity.fields.items():
-            for system, column in columns_of(entity, field).items():
-                if system not in shapes:
-                    continue
-                path = column_path(name, field_name, system)
-                found = _column(path, system, column.column, shapes[system], findings)
-                if found is not None:
-                    known[path] = found
+            if system not in catalogs:
+                continue
+            shapes: dict[str, TableShape | None] = {}
+            for part, words in parts_of(table).items():
+                path = (*part_path(name, system, part), "table")
+                shapes[part] = find_table(path, table_of(words), catalogs[system], findings)
+            for field_name, field in entity.fields.items():
+                column = columns_of(entity, field).get(system)
+                if column is not None:
+                    path = column_path(name, field_name, system)
+                    known |= _found(path, column, table, shapes, catalogs[system], findings)
     return known
 
 
-def _table(path: Path, name: tuple[str, str], catalog: Catalog, findings: Findings) -> TableShape | None:
-    shape = catalog.tables.get(name)
-    if shape is not None:
-        return shape
-    wanted = ".".join(name)
-    dotted = [".".join(other) for other in catalog.names]
-    alike = [other for other in dotted if other.casefold() == wanted.casefold()]
-    if alike:
-        findings.error("R403", path, f"{quoted(catalog.system)} has no table {quoted(wanted)}",
-                       mend=f"write it as the catalog does: `{alike[0]}`")  # fmt: skip
-        return None
-    moved = [other for other, names in zip(dotted, catalog.names, strict=True) if names[1] == name[1]]
-    findings.error("R401", path, f"{quoted(catalog.system)} has no table {quoted(wanted)}, or our role may not see it",
-                   allowed=tuple(sorted(dotted)), mend=did_you_mean(wanted, moved or dotted))  # fmt: skip
-    return None
-
-
-def _column(path: Path, system: str, name: str, shape: TableShape, findings: Findings) -> Column | None:
-    table = f"{system}'s {shape.schema}.{shape.name}"
-    column = shape.columns.get(name)
-    if column is None:
-        alike = [other for other in shape.columns if other.casefold() == name.casefold()]
-        if alike:
-            findings.error("R403", path, f"{table} has no column {quoted(name)}",
-                           mend=f"write it as the catalog does: `{alike[0]}`")  # fmt: skip
-        else:
-            findings.error("R402", path, f"{table} has no column {quoted(name)}", allowed=tuple(shape.columns),
-                           mend=did_you_mean(name, shape.columns))  # fmt: skip
-        return None
-    if column.generated:
-        findings.error("R404", path, f"{table} computes {quoted(name)} itself: it cannot be written",
-                       mend="bind the columns that it is computed from, or take it out")  # fmt: skip
-    return column
+def _found(path: Path, column: ColumnSyntax, table: TableSyntax, shapes: Mapping[str, TableShape | None],
+           catalog: Catalog, findings: Findings) -> dict[Path, Column]:  # fmt: skip
+    """A field's column in one system, and the natural column where it is looked up."""
+    part, bare = part_of(table, column.column)
+    shape = shapes.get(part)
+    found = find_column(path, catalog.system, bare, shape, findings) if shape is not None else None
+    known = {}
+    if found is not None and shape is not None:
+        check_writable(path, catalog.system, found, shape, findings)
+        known[path] = found
+    if column.lookup is not None:
+        place: Path = (*path[:-1], "lookup")
+        codes = find_table((*place, "table"), table_of(column.lookup), catalog, findings)
+        natural = None
+        if codes is not None:
+            natural = find_column((*place, "by"), catalog.system, column.lookup.by, codes, findings)
+        if natural is not None:
+            known[*place, "by"] = natural
+    return known
 
 
 def check_fields(
-    entities: Mapping[str, EntitySyntax], fields: Fields, shapes: Mapping[FieldKey, Form], findings: Findings
-) -> None:
+    entities: Mapping[str, EntitySyntax], crossed: Collection[str], fields: Fields,
+    shapes: Mapping[FieldKey, Form], findings: Findings,
+) -> None:  # fmt: skip
     """Keys, policies and losses, of all fields whose types are known."""
     for name, entity in entities.items():
         group_of = groups_by_field(entity)
+        key = shared_key(name, entity, crossed)
         for field in entity.fields:
             columns = fields[name, field]
-            if is_offline(columns):
+            if is_offline(columns) or refers_across(entity.fields[field], crossed):
                 continue
-            if field in entity.identity:
+            if field in key:
                 _check_key(field, fields, name, shapes[name, field], findings)
                 check_losses(field, columns, create_of(entity), True, findings)
                 continue

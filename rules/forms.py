@@ -7,7 +7,7 @@ all kin and there is no map, nothing has to be changed and nothing is: that is t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,8 +19,8 @@ from engine.rulebook import Codec
 from rules import codecs
 from rules.findings import Findings
 from rules.problem import Path, listed, quoted
-from rules.ruling import column_path, columns_of
-from rules.syntax import EntitySyntax
+from rules.ruling import column_path, columns_of, identity_fields
+from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax
 
 FieldKey: TypeAlias = "tuple[str, str]"
 """(entity, field)"""
@@ -81,17 +81,44 @@ def stored_fields(entities: Mapping[str, EntitySyntax], known: Mapping[Path, Col
         (name, field_name): tuple(
             Stored(system, path, known.get(path), column.map)
             for system, column in columns_of(entity, field).items()
-            for path in (column_path(name, field_name, system),)
+            for path in (told_path(name, field_name, system, column),)
         )
         for name, entity in entities.items()
         for field_name, field in entity.fields.items()
     }
 
 
-def forms(entities: Mapping[str, EntitySyntax], fields: Fields, findings: Findings) -> dict[FieldKey, Form]:
+def told_path(entity: str, field: str, system: str, column: ColumnSyntax) -> Path:
+    """Where the column stands that says of what type the field is: the natural one, where it is looked up."""
+    path = column_path(entity, field, system)
+    return path if column.lookup is None else (*path[:-1], "lookup", "by")
+
+
+def print_alike(one: Column, other: Column) -> bool:
+    """Whether two columns print the same text for the same value, so that one may hold the key of the other."""
+    return (
+        one.family == other.family
+        and (one.family not in ("enum", "array", "other") or one.type == other.type)
+        and (one.family != "numeric" or one.scale == other.scale)
+        and codecs.is_blank_padded(one) == codecs.is_blank_padded(other)
+        and (not codecs.is_blank_padded(one) or one.length == other.length)
+    )
+
+
+def refers_across(field: FieldSyntax, crossed: Collection[str]) -> bool:
+    """True for a reference to an entity whose keys are the systems' own: its values have no form of their own."""
+    return field.reference is not None and field.reference in crossed
+
+
+def forms(
+    entities: Mapping[str, EntitySyntax], crossed: Collection[str], fields: Fields, findings: Findings
+) -> dict[FieldKey, Form]:
     """The form of every field; what cannot be told is a problem, and then the family is text."""
     result: dict[FieldKey, Form] = {}
-    for kin in _kin(entities):
+    for kin in _kin(entities, crossed):
+        if refers_across(entities[kin[0][0]].fields[kin[0][1]], crossed):
+            result[kin[0]] = Form("text", {})
+            continue
         joined = {key: _family(key, fields[key], findings) for key in kin}
         family = _together(kin, joined, fields, findings)
         everything = [stored for key in kin for stored in fields[key]]
@@ -108,16 +135,17 @@ def is_offline(columns: Iterable[Stored]) -> bool:
     return any(stored.column is None for stored in columns)
 
 
-def _kin(entities: Mapping[str, EntitySyntax]) -> Iterator[list[FieldKey]]:
+def _kin(entities: Mapping[str, EntitySyntax], crossed: Collection[str]) -> Iterator[list[FieldKey]]:
     """Fields that need one form: a key, and after it whatever refers to it."""
     graph: nx.Graph[FieldKey] = nx.Graph()
     for name, entity in entities.items():
         for field_name, field in entity.fields.items():
             graph.add_node((name, field_name))
             other = entities.get(field.reference) if field.reference is not None else None
-            if other is not None and len(other.identity) == 1 and other.identity[0] in other.fields:
-                graph.add_edge((name, field_name), (str(field.reference), other.identity[0]))
-    order = {key: (key[1] not in entities[key[0]].identity, index) for index, key in enumerate(graph)}
+            key = identity_fields(other) if other is not None and field.reference not in crossed else ()
+            if other is not None and len(key) == 1 and key[0] in other.fields:
+                graph.add_edge((name, field_name), (str(field.reference), key[0]))
+    order = {key: (key[1] not in identity_fields(entities[key[0]]), index) for index, key in enumerate(graph)}
     for component in nx.connected_components(graph):
         yield sorted(component, key=order.__getitem__)
 

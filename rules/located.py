@@ -7,6 +7,7 @@ before anything recurses. Duplicate keys, aliases, tags and the like are problem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -67,6 +68,23 @@ class Document:
         text = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else ""
         shown, column, length = masked(text, mark.column, mark.length)
         return Place(self.file, mark.line, column, length, shown)
+
+    def within(self, path: Path, offset: int, length: int) -> Place:
+        """Where a stretch of the text that stands at `path` stands; the whole of it, where that cannot be said."""
+        mark = self.values.get(path)
+        if mark is None or not 0 < mark.line <= len(self.lines):
+            return self.place(path)
+        raw = self.lines[mark.line - 1][mark.column - 1 : mark.column - 1 + mark.length]
+        quote = raw[0] if raw[:1] in ("'", '"') else ""
+        body = raw[len(quote) : len(raw) - len(quote)]
+        if (quote == '"' and "\\" in body) or raw[:1] in ("|", ">"):
+            return self.place(path)
+        starts = [match.start() for match in re.finditer("''|." if quote == "'" else ".", body)]
+        if offset + length > len(starts):
+            return self.place(path)
+        end = starts[offset + length] if offset + length < len(starts) else len(body)
+        start = starts[offset]
+        return self.at(Mark(mark.line, mark.column + len(quote) + start, end - start))
 
     def __contains__(self, path: Path) -> bool:
         return path in self.values

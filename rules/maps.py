@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from rules.findings import Findings
 from rules.problem import Path, listed, quoted
-from rules.ruling import column_path, columns_of, groups_by_field, ruling
+from rules.ruling import column_path, columns_of, groups_by_field, identity_fields, ruling
 from rules.syntax import EntitySyntax
 
 
@@ -53,7 +53,7 @@ def check_reference_maps(name: str, field: str, entities: Mapping[str, EntitySyn
     """A reference is mapped as the key is that it refers to, or the two would never be equal."""
     entity = entities[name]
     parent = str(entity.fields[field].reference)
-    key = entities[parent].identity[0]
+    key = identity_fields(entities[parent])[0]
     if key not in entities[parent].fields:
         return
     keys = columns_of(entities[parent], entities[parent].fields[key])

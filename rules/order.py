@@ -5,29 +5,39 @@ Names of entities in, names in order out; a cycle of references is a problem tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
+from engine.catalog import Column
 from rules.findings import Findings
 from rules.problem import Path, quoted
+from rules.ruling import column_path, columns_of
 from rules.syntax import EntitySyntax
 
 
-def parents_first(entities: Mapping[str, EntitySyntax], findings: Findings) -> list[str]:
+def parents_first(
+    entities: Mapping[str, EntitySyntax], crossed: Collection[str], known: Mapping[Path, Column], findings: Findings
+) -> list[str]:
     """The entities so that each comes after those it refers to; otherwise as the file has them.
 
-    An entity may refer to itself: rows of one statement may refer to each other in any order."""
+    An entity may refer to itself: rows of one statement may refer to each other in any order. Among crossed entities a
+    circle is lawful if one of its references may be NULL everywhere (`known`: the catalogs' columns by the path of
+    their names; what no catalog tells may be): it is written by a second statement."""
     rank = {name: index for index, name in enumerate(entities)}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(entities)
     edges: dict[tuple[str, str], Path] = {}
+    firm: set[tuple[str, str]] = set()
     for name, entity in entities.items():
         for field_name, field in entity.fields.items():
             if field.reference in entities and field.reference != name:
-                parent = str(field.reference)
-                graph.add_edge(parent, name)
-                edges.setdefault((parent, name), ("entities", name, "fields", field_name, "reference"))
+                edge = (str(field.reference), name)
+                graph.add_edge(*edge)
+                edges.setdefault(edge, ("entities", name, "fields", field_name, "reference"))
+                if field.reference not in crossed or not _may_be_null(name, entity, field_name, known):
+                    firm.add(edge)
+    _open_circles(graph, firm, rank)
     try:
         return list(nx.lexicographical_topological_sort(graph, key=rank.__getitem__))
     except nx.NetworkXUnfeasible:
@@ -35,6 +45,27 @@ def parents_first(entities: Mapping[str, EntitySyntax], findings: Findings) -> l
             if len(component) > 1:
                 _tell_cycle(nx.find_cycle(graph.subgraph(component)), edges, rank, findings)
         return list(entities)
+
+
+def _may_be_null(name: str, entity: EntitySyntax, field: str, known: Mapping[Path, Column]) -> bool:
+    """Whether a record can be written first without this reference, in every system."""
+    columns = [known.get(column_path(name, field, system)) for system in columns_of(entity, entity.fields[field])]
+    return all(column is None or column.nullable for column in columns)
+
+
+def _open_circles(graph: nx.DiGraph[str], firm: Collection[tuple[str, str]], rank: Mapping[str, int]) -> None:
+    """Takes out, of each circle that has any, the reference that can wait and stands last in the file."""
+    while True:
+        circles = (component for component in nx.strongly_connected_components(graph) if len(component) > 1)
+        waiting = [
+            edge
+            for component in circles
+            for edge in graph.subgraph(component).edges
+            if edge not in firm
+        ]  # fmt: skip
+        if not waiting:
+            return
+        graph.remove_edge(*max(waiting, key=lambda edge: (-rank[edge[1]], rank[edge[0]])))
 
 
 def _tell_cycle(

@@ -8,14 +8,25 @@ level alone: a field's own `conflict` sets aside the entity's owner. A level tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from engine.rulebook import DeletePolicy, PolicyName
 from rules.problem import Path
-from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax, TableSyntax
+from rules.syntax import (
+    ColumnSyntax,
+    EntitySyntax,
+    FieldSyntax,
+    IdentitySyntax,
+    Leaving,
+    LookupSyntax,
+    PartSyntax,
+    TableSyntax,
+)
 
 DEFAULT_SCHEMA = "public"
+ROOT = "root"
+"""What the table that is bound is called among its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,7 @@ class Ruling:
     """Where."""
 
 
-def table_of(table: TableSyntax) -> tuple[str, str]:
+def table_of(table: TableSyntax | PartSyntax | LookupSyntax) -> tuple[str, str]:
     """(schema, name), exactly as the catalog should have them."""
     if table.schema_ is not None:
         return table.schema_, table.table
@@ -43,6 +54,44 @@ def columns_of(entity: EntitySyntax, field: FieldSyntax) -> dict[str, ColumnSynt
         column = ColumnSyntax(column=field.everywhere)
         return dict.fromkeys(entity.bind, column)
     return {system: field.columns[system] for system in entity.bind if system in field.columns}
+
+
+def part_of(table: TableSyntax, column: str) -> tuple[str, str]:
+    """(part, column) of a column as a field names it. Only where there are parts does a dot part anything."""
+    part, dot, name = column.partition(".")
+    return (part, name) if dot and table.parts else (ROOT, column)
+
+
+def parts_of(table: TableSyntax) -> dict[str, TableSyntax | PartSyntax]:
+    """All parts of a binding by name, the root first."""
+    return {ROOT: table, **table.parts}
+
+
+def part_path(entity: str, system: str, part: str) -> Path:
+    """Where a part is described."""
+    top: Path = ("entities", entity, "bind", system)
+    return top if part == ROOT else (*top, "parts", part)
+
+
+def identities(entity: EntitySyntax) -> tuple[tuple[IdentitySyntax, ...], ...]:
+    """The alternatives by which a record is recognised. Fields that stand alone in the list go together."""
+    alone = tuple(item for item in entity.identity if isinstance(item, IdentitySyntax))
+    return (*((alone,) if alone else ()), *(tuple(item) for item in entity.identity if isinstance(item, list)))
+
+
+def identity_fields(entity: EntitySyntax) -> tuple[str, ...]:
+    """All fields of the identity, each once."""
+    return tuple(dict.fromkeys(item.field for alternative in identities(entity) for item in alternative))
+
+
+def identity_places(top: Path, entity: EntitySyntax) -> Iterator[tuple[Path, IdentitySyntax]]:
+    """Every field of the identity, with its place."""
+    for index, item in enumerate(entity.identity):
+        if isinstance(item, IdentitySyntax):
+            yield (*top, "identity", index, "field"), item
+        else:
+            for inner, one in enumerate(item):
+                yield (*top, "identity", index, inner, "field"), one
 
 
 def column_path(entity: str, field: str, system: str) -> Path:
@@ -74,20 +123,21 @@ def ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None
     return Ruling(None, None, top)
 
 
-def registers(entity: EntitySyntax) -> Iterator[tuple[str | None, tuple[str, ...]]]:
-    """What is decided as one, in the order of the file: (group or None, its fields). Key fields are never decided."""
+def registers(entity: EntitySyntax, key: Collection[str]) -> Iterator[tuple[str | None, tuple[str, ...]]]:
+    """What is decided as one, in the order of the file: (group or None, its fields). Fields of a shared `key` never
+    are."""
     group_of = groups_by_field(entity)
     told: set[str] = set()
     for field in entity.fields:
         group = group_of.get(field)
-        if field in entity.identity or (group is not None and group in told):
+        if field in key or (group is not None and group in told):
             continue
         if group is None:
             yield None, (field,)
         else:
             told.add(group)
             members = entity.groups[group].fields
-            yield group, tuple(f for f in entity.fields if f in members and f not in entity.identity)
+            yield group, tuple(f for f in entity.fields if f in members and f not in key)
 
 
 def order_of(entity: EntitySyntax, systems: tuple[str, ...], owner: str | None = None) -> tuple[str, ...]:
@@ -108,3 +158,11 @@ def delete_of(entity: EntitySyntax) -> dict[str, DeletePolicy]:
     create = create_of(entity)
     default: dict[bool, DeletePolicy] = {True: "propagate", False: "restore"}
     return {system: entity.delete.get(system, default[system in create]) for system in entity.bind}
+
+
+def leave_of(entity: EntitySyntax) -> dict[str, DeletePolicy]:
+    """What it means that a record's row is there, but no longer a member, by system."""
+    meaning: dict[Leaving, DeletePolicy] = {
+        "ignore": "ignore", "deactivate": "deactivate", "delete": "propagate", "hold": "hold"
+    }  # fmt: skip
+    return {system: meaning[entity.leave.get(system, "ignore")] for system in entity.bind}

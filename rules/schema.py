@@ -25,10 +25,16 @@ def schema() -> str:
         ("ColumnSyntax", {"type": "string"}),
         ("FieldSyntax", {"type": "string"}),
         ("GroupSyntax", models["GroupSyntax"]["properties"]["fields"]),
+        ("IdentitySyntax", {"type": "string"}),
     ):
         models[name] = _or(models[name], short)
-    delete = models["EntitySyntax"]["properties"]["delete"]
-    models["EntitySyntax"]["properties"]["delete"] = _or(delete, delete["additionalProperties"])
+    entity = models["EntitySyntax"]["properties"]
+    for word in ("delete", "leave"):
+        entity[word] = _or(entity[word], entity[word]["additionalProperties"])
+    for words in (models["TableSyntax"]["properties"], models["PartSyntax"]["properties"]):
+        words["on_create"]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
+    for word in ("deactivate", "reactivate"):
+        models["TableSyntax"]["properties"][word]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
     about = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "duolog rule file",

@@ -25,6 +25,9 @@ from rules.syntax import (
     FieldSyntax,
     FileSyntax,
     GroupSyntax,
+    IdentitySyntax,
+    LookupSyntax,
+    PartSyntax,
     Syntax,
     SystemSyntax,
     TableSyntax,
@@ -150,7 +153,7 @@ def unknown_key(document: Document, path: Path, others: tuple[str, ...] = ()) ->
 def _keys(path: Path) -> tuple[str, ...]:
     """The keys that may stand in the mapping at `path`."""
     model: type[Syntax]
-    match tuple(part for part in path if part != "columns"):
+    match tuple(part for part in path if part != "columns" and not str(part).startswith("<")):
         case ():
             model = FileSyntax
         case ("systems", _):
@@ -159,6 +162,12 @@ def _keys(path: Path) -> tuple[str, ...]:
             model = EntitySyntax
         case ("entities", _, "bind", _):
             model = TableSyntax
+        case ("entities", _, "bind", _, "parts", _):
+            model = PartSyntax
+        case ("entities", _, "identity", *_):
+            model = IdentitySyntax
+        case ("entities", _, "fields", _, _, "lookup"):
+            model = LookupSyntax
         case ("entities", _, "groups", _):
             model = GroupSyntax
         case ("entities", _, "fields", _, _):

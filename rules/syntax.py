@@ -8,19 +8,21 @@ JSON Schema is generated from these models (`rules/schema.py`).
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from engine.rulebook import DeletePolicy, PolicyName
+from engine.rulebook import Clearing, DeletePolicy, Form, PolicyName, Removal
 
 FORMAT: Final = 1
 """The format version that this duolog reads."""
@@ -28,15 +30,10 @@ FORMAT: Final = 1
 SYSTEM_NAME: Final = r"[a-z][a-z0-9_]{0,30}"
 FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
 
-LATER_KEYS: Final = frozenset({
-    "parts", "key", "member_when", "on_create", "on", "where", "first_by", "lookup", "round", "same", "tests",
-    "time_zone", "mode", "expression",
-})  # fmt: skip
-"""Keys of the language that this version does not have."""
+LATER_KEYS: Final = frozenset({"round", "same", "tests", "time_zone", "mode", "expression"})
+"""Keys of the language that this version does not have. (`same` it has in an identity, but not of a field.)"""
 
-LATER_WORDS: Final = frozenset({
-    "union", "expression", "deactivate", "restrict", "mariadb", "mysql", "odbc", "debezium", "memory",
-})  # fmt: skip
+LATER_WORDS: Final = frozenset({"union", "expression", "mariadb", "mysql", "odbc", "debezium", "memory"})
 """Policies and adapters that this version does not have."""
 
 
@@ -76,6 +73,11 @@ def _once_each(value: object) -> object:
     return _nonempty(value)
 
 
+def _as_list(value: object) -> object:
+    """One word for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 Nonempty = BeforeValidator(_nonempty)
 OnceEach = BeforeValidator(_once_each)
 
@@ -91,6 +93,21 @@ FieldName = Annotated[
 ]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": FORMAT})]
 Truth = Annotated[bool, BeforeValidator(_truth)]
+Names = Annotated[
+    list[str],
+    OnceEach,
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Leaving: TypeAlias = Literal["ignore", "deactivate", "delete", "hold"]
+"""What it may mean that a record's row is there, but no longer a member."""
+
+
+PartName = Annotated[
+    str,
+    _named(r"(?!root$)" + FIELD_NAME, "a letter, then up to 62 of A-Z a-z 0-9 _; not `root`"),
+    WithJsonSchema({"type": "string", "pattern": f"^{FIELD_NAME}$"}),
+]
 
 
 class Syntax(BaseModel):
@@ -107,20 +124,58 @@ class SystemSyntax(Syntax):
     insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
 
 
+class LookupSyntax(Syntax):
+    """`{table: country, key: id, by: iso, missing: quarantine}`"""
+
+    table: str = Field(description="The code table.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    key: str | None = Field(default=None, description="Its key, which the field's column holds.")
+    by: str = Field(description="Its natural column, by which a code means the same in all systems.")
+    missing: Literal["quarantine", "insert"] = Field(
+        default="quarantine", description="What becomes of a record whose code the table lacks."
+    )
+
+
+class PartSyntax(Syntax):
+    """`vat: {table: party_code, on: "party = root.id", where: "kind = 'vat'", first_by: [seq, id], clear: delete}`"""
+
+    table: str = Field(description="`name` or `schema.name`; the name alone where `schema` is given.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    key: Names | None = Field(default=None, description="Its key columns; default: the primary key.")
+    on: str = Field(description="By which columns its rows are found: `party = root.id`, with `and`.")
+    where: str | None = Field(default=None, description="Which rows of the table belong, as SQL.")
+    first_by: Names = Field(default_factory=list, description="Of several rows, which counts: columns, `-column` down.")
+    clear: Clearing = Field(default="keep", description="What becomes of a row whose fields are all NULL.")
+    remove: Literal["row", "keep"] | None = Field(
+        default=None, description="What becomes of the row when the record is deleted."
+    )
+    on_create: dict[str, str] = Field(default_factory=dict, description="What a new row gets besides, as SQL.")
+
+
 class TableSyntax(Syntax):
     """`erp: {table: public.customer}`, or `{schema: sales, table: a.name.with.dots}`"""
 
     table: str = Field(description="`name` or `schema.name`; the name alone where `schema` is given.")
     schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    key: Names | None = Field(default=None, description="This system's own key columns.")
+    where: str | None = Field(default=None, description="Which rows of the table are records, as SQL.")
+    parts: dict[PartName, PartSyntax] = Field(default_factory=dict, description="Rows of other tables that belong.")
+    member_when: Names = Field(default_factory=list, description="The parts without which it is no record.")
+    deactivate: dict[str, str] = Field(default_factory=dict, description="Column: value of a row that is deleted.")
+    reactivate: dict[str, str] = Field(default_factory=dict, description="Column: value of a row that is back.")
+    remove: Removal | None = Field(default=None, description="How a record is deleted here.")
+    on_create: dict[str, str] = Field(default_factory=dict, description="What a new row gets besides, as SQL.")
 
 
 class ColumnSyntax(Syntax):
     """`erp: stage`, or `erp: {column: stage, map: {P: prospect, A: active}}`"""
 
-    column: str = Field(description="The column's name, as the catalog has it.")
+    column: str = Field(description="The column's name, as the catalog has it; `part.column` for one of a part.")
     map: Annotated[dict[str, str], Nonempty] | None = Field(
         default=None, description="What is stored: what it means; one-to-one."
     )
+    lookup: LookupSyntax | None = Field(default=None, description="The column holds the key of a code table.")
+    empty: Literal[""] | None = Field(default=None, description="NULL is stored as an empty text there.")
 
     @model_validator(mode="before")
     @classmethod
@@ -164,10 +219,32 @@ class GroupSyntax(Syntax):
         return {"fields": value} if isinstance(value, list) else value
 
 
+class IdentitySyntax(Syntax):
+    """`vat_no`, or `{field: vat_no, same: compact}`"""
+
+    field: str = Field(description="A field by which a record is recognised.")
+    same: Form = Field(default="exact", description="In what form its values are compared.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"field": value} if isinstance(value, str) else value
+
+
+Together = Annotated[list[IdentitySyntax], OnceEach]
+Identity = Annotated[
+    Annotated[IdentitySyntax, Tag("<field>")] | Annotated[Together, Tag("<together>")],
+    Discriminator(lambda value: "<together>" if isinstance(value, list) else "<field>"),
+]
+"""A field, or fields that are one of several alternatives. (The tags are no names that a file could have.)"""
+
+
 class EntitySyntax(Syntax):
     """A business object that is kept in step."""
 
-    identity: Annotated[list[str], OnceEach] = Field(description="The fields that make its key, shared by all systems.")
+    identity: Annotated[list[Identity], OnceEach] = Field(
+        description="The fields that tell which rows are one record; a list of lists: alternatives, tried in turn."
+    )
     bind: Annotated[dict[str, TableSyntax], Nonempty] = Field(description="By system: where it lives.")
     fields: Annotated[dict[FieldName, FieldSyntax], Nonempty] = Field(description="What is kept in step.")
     groups: dict[FieldName, GroupSyntax] = Field(default_factory=dict, description="Fields decided together.")
@@ -180,6 +257,10 @@ class EntitySyntax(Syntax):
     delete: dict[str, DeletePolicy] = Field(
         default_factory=dict, description="What a deletion means: by system, or one word for all."
     )
+    leave: dict[str, Leaving] = Field(
+        default_factory=dict, description="What it means that a row is there, but no record any more: by system, or one"
+        " word for all."
+    )
     on_delete_conflict: Literal["keep", "delete"] = Field(
         default="keep", description="When a deletion meets a write that it had not seen."
     )
@@ -187,10 +268,13 @@ class EntitySyntax(Syntax):
     @model_validator(mode="before")
     @classmethod
     def _long(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("delete"), str):
-            bound = value.get("bind")
-            systems = list(bound) if isinstance(bound, dict) and bound else ["*"]
-            return {**value, "delete": dict.fromkeys(systems, value["delete"])}
+        if not isinstance(value, dict):
+            return value
+        bound = value.get("bind")
+        systems = list(bound) if isinstance(bound, dict) and bound else ["*"]
+        for word in ("delete", "leave"):
+            if isinstance(value.get(word), str):
+                value = {**value, word: dict.fromkeys(systems, value[word])}
         return value
 
 

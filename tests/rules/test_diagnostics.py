@@ -37,7 +37,7 @@ def test_every_code_has_a_faulty_file() -> None:
 
 def test_every_code_in_the_source_is_in_the_table() -> None:
     used = {
-        code for path in (ROOT / "rules").glob("*.py") for code in re.findall(r'"(R\d{3})"', path.read_text())
+        code for path in (ROOT / "rules").rglob("*.py") for code in re.findall(r'"(R\d{3})"', path.read_text())
     }
 
     assert used == set(CODES)

@@ -1,0 +1,122 @@
+"""`on_create`: what a row that duolog creates gets besides, as SQL on an allow-list or as another part's column.
+
+Turns the words of a binding and its parts into `Part.create` (rendered by sqlglot) and `Part.links`. A column that a
+field, a join or a condition fills already is refused: it would be set twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from rules.assembly.columns import TableInUse
+from rules.assembly.condition import constant
+from rules.assembly.sql import DIALECT, Sql, column_name, parsed
+from rules.findings import Findings
+from rules.names import check_writable, find_column
+from rules.problem import Path, did_you_mean, quoted
+from rules.ruling import ROOT
+from rules.syntax import TableSyntax
+
+ALLOWED = (
+    "a text in quotes", "a number", "true", "false", "null", "nextval('…')", "gen_random_uuid()", "now()",
+    "current_timestamp", "current_date", "now() at time zone 'utc'", "part.column",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One column of a new row and its value."""
+
+    part: str
+    column: str
+    sql: str
+    """Empty for a link."""
+    link: tuple[str, int] | None
+    """(part, position in its table's columns)"""
+
+
+def given(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled: Mapping[str, Mapping[str, str]],
+          findings: Findings) -> Iterator[Given]:  # fmt: skip
+    """What `on_create` says of all parts. `parts`: their tables. `filled`: by part, column → what fills it already."""
+    told = {part: dict(columns) for part, columns in filled.items()}
+    for part, column, text, path in _said(table, top, parts, findings):
+        used = parts[part]
+        if used.shape is not None:
+            known = find_column(path, used.system, column, used.shape, findings, key=True)
+            if known is None:
+                continue
+            check_writable(path, used.system, known, used.shape, findings)
+        if column in told[part]:
+            findings.error("R344", path, f"the column {quoted(column)} of {quoted(part)} is filled already", key=True,
+                           found=told[part][column], mend="leave it out here")  # fmt: skip
+            continue
+        told[part][column] = "`on_create` says it twice"
+        sql = parsed(text, path, findings)
+        value = _value(sql, parts) if sql is not None else None
+        if isinstance(value, str):
+            yield Given(part, column, value, None)
+        elif value is not None:
+            yield Given(part, column, "", value)
+
+
+def _said(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], findings: Findings) -> Iterator[
+    tuple[str, str, str, Path]
+]:  # fmt: skip
+    """(part, column, SQL, where it stands)"""
+    for name, text in table.on_create.items():
+        path: Path = (*top, "on_create", name)
+        part, dot, column = name.partition(".")
+        if not dot or not table.parts:
+            part, column = ROOT, name
+        if part in parts:
+            yield part, column, text, path
+        elif part not in table.parts:
+            findings.error("R332", path, f"there is no part {quoted(part)}", key=True, allowed=tuple(parts),
+                           mend=did_you_mean(part, parts))  # fmt: skip
+    for part, syntax in table.parts.items():
+        for column, text in syntax.on_create.items():
+            if part in parts:
+                yield part, column, text, (*top, "parts", part, "on_create", column)
+
+
+def _value(sql: Sql, parts: Mapping[str, TableInUse]) -> str | tuple[str, int] | None:
+    """SQL that is allowed, or a link; None, told as a problem, for everything else."""
+    tree = sql.tree.unnest()
+    if isinstance(tree, exp.Column):
+        return _link(sql, tree, parts)
+    if not _is_allowed(tree):
+        sql.refuse(tree, "this cannot stand in `on_create`", found=sql.shown(tree), allowed=ALLOWED)
+        return None
+    return tree.sql(dialect=DIALECT, comments=False, normalize_functions=False)
+
+
+def _link(sql: Sql, column: exp.Column, parts: Mapping[str, TableInUse]) -> tuple[str, int] | None:
+    named = column_name(column)
+    if named is None or not named[0]:
+        sql.refuse(column, "a column stands without its part", found=sql.shown(column),
+                   allowed=tuple(f"{part}.{column.name}" for part in parts),
+                   mend="put a text in quotes: `'…'`, or name the part")  # fmt: skip
+        return None
+    part, name = named
+    if part not in parts:
+        sql.refuse(column, f"there is no part {quoted(part)}", code="R332", allowed=tuple(parts),
+                   mend=did_you_mean(part, parts))  # fmt: skip
+        return None
+    position = parts[part].find(name, sql.path, sql.findings, within=sql.span(column))
+    return (part, position) if position is not None else None
+
+
+def _is_allowed(tree: exp.Expr) -> bool:
+    match tree:
+        case exp.Null() | exp.CurrentDate(this=None) | exp.CurrentTimestamp(this=None) | exp.Uuid(this=None):
+            return True
+        case exp.Anonymous(this=str(name), expressions=[exp.Literal(is_string=True)]):
+            return name.lower() == "nextval"
+        case exp.AtTimeZone(this=exp.CurrentTimestamp(this=None)):
+            zone = tree.args["zone"]
+            return isinstance(zone, exp.Literal) and str(zone.this).lower() == "utc"
+        case _:
+            return constant(tree) is not None
