@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import EngineFault, ValueRefused
-from engine.merge import EntityRules, empty_record
+from engine.first_pairing import FirstPairing, Found
+from engine.merge import EntityRules, Step, empty_record, hold_identity, rules_of
 from engine.ports import Delta, Pending, Snapshot, Store
-from engine.record import Record, encode
+from engine.record import UNREAD, Record, encode
 from engine.resolve import Contender, RegisterValue, resolve
 from engine.rulebook import EXISTENCE, Register, RuleBook
 from engine.vocabulary import ABSENT, Image, JournalEntry, Row, Text, Version
@@ -65,20 +66,35 @@ def first_merge(
     tally = Tally()
     delta = Delta()
     names: list[tuple[str, str]] = []
-    for rank, entity in enumerate(book.entities.values()):
-        rules = EntityRules(entity, rank)
-        for key, rows in paired(rules, snapshots):
-            case = _Case(rules, key, rows, versions, number, empty_record(rules))
-            _agree(case, tally)
+    entities = rules_of(book)
+    pairing = FirstPairing(book, entities, snapshots, store)
+    pairing.prepare()
+    for rules in entities.values():
+        for found in _found(rules, snapshots, pairing):
+            case = _Case(rules, found.id, found.rows, versions, number, empty_record(rules))
+            _agree(case, found, tally)
+            if rules.entity.crossed:
+                pairing.index(rules, found, case.record.values)
             _take(case, delta, names)
             if len(delta.records) >= CHUNK_RECORDS:
+                pairing.flush()
                 number = _flush(store, delta, names, number)
                 delta, names = Delta(), []
                 observe(rules.name, tally.records)
         observe(rules.name, tally.records)
+    pairing.flush()
     number = _flush(store, delta, names, number)
     store.commit(Delta(number=number, phase="base", positions={s: snapshots[s].position for s in book.systems}))
     return tally
+
+
+def _found(rules: EntityRules, snapshots: Mapping[str, Snapshot], pairing: FirstPairing) -> Iterator[Found]:
+    """All records of an entity, each with its rows: paired by the key that the systems share, or by identity."""
+    if rules.entity.crossed:
+        yield from pairing.records(rules)
+    else:
+        for key, rows in paired(rules, snapshots):
+            yield Found(key, rows=rows)
 
 
 def paired(rules: EntityRules, snapshots: Mapping[str, Snapshot]) -> Iterator[tuple[str, dict[str, Image]]]:
@@ -124,10 +140,32 @@ def _take(case: _Case, delta: Delta, names: list[tuple[str, str]]) -> None:
         names.append(name)
 
 
-def _agree(case: _Case, tally: Tally) -> None:
+def _agree(case: _Case, found: Found, tally: Tally) -> None:
     """Decides one record."""
-    rules, record = case.rules, case.record
+    case.record.keys = found.keys
     tally.records += 1
+    if case.rows:
+        _agree_rows(case, tally)
+    for system, why in found.refused.items():
+        side = case.record.side(system)
+        side.held, side.due, side.bad = {EXISTENCE: (None, (False,))}, 0, f"{UNREAD}: {why}"
+        case.quarantine[(case.rules.name, case.key, system)] = side.bad
+        tally.refused += 1
+    if found.others and case.record.alive:
+        _hold_identity(case, found.others, tally)
+
+
+def _hold_identity(case: _Case, others: list[str], tally: Tally) -> None:
+    """It looks like another record: it is made nowhere before a person has said which it is."""
+    step = Step(next(iter(case.versions.values())), "", {})
+    hold_identity(case.rules, case.key, case.record, sorted(others), step)
+    case.journal += step.journal
+    case.holds.update(step.holds)
+    tally.held += 1
+
+
+def _agree_rows(case: _Case, tally: Tally) -> None:
+    rules, record = case.rules, case.record
     creators = [s for s in rules.entity.bindings if s in case.rows and s in rules.entity.create]
     first = next(iter(case.rows.values()))
     values = list(record.values)
@@ -197,7 +235,7 @@ def _value(case: _Case, register: Register, system: str, tally: Tally) -> Regist
         return tuple([_canonical(case, system, f, row[f]) for f in register.fields])
     except ValueRefused as error:
         side = case.record.side(system)
-        side.bad = f"cannot be read: {error.found}"
+        side.bad = f"{UNREAD}: {error.found}"
         case.quarantine[(case.rules.name, case.key, system)] = side.bad
         tally.refused += 1
         return None

@@ -330,8 +330,9 @@ def _kept_shape(book: RuleBook, entity: Entity) -> list[Any]:
         return []
     tables: dict[str, list[Any]] = {}
     for system, binding in entity.bindings.items():
-        assert binding.assembly is not None
-        numbers = [*(part.table for part in binding.assembly.parts), *(k.table for k in binding.assembly.lookups.values())]
+        assembly = binding.assembly
+        assert assembly is not None
+        numbers = [part.table for part in assembly.parts] + [look.table for look in assembly.lookups.values()]
         listed = [book.tables[system][number] for number in numbers]
         tables[system] = [[t.schema, t.name, list(t.columns), list(t.key)] for t in listed]
     return [[list(map(list, way)) for way in entity.identities], tables]

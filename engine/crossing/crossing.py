@@ -6,18 +6,22 @@ Holds one `Entries` and what stands on it, by system. It keeps no record and dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from engine.assembly import PartRows, belongs, image_of, is_gone
 from engine.conditions import columns_of
 from engine.crossing.entries import Entries, Find
+from engine.crossing.identity import Identity, identity_of
 from engine.crossing.keys import CrossReference
 from engine.crossing.rows import KeptRows, decode_row, kept_tables, row_space
 from engine.crossing.staging import Staging
 from engine.crossing.translate import Translation
+from engine.errors import ValueRefused
 from engine.merge import EntityRules
 from engine.ports import Store
+from engine.record import REFERENCE
 from engine.rulebook import Binding, RuleBook
-from engine.vocabulary import ABSENT, Change, Image
+from engine.vocabulary import ABSENT, Change, Image, Values
 
 
 class Crossing:
@@ -108,3 +112,48 @@ class Crossing:
         if belongs(assembly, parts):
             return image_of(assembly, parts, len(rules.entity.fields)), False
         return None, not is_gone(assembly, parts[0])
+
+    def identity(self, rules: EntityRules, system: str, raw: Image) -> Identity:
+        """The identity that a row's raw values tell, as far as they can be understood."""
+        translation = self.translations[rules.name, system]
+        values: list[object] = [None] * len(raw)
+        for number in rules.identifying:
+            text = raw[number]
+            if isinstance(text, str):
+                with suppress(ValueRefused):
+                    values[number] = rules.layouts[system].canonical(number, translation.value(number, text))
+        return identity_of(rules.entity, values)
+
+    def identity_of_image(self, rules: EntityRules, system: str, image: Image) -> Identity:
+        """The same, of an image whose keys are translated."""
+        values: list[object] = [None] * len(image)
+        for number in rules.identifying:
+            stored = image[number]
+            if isinstance(stored, str):
+                with suppress(ValueRefused):
+                    values[number] = rules.layouts[system].canonical(number, stored)
+        return identity_of(rules.entity, values)
+
+    def index(self, rules: EntityRules, id: str, before: Values | None, after: Values) -> bool:
+        """Keeps up by what the record is recognised, and to whom it refers. True if the former has changed."""
+        if before == after:
+            return False
+        keys, entity = self.keys, rules.entity
+        none: Identity = (None,) * len(entity.identities)
+        had = identity_of(entity, before) if before is not None else none
+        has = identity_of(entity, after)
+        for way, (was, now) in enumerate(zip(had, has, strict=True)):
+            if was != now:
+                if was is not None:
+                    keys.forget(rules.name, way, was, id)
+                if now is not None:
+                    keys.recognise(rules.name, way, now, id)
+        for number, _ in rules.references:
+            referred = before[number] if before is not None else None
+            refers = after[number]
+            if referred != refers:
+                if isinstance(referred, str):
+                    keys.unrefer(rules.name, number, REFERENCE.decode(referred), id)
+                if isinstance(refers, str):
+                    keys.refer(rules.name, number, REFERENCE.decode(refers), id)
+        return had != has

@@ -47,6 +47,10 @@ class CrossReference:
         for id in list(self._entries.items(space, key)):
             self._entries.remove(space, key, id)
 
+    def fetch_recognised(self, entity: str, way: int, values: Iterable[str]) -> None:
+        """Loads what is going to be asked for."""
+        self._entries.fetch(_identity(entity, way), values)
+
     def recognised(self, entity: str, way: int, value: str) -> list[str]:
         """The records that have this identity, by one of the entity's ways of telling."""
         return list(self._entries.items(_identity(entity, way), value))

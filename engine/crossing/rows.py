@@ -7,7 +7,7 @@ a look into the database would tell of another moment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -50,6 +50,12 @@ class KeptRows:
     def fetch(self, table: int, keys: Iterable[str]) -> None:
         """Loads rows that are going to be asked for."""
         self._entries.fetch(self._spaces[table], keys)
+
+    def fetch_rows(self, table: int, rows: Sequence[Row]) -> None:
+        """Loads all that putting these rows in will ask for."""
+        self.fetch(table, [key_of(self._tables[table], row) for row in rows])
+        for column, space in self._links[table]:
+            self._entries.fetch(space, [value for row in rows if isinstance(value := row[column], str)])
 
     def completed(self, table: int, key: str, row: Row) -> Row:
         """A row in which the log left unchanged values out, with what we have of them."""

@@ -114,7 +114,7 @@ class Crossed(Pairing):
             record.keys = {**record.keys, system: key}
             self.dirty[rules.name, id] = record
         self._read_parked(rules, id, record, parked)
-        renamed = self._index(rules, id, before, record.values)
+        renamed = self.crossing.index(rules, id, before, record.values)
         if renamed or (record.alive and not lived) or EXISTENCE in record.holds:
             self._tell_duplicates(rules, id, record, step)
 
@@ -159,7 +159,7 @@ class Crossed(Pairing):
 
     def _repaired(self, rules: EntityRules, id: str, record: Record, key: str, raw: Image, system: str) -> str:
         """A row that could not be understood when it was first seen, and so not be recognised: now it may be."""
-        found = [other for other in self._recognised(rules, self._identity(rules, raw, system)) if other != id]
+        found = [other for other in self._recognised(rules, self.crossing.identity(rules, system, raw)) if other != id]
         if len(found) != 1 or (other := self.record(rules.name, found[0])) is None or system in other.keys:
             return id
         record.keys, record.sides = {}, {}

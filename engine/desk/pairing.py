@@ -9,11 +9,10 @@ from __future__ import annotations
 from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.desk.merging import Merging
-from engine.errors import ValueRefused
 from engine.merge import EntityRules, Step, begin, hold_identity, release_identity
-from engine.record import REFERENCE, Record, Side, is_fresh
+from engine.record import Record, Side, is_fresh
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import Image, Position, Values
+from engine.vocabulary import Image, Position
 
 
 class Pairing(Merging):
@@ -21,7 +20,7 @@ class Pairing(Merging):
 
     def _pair(self, rules: EntityRules, key: str, raw: Image, position: Position, step: Step) -> str:
         """The record of a row that was never seen; its key means that record from here on."""
-        identity = self._identity(rules, raw, step.system)
+        identity = self.crossing.identity(rules, step.system, raw)
         found = self._recognised(rules, identity)
         alive = [id for id in found if self._living(rules, id)]
         id = None
@@ -39,20 +38,6 @@ class Pairing(Merging):
             id = self._new_id(rules, step.system, key)
         self.crossing.keys.put(rules.name, step.system, key, id)
         return id
-
-    def _identity(self, rules: EntityRules, raw: Image, system: str) -> Identity:
-        """The identity that a row's values tell, as far as they can be understood."""
-        translation, layout = self.crossing.translations[rules.name, system], rules.layouts[system]
-        values: list[object] = [None] * len(raw)
-        for number in {number for way in rules.entity.identities for number, _ in way}:
-            text = raw[number]
-            if isinstance(text, str):
-                try:
-                    stored = translation.value(number, text)
-                    values[number] = layout.canonical(number, stored)
-                except ValueRefused:
-                    continue
-        return identity_of(rules.entity, values)
 
     def _recognised(self, rules: EntityRules, identity: Identity) -> list[str]:
         """The records that the first way which knows any recognises: the living ones, if there are."""
@@ -113,30 +98,6 @@ class Pairing(Merging):
         return id
 
     # ------------------------------------------------------------ by what it is found again
-
-    def _index(self, rules: EntityRules, id: str, before: Values | None, after: Values) -> bool:
-        """Keeps up by what the record is recognised, and to whom it refers. True if the former has changed."""
-        if before == after:
-            return False
-        keys, entity = self.crossing.keys, rules.entity
-        none: Identity = (None,) * len(entity.identities)
-        had = identity_of(entity, before) if before is not None else none
-        has = identity_of(entity, after)
-        for way, (was, now) in enumerate(zip(had, has, strict=True)):
-            if was != now:
-                if was is not None:
-                    keys.forget(rules.name, way, was, id)
-                if now is not None:
-                    keys.recognise(rules.name, way, now, id)
-        for number, _ in rules.references:
-            referred = before[number] if before is not None else None
-            refers = after[number]
-            if referred != refers:
-                if isinstance(referred, str):
-                    keys.unrefer(rules.name, number, REFERENCE.decode(referred), id)
-                if isinstance(refers, str):
-                    keys.refer(rules.name, number, REFERENCE.decode(refers), id)
-        return had != has
 
     def _tell_duplicates(self, rules: EntityRules, id: str, record: Record, step: Step) -> None:
         """A record that looks like another one is not made elsewhere before a person has said what it is."""

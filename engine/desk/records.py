@@ -11,7 +11,7 @@ from itertools import islice
 
 from engine.assembly import KEY_SEPARATOR
 from engine.crossing import Crossing
-from engine.merge import EntityRules, Step
+from engine.merge import EntityRules, Step, rules_of
 from engine.ports import Delta, Pending, Store
 from engine.record import Layout, Mark, Record, decode, encode
 from engine.rulebook import RuleBook, Table
@@ -32,12 +32,6 @@ def key_maker(table: Table) -> Callable[[Row], str]:
 
 PlainTable = tuple[EntityRules, Layout, Callable[[Row], str]]
 """(an entity that lives in one table, its layout there, how the record key is read out of a row)"""
-
-
-def rules_of(book: RuleBook) -> dict[str, EntityRules]:
-    """Every entity's rules, prepared; parents first."""
-    crossed = {name for name, entity in book.entities.items() if entity.crossed}
-    return {e.name: EntityRules(e, rank, crossed) for rank, e in enumerate(book.entities.values())}
 
 
 class Records:

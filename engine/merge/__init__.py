@@ -10,7 +10,7 @@ from engine.merge.deletion import restore
 from engine.merge.existence import carry_over, empty_record, take_defaults
 from engine.merge.person import hold_identity, release_identity, settle_hold
 from engine.merge.read import quick_update, read
-from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, make_due
+from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, make_due, rules_of
 
 __all__ = [
     "DEFAULT",
@@ -26,6 +26,7 @@ __all__ = [
     "read",
     "release_identity",
     "restore",
+    "rules_of",
     "settle_hold",
     "take_defaults",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.record import UNREAD, Layout, Mark, Record, Side, held_after, settle
 from engine.resolve import RegisterValue
-from engine.rulebook import EXISTENCE, Entity
+from engine.rulebook import EXISTENCE, Entity, RuleBook
 from engine.vocabulary import JournalEntry, Version
 
 DEFAULT = "default"
@@ -29,6 +29,7 @@ class EntityRules:
         "crossed_references",
         "entity",
         "families",
+        "identifying",
         "layouts",
         "name",
         "numbers",
@@ -48,6 +49,8 @@ class EntityRules:
         self.crossed_references = tuple((n, parent) for n, parent in self.references if parent in crossed)
         """The references whose stored form is a record's id, not a key."""
         self.name = entity.name
+        self.identifying = frozenset(number for way in entity.identities for number, _ in way)
+        """The fields by which records are recognised."""
         self.registers = entity.registers
         self.register_of = tuple(f.register for f in entity.fields)
         self.all_registers = [r.number for r in entity.registers if r.number != EXISTENCE]
@@ -76,6 +79,12 @@ class EntityRules:
     def names(self, register: int) -> tuple[str, ...]:
         """The names of the fields decided together in a register."""
         return tuple(self.entity.fields[f].name for f in self.registers[register].fields)
+
+
+def rules_of(book: RuleBook) -> dict[str, EntityRules]:
+    """Every entity's rules, prepared; parents first."""
+    crossed = {name for name, entity in book.entities.items() if entity.crossed}
+    return {e.name: EntityRules(e, rank, crossed) for rank, e in enumerate(book.entities.values())}
 
 
 @dataclass(slots=True)

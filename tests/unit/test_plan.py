@@ -163,7 +163,7 @@ def test_a_value_without_a_counterpart_is_refused_and_the_rest_is_planned() -> N
 
     writes, rows = plan(
         [item("k1", lacking(), grade=UNSTORABLE), item("k2", held(name="a"))], "crm",
-        lambda rules, key, reason: refused.append((key, reason)),
+        lambda rules, key, reason: refused.append((key, reason)), {},
     )
 
     assert refused == [("k1", f"`{UNSTORABLE}` has no counterpart")]
