@@ -1,14 +1,15 @@
 """The deciding desk: whole transactions in, durable state and batches of writes out. One thread, no waiting, no I/O.
 
 Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, `desk.due`
-what is due to whom, `desk.batches` forms batches, `desk.changes` decides transactions, `desk.answers` takes in what
-became of them; here is what people ask for. What it decides depends only on the order of its inputs, so that a
-simulation can run the real thing.
+what is due to whom, `desk.batches` forms batches; `desk.merging` hands a change to the merge, `desk.pairing` finds out
+which record a row is, `desk.crossed` which records a transaction changed, `desk.changes` decides it; `desk.answers`
+takes in what became of batches, `desk.joining` makes two records one; here is what people ask for. What it decides
+depends only on the order of its inputs, so that a simulation can run the real thing.
 """
 
 from __future__ import annotations
 
-from engine.desk.answers import Answers
+from engine.desk.joining import Joining
 from engine.merge import EntityRules, settle_hold
 from engine.ports import Request
 from engine.record import Record
@@ -16,7 +17,7 @@ from engine.rulebook import EXISTENCE
 from engine.vocabulary import Text
 
 
-class Decider(Answers):
+class Decider(Joining):
     """The whole desk; see the module."""
 
     def request(self, request: Request, asked_at: int) -> None:
@@ -26,6 +27,11 @@ class Decider(Answers):
             answer = self._request_retry(arguments)
         elif request.kind == "resolve":
             answer = self._request_resolve(arguments, asked_at)
+        elif request.kind == "join":
+            joined = self._request_join(arguments, asked_at)
+            if joined is None:
+                return
+            answer = joined
         elif request.kind == "truncated":
             self.truncations[(arguments["system"], arguments["entity"])] = arguments["choice"]
             answer = "noted"

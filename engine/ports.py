@@ -114,7 +114,7 @@ class Request:
 
     id: int
     kind: str
-    """`resolve`, `retry`, `truncated`"""
+    """`resolve`, `retry`, `truncated`, `join`"""
     arguments: dict[str, str]
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from engine.assembly import PartRows
 from engine.desk.pairing import Pairing
 from engine.errors import TableTruncated, ValueRefused
-from engine.merge import EntityRules, Step
+from engine.merge import EntityRules, Step, journal_entry
 from engine.record import REREAD, UNREAD, UNSET_VERSION, Record, held_alive
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Reread, Transaction
+from engine.vocabulary import DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Reread, Transaction, Values
 
 
 class Crossed(Pairing):
@@ -43,9 +43,14 @@ class Crossed(Pairing):
                 gone.append((rules, key, parts, left))
             else:
                 there.append((rules.rank, rules, key, image))
-        for rules, key, parts, left in gone:
-            self._ended(rules, key, parts is None, left, position, step)
-        self._came(sorted(there, key=lambda item: item[0]), position, step)
+        # Whether others still refer to what is gone is known only when they have been read.
+        gone.sort(key=lambda item: item[0].entity.delete[system] == "restrict")
+        first = [item for item in gone if item[0].entity.delete[system] != "restrict"]
+        ended = {self._ended(rules, key, parts is None, left, position, step) for rules, key, parts, left in first}
+        moved = self._came(sorted(there, key=lambda item: item[0]), position, step)
+        last = gone[len(first) :]
+        ended |= {self._ended(rules, key, parts is None, left, position, step) for rules, key, parts, left in last}
+        self._tell_joined(moved, ended, step)
 
     def _refuse_truncation(self, system: str, table: int) -> None:
         named = self.book.tables[system][table]
@@ -71,8 +76,13 @@ class Crossed(Pairing):
 
     # ------------------------------------------------------------ rows that are there
 
-    def _came(self, there: Iterable[tuple[int, EntityRules, str, Image]], position: Position, step: Step) -> None:
-        """Rows that are records. A row may refer to one that comes later: such are tried again when that is known."""
+    def _came(
+        self, there: Iterable[tuple[int, EntityRules, str, Image]], position: Position, step: Step
+    ) -> set[tuple[str, str, str]]:
+        """Rows that are records. A row may refer to one that comes later: such are tried again when that is known.
+
+        Returns the references that were changed: (entity referred to, former record, present one)."""
+        moved: set[tuple[str, str, str]] = set()
         known: list[tuple[EntityRules, str, str, Image, bool]] = []
         for _, rules, key, raw in there:
             if self.crossing.keys.is_alias(rules.name, step.system, key):
@@ -84,15 +94,31 @@ class Crossed(Pairing):
             else:
                 known.append((rules, key, id, raw, False))
         for rules, key, id, raw, first in known:
-            self._image(rules, key, id, raw, INSERT if first else UPDATE, position, step)
+            before = self._image(rules, key, id, raw, INSERT if first else UPDATE, position, step)
+            after = self.cache[rules.name].get(id)
+            for number, parent in rules.references:
+                if before is not None and after is not None and before[number] and after.values[number]:
+                    moved.add((parent, str(before[number]), str(after.values[number])))
         for rules, _, _, _, first in known:
             if first and self.quarantined:
                 self._retry_unknown(rules.name, step.system)
+        return moved
+
+    def _tell_joined(self, moved: set[tuple[str, str, str]], ended: set[tuple[str, str] | None], step: Step) -> None:
+        """One transaction ended a record and re-pointed what referred to it: the application joined it into another."""
+        for entity, former, now in sorted(moved):
+            if (entity, former) in ended and former != now:
+                because = f"{step.system} joined it into {now}: what referred to it refers to that now"
+                step.journal.append(
+                    journal_entry(
+                        self.rules[entity], former, EXISTENCE, "joined", because, step.version, (), None, (), step
+                    )
+                )
 
     def _image(
         self, rules: EntityRules, key: str, id: str, raw: Image, op: str, position: Position, step: Step
-    ) -> None:
-        """One row's image, translated and merged."""
+    ) -> Values | None:
+        """One row's image, translated and merged. Returns the record's values as they were before."""
         system = step.system
         record = self.record(rules.name, id)
         before = record.values if record is not None else None
@@ -109,7 +135,7 @@ class Crossed(Pairing):
             self._read(rules, id, op, image, position, step)
         record = self.cache[rules.name].get(id)
         if record is None:
-            return
+            return before
         if record.keys.get(system) != key:
             record.keys = {**record.keys, system: key}
             self.dirty[rules.name, id] = record
@@ -117,6 +143,7 @@ class Crossed(Pairing):
         renamed = self.crossing.index(rules, id, before, record.values)
         if renamed or (record.alive and not lived) or EXISTENCE in record.holds:
             self._tell_duplicates(rules, id, record, step)
+        return before
 
     def _parked(self, record: Record | None, system: str) -> list[str]:
         """Systems that have a row of the record which is not kept in step."""
@@ -169,8 +196,12 @@ class Crossed(Pairing):
 
     # ------------------------------------------------------------ rows that are gone
 
-    def _ended(self, rules: EntityRules, key: str, absent: bool, left: bool, position: Position, step: Step) -> None:
-        """There is no such record in the system any more: its row is gone (`absent`), or says so, or has `left`."""
+    def _ended(
+        self, rules: EntityRules, key: str, absent: bool, left: bool, position: Position, step: Step
+    ) -> tuple[str, str] | None:
+        """There is no such record in the system any more: its row is gone (`absent`), or says so, or has `left`.
+
+        Returns which record that was."""
         system, keys = step.system, self.crossing.keys
         id = keys.id_of(rules.name, system, key)
         record = self.record(rules.name, id) if id is not None else None
@@ -178,7 +209,7 @@ class Crossed(Pairing):
             if absent:
                 keys.remove(rules.name, system, key)
             step.count("noise")
-            return
+            return None
         step.leaving = left
         step.referenced = rules.entity.delete[system] == "restrict" and self._referenced(rules, id)
         self._read(rules, id, DELETE, None, position, step)
@@ -187,6 +218,7 @@ class Crossed(Pairing):
             record.keys = {s: k for s, k in record.keys.items() if s != system}
             keys.remove(rules.name, system, key)
             self.dirty[rules.name, id] = record
+        return rules.name, id
 
     def _referenced(self, rules: EntityRules, id: str) -> bool:
         """True if a record that is alive refers to this one."""

@@ -8,19 +8,22 @@ canonical ones and back. The rule in words, with its main cases: `docs/merge.md`
 
 from engine.merge.deletion import restore
 from engine.merge.existence import carry_over, empty_record, take_defaults
+from engine.merge.fields import accept
 from engine.merge.person import hold_identity, release_identity, settle_hold
 from engine.merge.read import quick_update, read
-from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, make_due, rules_of
+from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, journal_entry, make_due, rules_of
 
 __all__ = [
     "DEFAULT",
     "EntityRules",
     "Incomplete",
     "Step",
+    "accept",
     "begin",
     "carry_over",
     "empty_record",
     "hold_identity",
+    "journal_entry",
     "make_due",
     "quick_update",
     "read",

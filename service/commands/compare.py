@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from engine.audit import Difference, compare
 from engine.assembly import KEY_SEPARATOR
+from engine.audit import Difference, compare
 from engine.first_merge import paired
 from engine.merge import EntityRules
 from engine.record import Record
