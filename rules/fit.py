@@ -12,7 +12,7 @@ from engine.catalog import Catalog, Column, TableShape
 from engine.rulebook import PolicyName
 from rules.crossing import shared_key
 from rules.findings import Findings
-from rules.forms import FieldKey, Fields, Form, is_offline, refers_across
+from rules.forms import FieldKey, Fields, Form, Stored, is_offline, refers_across
 from rules.loss import check_losses
 from rules.names import check_writable, find_column, find_table
 from rules.problem import Path, quoted
@@ -21,6 +21,7 @@ from rules.ruling import (
     columns_of,
     create_of,
     groups_by_field,
+    identity_fields,
     part_of,
     part_path,
     parts_of,
@@ -93,6 +94,8 @@ def check_fields(
                 _check_key(field, fields, name, shapes[name, field], findings)
                 check_losses(field, columns, create_of(entity), True, findings)
                 continue
+            if field in identity_fields(entity):
+                _check_tells_apart(field, columns, findings)
             said = ruling(name, entity, field, group_of.get(field))
             if field not in group_of and said.owner is None:
                 _check_policy(name, field, said.policy, shapes[name, field].family, findings)
@@ -101,11 +104,9 @@ def check_fields(
 
 
 def _check_key(field: str, fields: Fields, name: str, shape: Form, findings: Findings) -> None:
+    _check_tells_apart(field, fields[name, field], findings)
     for stored in fields[name, field]:
-        if stored.column is not None and stored.column.family in NO_KEYS:
-            findings.error("R409", stored.path, f"{quoted(field)} cannot tell records apart in {quoted(stored.system)}",
-                           found=quoted(stored.column.type), mend="choose another identity")  # fmt: skip
-        elif stored.column is not None and not stored.column.exact:
+        if stored.column is not None and not stored.column.exact and stored.column.family not in NO_KEYS:
             findings.warn("R457", stored.path, f"{quoted(stored.system)} takes values of {quoted(field)} for equal that"
                           " are written differently: `a` and `A`, say", found=quoted(stored.column.type),
                           mend="make sure that all systems write it alike")  # fmt: skip
@@ -114,6 +115,13 @@ def _check_key(field: str, fields: Fields, name: str, shape: Form, findings: Fin
                            " than elsewhere, and records are paired by the key as it is written",
                            found=quoted(stored.column.type) if stored.column is not None else "a map",
                            mend="give the columns of the key one type, and no map")  # fmt: skip
+
+
+def _check_tells_apart(field: str, columns: tuple[Stored, ...], findings: Findings) -> None:
+    for stored in columns:
+        if stored.column is not None and stored.column.family in NO_KEYS:
+            findings.error("R409", stored.path, f"{quoted(field)} cannot tell records apart in {quoted(stored.system)}",
+                           found=quoted(stored.column.type), mend="choose another identity")  # fmt: skip
 
 
 def _check_policy(name: str, field: str, policy: PolicyName | None, family: str, findings: Findings) -> None:

@@ -181,7 +181,7 @@ def _keys(path: Path) -> tuple[str, ...]:
 
 def _no_such_word(document: Document, error: ErrorDetails) -> Problem:
     expected = str(error.get("ctx", {}).get("expected", ""))
-    allowed = tuple(word for word in expected.replace("'", "").replace(" or ", ", ").split(", ") if word)
+    allowed = tuple(word for word in expected.replace("'", "").replace(" or ", ", ").split(", ") if word) or ('""',)
     value = error["input"]
     mend = did_you_mean(value, allowed) if isinstance(value, str) else ""
     what = "this word is not known here"

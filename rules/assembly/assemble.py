@@ -61,7 +61,7 @@ def site(entity: str, syntax: EntitySyntax, system: str, joined: Mapping[str, Jo
 def assembled(site: Site) -> Assembly:
     """The assembly. With a problem among the findings it must not be used."""
     fields = _fields(site)
-    joins = {name: _joins(site, said) for name, said in site.joined.items()}
+    joins = {name: _joins(site, name) for name in site.joined}
     conditions = {name: _condition(site, name) for name in site.parts}
     orders = {name: _first_by(site, name) for name in site.joined}
     goes = letting_go(site.table, site.top, site.parts[ROOT], site.findings)
@@ -94,6 +94,17 @@ def points_at(site: Site, name: str) -> bool:
     return not any(
         {equation.other for equation in joined if equation.part == other} == set(site.parts[other].key)
         for other in earlier
+        if other in site.parts
+    )
+
+
+def _belongs(site: Site, name: str) -> bool:
+    """True if a part's row goes with the record: nothing points at it, or it points at another part's row itself."""
+    part = site.parts[name]
+    return not points_at(site, name) or any(
+        equation.column not in part.key and site.parts[equation.part].key == (equation.other,)
+        for equation in site.joined[name].equations
+        if equation.part in site.parts
     )
 
 
@@ -114,28 +125,24 @@ def _fields(site: Site) -> dict[str, tuple[tuple[int, int], ...]]:
     return {name: tuple(pairs) for name, pairs in fields.items()}
 
 
-def _joins(site: Site, said: Joined) -> tuple[Join, ...]:
+def _joins(site: Site, name: str) -> tuple[Join, ...]:
     order = list(site.parts)
     joins = []
-    for equation in said.equations:
+    for equation in site.joined[name].equations:
         if equation.part not in site.parts:
             continue
-        own, theirs = site.parts[_part_of(site, said)], site.parts[equation.part]
+        own, theirs = site.parts[name], site.parts[equation.part]
         sql = equation.sql
         column = own.find(equation.column, sql.path, sql.findings, within=sql.span(equation.own))
         other = theirs.find(equation.other, sql.path, sql.findings, within=sql.span(equation.theirs))
         if column is not None and other is not None:
-            check_alike(own.known(equation.column), theirs.known(equation.other), sql, equation)
+            _check_alike(own.known(equation.column), theirs.known(equation.other), sql, equation)
             joins.append(Join(column, order.index(equation.part), other))
     return tuple(joins)
 
 
-def _part_of(site: Site, said: Joined) -> str:
-    return next(name for name, joined in site.joined.items() if joined is said)
-
-
-def check_alike(own: Column | None, theirs: Column | None, sql: Sql, equation: Equation) -> None:
-    """Columns that are joined print one value alike."""
+def _check_alike(own: Column | None, theirs: Column | None, sql: Sql, equation: Equation) -> None:
+    """Rows are joined by printed text: one value must have one."""
     if own is not None and theirs is not None and not print_alike(own, theirs):
         sql.findings.error("R415", sql.path, "columns of different types are joined",
                            found=f"{own.type} and {theirs.type}", mend="join columns of one type",
@@ -175,14 +182,14 @@ def _filled(site: Site, name: str, fields: Mapping[str, tuple[tuple[int, int], .
             conditions: Mapping[str, Condition | None]) -> dict[str, str]:  # fmt: skip
     """By column of a part: what gives it a value in a new row, other than `on_create`."""
     columns, numbers = site.parts[name].columns, list(site.syntax.fields)
-    filled = {columns[position]: f"it is equal to {text!r}" for position, text in constants_of(conditions[name])}
+    filled = {columns[position]: f"it is equal to {quoted(text)}" for position, text in constants_of(conditions[name])}
     for other, said in site.joined.items():
         for equation in said.equations:
             if other == name:
                 filled[equation.column] = f"it is joined to `{equation.part}.{equation.other}`"
             elif equation.part == name and points_at(site, other):
                 filled[equation.other] = f"it points at {quoted(other)}"
-    filled |= {columns[position]: f"the field {quoted(numbers[number])}" for number, position in fields[name]}
+    filled |= {columns[position]: f"it is the field {quoted(numbers[number])}" for number, position in fields[name]}
     return filled
 
 
@@ -218,8 +225,7 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
           condition: Condition | None, orders: tuple[Order, ...], made: list[Given]) -> Part:  # fmt: skip
     order = list(site.parts)
     words = site.table.parts.get(name)
-    pointed = words is not None and points_at(site, name)
-    if words is not None and words.clear == "unlink" and not pointed:
+    if words is not None and words.clear == "unlink" and not points_at(site, name):
         site.findings.error("R340", (*part_path(site.entity, site.system, name), "clear"),
                             f"no earlier part points at {quoted(name)}: there is nothing to unlink",
                             found="`unlink`", allowed=("keep", "delete"))  # fmt: skip
@@ -238,7 +244,7 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
             if each.part == name and each.link is not None
         ),
         clear=words.clear if words is not None else "keep",
-        remove=not pointed if words is None or words.remove is None else words.remove == "row",
+        remove=words is None or (_belongs(site, name) if words.remove is None else words.remove == "row"),
     )
 
 

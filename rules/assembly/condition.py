@@ -99,8 +99,11 @@ def _not(sql: Sql, tree: exp.Not, table: TableInUse) -> Condition | None:
 
 def _equals(sql: Sql, tree: exp.EQ | exp.NEQ, table: TableInUse) -> Condition | None:
     column, value = tree.this.unnest(), tree.expression.unnest()
-    if not isinstance(column, exp.Column):
+    if isinstance(value, exp.Column) and not isinstance(column, exp.Column):
         column, value = value, column
+    if not isinstance(column, exp.Column):
+        _refuse(sql, column)
+        return None
     found = _column(sql, column, table)
     text = _text(sql, value, found[1] if found is not None else None, table)
     if found is None or text is None:

@@ -50,8 +50,8 @@ def given(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled
                 continue
             check_writable(path, used.system, known, used.shape, findings)
         if column in told[part]:
-            findings.error("R344", path, f"the column {quoted(column)} of {quoted(part)} is filled already", key=True,
-                           found=told[part][column], mend="leave it out here")  # fmt: skip
+            findings.error("R344", path, f"the column {quoted(column)} of {quoted(part)} is filled already:"
+                           f" {told[part][column]}", key=True, mend="leave it out here")  # fmt: skip
             continue
         told[part][column] = "`on_create` says it twice"
         sql = parsed(text, path, findings)
@@ -74,8 +74,8 @@ def _said(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], findin
         if part in parts:
             yield part, column, text, path
         elif part not in table.parts:
-            findings.error("R332", path, f"there is no part {quoted(part)}", key=True, allowed=tuple(parts),
-                           mend=did_you_mean(part, parts))  # fmt: skip
+            findings.error("R332", path, f"there is no part {quoted(part)}", key=True, allowed=(ROOT, *table.parts),
+                           mend=did_you_mean(part, (ROOT, *table.parts)))  # fmt: skip
     for part, syntax in table.parts.items():
         for column, text in syntax.on_create.items():
             if part in parts:

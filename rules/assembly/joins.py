@@ -19,6 +19,8 @@ from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import ROOT
 from rules.syntax import TableSyntax
 
+ALLOWED = ("column = part.column", "column = constant", "and")
+
 
 @dataclass(frozen=True, slots=True)
 class Equation:
@@ -63,43 +65,28 @@ def joined_parts(table: TableSyntax, top: Path, findings: Findings) -> dict[str,
 
 
 def _term(sql: Sql, term: exp.Expr, name: str, table: TableSyntax, said: Joined) -> None:
-    if not isinstance(term, exp.EQ):
-        sql.refuse(term, "this cannot stand in `on`", found=sql.shown(term),
-                   allowed=("column = part.column", "column = constant", "and"),
-                   mend="say it in `where`, if it is about this table alone")  # fmt: skip
-        return
-    sides = [term.this.unnest(), term.expression.unnest()]
-    named = [column_name(side) if isinstance(side, exp.Column) else None for side in sides]
-    if (named[0] is None) != (named[1] is None) and constant(sides[0 if named[0] is None else 1]) is not None:
-        qualifier, column = named[0] or named[1] or ("", "")
-        if qualifier in ("", name):
-            said.constants.append((sql, _bare(sides[0 if named[0] is not None else 1], term, column)))
-            return
-    if named[0] is None or named[1] is None:
-        sql.refuse(term, "this cannot stand in `on`", found=sql.shown(term),
-                   allowed=("column = part.column", "column = constant", "and"))  # fmt: skip
-        return
-    own = [side for side, (qualifier, _) in zip(sides, (named[0], named[1]), strict=True) if qualifier in ("", name)]
-    others = [side for side in sides if side not in own]
-    if len(own) != 1:
+    """One equation, with another part's column or with a constant."""
+    sides = [term.this.unnest(), term.expression.unnest()] if isinstance(term, exp.EQ) else []
+    columns = [side for side in sides if isinstance(side, exp.Column) and column_name(side) is not None]
+    own = [column for column in columns if column.table in ("", name)]
+    others = [column for column in columns if column.table not in ("", name)]
+    if len(own) == 1 and len(others) == 1:
+        (column,), (other,) = own, others
+        known = (ROOT, *(part for part in table.parts if part != name))
+        if other.table in known:
+            said.equations.append(Equation(column.name, other.table, other.name, sql, column, other))
+        else:
+            sql.refuse(other, f"there is no part {quoted(other.table)}", code="R332", allowed=known,
+                       mend=did_you_mean(other.table, known))  # fmt: skip
+    elif len(own) == 1 and any(constant(side) is not None for side in sides):
+        own[0].set("table", None)
+        said.constants.append((sql, term))
+    elif len(columns) == 2:
         sql.refuse(term, f"one side must be a column of {quoted(name)}, the other one of another part",
-                   found=sql.shown(term), allowed=("column = part.column",))  # fmt: skip
-        return
-    column, other = own[0], others[0]
-    known = (ROOT, *(part for part in table.parts if part != name))
-    if other.table not in known:
-        sql.refuse(other, f"there is no part {quoted(other.table)}", code="R332", allowed=known,
-                   mend=did_you_mean(other.table, known))  # fmt: skip
-        return
-    said.equations.append(Equation(column.name, other.table, other.name, sql, column, other))
-
-
-def _bare(column: exp.Expr, term: exp.EQ, name: str) -> exp.Expr:
-    """The term with its own column unqualified, as a condition has it."""
-    if column.args.get("table") is not None:
-        column.set("table", None)
-    assert column.name == name
-    return term
+                   found=sql.shown(term), allowed=ALLOWED[:1])  # fmt: skip
+    else:
+        sql.refuse(term, "this cannot stand in `on`", found=sql.shown(term), allowed=ALLOWED,
+                   mend="say it in `where`, if it is about this table alone")  # fmt: skip
 
 
 def _in_order(joined: Mapping[str, Joined], findings: Findings) -> dict[str, Joined]:

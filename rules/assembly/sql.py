@@ -29,12 +29,16 @@ class Sql:
     findings: Findings
 
     def span(self, node: exp.Expr) -> tuple[int, int]:
-        """(offset, length) of a node within the text; of all of it where the parser does not say."""
+        """(offset, length) of a node within the text; of what it is in, where the parser does not say."""
         marks = [inner.meta for inner in node.walk() if "start" in inner.meta]
         if not marks:
-            return 0, len(self.text)
-        start, end = min(mark["start"] for mark in marks), max(mark["end"] for mark in marks)
-        return start, end - start + 1
+            return self.span(node.parent) if node.parent is not None else (0, len(self.text))
+        start, end = min(mark["start"] for mark in marks), max(mark["end"] for mark in marks) + 1
+        if isinstance(node, exp.Func) and self.text[end:].lstrip().startswith("("):
+            end = self.text.index("(", end) + 1
+        while self.text.count("(", start, end) > self.text.count(")", start, end) and ")" in self.text[end:]:
+            end = self.text.index(")", end) + 1
+        return start, end - start
 
     def refuse(self, node: exp.Expr, what: str, *, code: str = "R331", found: str = "",
                allowed: tuple[str, ...] = (), mend: str = "") -> None:  # fmt: skip

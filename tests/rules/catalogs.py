@@ -1,4 +1,7 @@
-"""Catalogs for tests, written as a DBA writes a table: `customer_no varchar(10), stage enum stage(new, old)`."""
+"""Catalogs for tests, written as a DBA writes a table: `id int key, name varchar(10), stage enum stage(new, old)`.
+
+Behind a type may stand `generated`, `not null`, `default`, `unique`, and `key` for a column of the primary key.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Iterable
 
 from engine.catalog import Catalog, Column, TableShape
 
-_COLUMN = re.compile(r"\s*(?P<name>\"[^\"]*\"|\S+)\s+(?P<type>.+?)(?P<generated> generated)?\s*$")
+_WORDS = "(?: generated| not null| default| unique| key)*"
+_COLUMN = re.compile(r"\s*(?P<name>\"[^\"]*\"|\S+)\s+(?P<type>.+?)" + rf"(?P<words>{_WORDS})\s*$")
 _ENUM = re.compile(r"enum (?P<name>\w+)\((?P<labels>.*)\)")
 _SIZED = re.compile(r"(?P<base>[a-z ]+?)\((?P<first>-?\d+)(?:,(?P<second>-?\d+))?\)(?P<zone> with(out)? time zone)?")
 _ALIASES = {
@@ -26,16 +30,17 @@ _BITS = {"smallint": 16, "integer": 32, "bigint": 64}
 
 
 def column(text: str) -> Column:
-    """`name type`, with ` generated` behind it where the system computes the column."""
+    """`name type`, and what else there is to say of it."""
     match = _COLUMN.fullmatch(text)
     assert match is not None, text
-    name, type_, generated = match["name"].strip('"'), match["type"], match["generated"] is not None
+    name, type_, generated = match["name"].strip('"'), match["type"], "generated" in match["words"]
+    nullable, default = not {"not", "key"} & set(match["words"].split()), "default" in match["words"]
     enum = _ENUM.fullmatch(type_)
     if enum is not None:
         labels = tuple(label.strip() for label in enum["labels"].split(","))
-        return Column(name, enum["name"], "enum", labels=labels, generated=generated)
+        return Column(name, enum["name"], "enum", nullable, labels=labels, generated=generated, default=default)
     if type_.endswith("[]"):
-        return Column(name, type_, "array", generated=generated)
+        return Column(name, type_, "array", nullable, generated=generated, default=default)
     sized = _SIZED.fullmatch(type_)
     base = sized["base"] if sized else type_
     full = _ALIASES.get(base, base)
@@ -48,7 +53,7 @@ def column(text: str) -> Column:
         inside = sized[0][len(base) : sized[0].index(")") + 1]
         printed = f"{head}{inside} with{tail}" if tail else full + inside
     return Column(
-        name, printed, family, generated=generated, exact=full != "citext",
+        name, printed, family, nullable, generated=generated, default=default, exact=full != "citext",
         length=first if family == "text" else None,
         precision=first if family == "numeric" else _BITS.get(full),
         scale=(second or 0) if family == "numeric" and sized else first if "time" in family else None,
@@ -60,9 +65,20 @@ def catalog(system: str, tables: dict[str, str]) -> Catalog:
     shapes = {}
     for dotted, columns in tables.items():
         schema, name = dotted.split(".", 1)
-        listed = [column(text) for text in _split(columns)]
-        shapes[schema, name] = TableShape(schema, name, "table", {found.name: found for found in listed})
+        texts = list(_split(columns))
+        listed = [column(text) for text in texts]
+        key = tuple(found.name for found, text in zip(listed, texts, strict=True) if _says(text, "key"))
+        unique = [(found.name,) for found, text in zip(listed, texts, strict=True) if _says(text, "unique")]
+        columns_found = {found.name: found for found in listed}
+        shapes[schema, name] = TableShape(
+            schema, name, "table", columns_found, key, tuple(([key] if key else []) + unique)
+        )
     return Catalog(system, shapes, tuple(shapes))
+
+
+def _says(text: str, word: str) -> bool:
+    match = _COLUMN.fullmatch(text)
+    return match is not None and word in match["words"].split()
 
 
 def _split(columns: str) -> Iterable[str]:
