@@ -99,9 +99,9 @@ class Crossed(Pairing):
             for number, parent in rules.references:
                 if before is not None and after is not None and before[number] and after.values[number]:
                     moved.add((parent, str(before[number]), str(after.values[number])))
-        for rules, _, _, _, first in known:
+        for rules, _, id, _, first in known:
             if first and self.quarantined:
-                self._retry_unknown(rules.name, step.system)
+                self._retry_unknown(rules.name, id, step.system)
         return moved
 
     def _tell_joined(self, moved: set[tuple[str, str, str]], ended: set[tuple[str, str] | None], step: Step) -> None:
@@ -234,12 +234,12 @@ class Crossed(Pairing):
 
     # ------------------------------------------------------------ what waited for it
 
-    def _retry_unknown(self, entity: str, system: str) -> None:
-        """Records of this entity have become known: rows that refer to one that was not are read again."""
+    def _retry_unknown(self, entity: str, id: str, system: str) -> None:
+        """This record has become known: rows that refer to one that was not are read again."""
         waits = f"refers to a {entity} that is not known"
         for name, key, other in list(self.quarantined):
             reason = self.quarantined.get((name, key, other), "")
-            if other == system and reason.startswith(UNREAD) and reason.endswith(waits):
+            if other == system and (name, key) != (entity, id) and reason.startswith(UNREAD) and reason.endswith(waits):
                 self._retry((name, key), system)
 
     def _retry_codes(self, system: str) -> None:
