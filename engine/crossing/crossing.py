@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
+import msgspec
+
 from engine.assembly import PartRows, belongs, image_of, is_gone
 from engine.conditions import columns_of
 from engine.crossing.entries import Entries, Find
@@ -133,6 +135,23 @@ class Crossing:
                 with suppress(ValueRefused):
                     values[number] = rules.layouts[system].canonical(number, stored)
         return identity_of(rules.entity, values)
+
+    def recognise_alone(self, rules: EntityRules, id: str, identity: Identity) -> None:
+        """By what a row is recognised that no system shares yet; by nothing, with an identity of None."""
+        space, keys = f"p/{rules.name}", self.keys
+        state = self.entries.only(space, id)
+        had: Identity = tuple(msgspec.msgpack.decode(state)) if state is not None else (None,) * len(identity)
+        if had == identity:
+            return
+        for way, (was, now) in enumerate(zip(had, identity, strict=True)):
+            if was is not None:
+                keys.forget(rules.name, way, was, id)
+            if now is not None:
+                keys.recognise(rules.name, way, now, id)
+        if any(text is not None for text in identity):
+            self.entries.put(space, id, "", msgspec.msgpack.encode(identity))
+        else:
+            self.entries.remove(space, id)
 
     def index(self, rules: EntityRules, id: str, before: Values | None, after: Values) -> bool:
         """Keeps up by what the record is recognised, and to whom it refers. True if the former has changed."""

@@ -140,10 +140,21 @@ class Crossed(Pairing):
             record.keys = {**record.keys, system: key}
             self.dirty[rules.name, id] = record
         self._read_parked(rules, id, record, parked)
+        self._recognise_alone(rules, id, record, raw, system, parked)
         renamed = self.crossing.index(rules, id, before, record.values)
         if renamed or (record.alive and not lived) or EXISTENCE in record.holds:
             self._tell_duplicates(rules, id, record, step)
         return before
+
+    def _recognise_alone(
+        self, rules: EntityRules, id: str, record: Record, raw: Image, system: str, parked: list[str]
+    ) -> None:
+        """A row that is nobody's is found by what it says itself, until the record is everybody's."""
+        side = record.sides.get(system)
+        if not record.alive and side is not None and side.out:
+            self.crossing.recognise_alone(rules, id, self.crossing.identity(rules, system, raw))
+        elif record.alive and parked:
+            self.crossing.recognise_alone(rules, id, (None,) * len(rules.entity.identities))
 
     def _parked(self, record: Record | None, system: str) -> list[str]:
         """Systems that have a row of the record which is not kept in step."""

@@ -1,0 +1,175 @@
+"""Records with keys of their own that end: soft here and hard there, refused, left, re-created; by the real desk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.record import REREAD
+from engine.rulebook import EXISTENCE
+from engine.vocabulary import RowResult
+from tests.unit.crossed_desk import CrossedDesk, book_of
+
+SOFT = """\
+  item:
+    identity: [code]
+    conflict: last_writer
+    bind:
+      erp: {table: product, key: id, deactivate: {active: "false"}, reactivate: {active: "true"}}
+      crm: {table: item, key: id}
+    fields: {code: code, name: name}
+"""
+
+RESTRICTED = """\
+  customer:
+    identity: [no]
+    conflict: last_writer
+    delete: {crm: restrict}
+    bind: {erp: {table: party, key: id}, crm: {table: accounts, key: id}}
+    fields: {no: no, name: name}
+  order:
+    identity: [no]
+    conflict: last_writer
+    bind: {erp: {table: sale, key: id}, crm: {table: deals, key: id}}
+    fields:
+      no: no
+      customer: {erp: party, crm: account, reference: customer}
+"""
+
+LEAVING = """\
+  deal:
+    identity: [no]
+    conflict: last_writer
+    leave: {crm: LEAVE}
+    bind:
+      erp: {table: sale, key: id}
+      crm: {table: deals, key: id, where: "stage = 'won'"}
+    fields: {no: no, total: total}
+"""
+
+
+def desk_of(folder: Path, entities: str) -> CrossedDesk:
+    """A desk on these entities."""
+    return CrossedDesk(book_of(folder, entities))
+
+
+def soft(folder: Path) -> CrossedDesk:
+    """An item that both systems have."""
+    desk = desk_of(folder, SOFT)
+    desk.tx("crm", desk.row("crm", "item", id="1", code="A", name="Bolt"))
+    desk.deliver("erp", item="7")
+    desk.tx("erp", desk.row("erp", "product", id="7", code="A", name="Bolt", active="t"), own=True)
+    return desk
+
+
+def test_a_hard_deletion_here_is_a_soft_one_there(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("crm", desk.delete("crm", "item", "1"))
+    [write] = desk.deliver("erp")
+    assert (write.kind, write.rows[0][2]) == ("delete", ("7",))
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"), own=True)
+    assert desk.record("item", "crm:1").keys == {"erp": "7"}  # the row is still there
+
+
+def test_a_soft_deletion_here_is_a_hard_one_there(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"))
+    [write] = desk.deliver("crm")
+    assert (write.kind, write.rows[0][2]) == ("delete", ("1",))
+
+
+def test_what_was_deactivated_is_activated_again_not_made_a_second_time(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("crm", desk.delete("crm", "item", "1"))
+    desk.deliver("erp")
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"), own=True)
+    desk.tx("crm", desk.row("crm", "item", id="2", code="A", name="Bolt, new"))
+    [write] = desk.deliver("erp")
+    assert (write.kind, write.rows[0][1], write.rows[0][2]) == ("insert", "crm:1", ("7",))
+    assert desk.record("item", "crm:1").keys == {"crm": "2", "erp": "7"}
+
+
+def test_a_user_who_activates_it_again_brings_it_back_everywhere(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("crm", desk.delete("crm", "item", "1"))
+    desk.deliver("erp")
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"), own=True)
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt 2", active="t"))
+    [write] = desk.deliver("crm", item="9")
+    assert (write.kind, write.rows[0][2], write.rows[0][3]) == ("insert", (), ("A", "Bolt 2"))
+
+
+def restricted(folder: Path) -> CrossedDesk:
+    """A customer with an order, in both systems."""
+    desk = desk_of(folder, RESTRICTED)
+    desk.tx("crm", desk.row("crm", "accounts", id="1", no="C1", name="Acme"))
+    desk.deliver("erp", customer="5")
+    desk.tx("crm", desk.row("crm", "deals", id="2", no="O1", account="1"))
+    desk.deliver("erp", order="6")
+    return desk
+
+
+def test_a_deletion_is_overruled_while_others_refer_to_it(tmp_path: Path) -> None:
+    desk = restricted(tmp_path)
+    desk.tx("crm", desk.delete("crm", "accounts", "1"))
+    assert desk.deliver("erp") == []
+    [write] = desk.deliver("crm", customer="3")
+    assert (write.kind, write.rows[0][1], write.rows[0][2]) == ("insert", "crm:1", ())
+    assert desk.record("customer", "crm:1").keys == {"erp": "5", "crm": "3"}
+    [entry] = desk.store.journal
+    assert entry.because.startswith("restrict: other records refer to it")
+
+
+def test_a_deletion_goes_through_with_the_last_that_referred_to_it(tmp_path: Path) -> None:
+    desk = restricted(tmp_path)
+    desk.tx("crm", desk.delete("crm", "deals", "2"), desk.delete("crm", "accounts", "1"))
+    assert [(w.kind, w.entity) for w in desk.deliver("erp")] == [("delete", "order"), ("delete", "customer")]
+
+
+@pytest.mark.parametrize("policy", ["ignore", "delete", "hold"])
+def test_a_row_that_leaves_means_what_the_rule_says(tmp_path: Path, policy: str) -> None:
+    desk = desk_of(tmp_path, LEAVING.replace("LEAVE", policy))
+    desk.tx("crm", desk.row("crm", "deals", id="2", no="O1", total="5", stage="open"))
+    assert desk.deliver("erp") == []
+    desk.tx("crm", desk.update("crm", "deals", id="2", no="O1", total="5", stage="won"))
+    assert [w.kind for w in desk.deliver("erp", deal="6")] == ["insert"]
+    desk.tx("crm", desk.update("crm", "deals", id="2", no="O1", total="5", stage="lost"))
+    writes = desk.deliver("erp")
+    record = desk.record("deal", "crm:2")
+    assert record.keys["crm"] == "2"
+    if policy == "delete":
+        assert [w.kind for w in writes] == ["delete"]
+    else:
+        assert writes == []
+        assert (EXISTENCE in record.holds) == (policy == "hold")
+
+
+def test_a_child_waits_for_a_parent_that_the_target_refused(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, RESTRICTED)
+    desk.tx("crm", desk.row("crm", "accounts", id="1", no="C1", name="Acme"))
+    desk.batch("erp")
+    desk.answer("erp", RowResult("customer", "crm:1", "failed", reason="constraint `c`"))
+    desk.tx("crm", desk.row("crm", "deals", id="2", no="O1", account="1"))
+    assert desk.deliver("erp") == []
+    reason = desk.decider.quarantined["order", "crm:2", "erp"]
+    assert reason == "waits for customer `crm:1`, which is in quarantine"
+    desk.tx("crm", desk.update("crm", "accounts", id="1", no="C1", name="Acme Ltd"))
+    assert [(w.kind, w.entity) for w in desk.deliver("erp", customer="5", order="6")] == [
+        ("insert", "customer"), ("insert", "order"),
+    ]
+    assert desk.decider.quarantined == {}
+
+
+def test_rows_left_alone_are_read_not_made_again_when_their_owner_makes_the_record(tmp_path: Path) -> None:
+    owned = SOFT.replace("conflict: last_writer", "owner: erp")
+    desk = desk_of(tmp_path, owned)
+    desk.tx("crm", desk.row("crm", "item", id="1", code="A", name="Bolt"))  # only the ERP may create: it stays alone
+    assert desk.record("item", "crm:1").sides["crm"].out
+    desk.tx("erp", desk.row("erp", "product", id="7", code="A", name="Bolts", active="t"))
+    assert desk.record("item", "crm:1").keys == {"crm": "1", "erp": "7"}
+    assert desk.record("item", "crm:1").sides["crm"].wait == REREAD
+    assert desk.deliver("crm") == []
+    desk.reread("crm", "item", "crm:1", (("1", "A", "Bolt"),))
+    [write] = desk.deliver("crm")
+    assert (write.kind, write.rows[0][2], write.rows[0][3]) == ("update", ("1",), ("Bolts",))
