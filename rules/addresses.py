@@ -14,9 +14,9 @@ from rules import secrets
 from rules.findings import Findings
 from rules.problem import Path as TreePath
 from rules.problem import quoted
-from rules.ruling import table_of
+from rules.ruling import part_path, parts_of, table_of
 from rules.secrets import Secret
-from rules.syntax import FileSyntax
+from rules.syntax import EntitySyntax, FileSyntax
 
 SCHEMES: Mapping[str, tuple[str, ...]] = {"postgresql": ("postgresql", "postgres")}
 """By adapter."""
@@ -129,14 +129,19 @@ def _check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Fi
             if _database(systems[one]) != _database(systems[other]):
                 continue
             for name, entity in syntax.entities.items():
-                tables = {system: table_of(table) for system, table in entity.bind.items()}
-                if one in tables and tables[one] == tables.get(other):
+                here, there = _tables(name, entity, one), _tables(name, entity, other)
+                for table in there.keys() & here.keys():
                     findings.error(
-                        "R324", ("entities", name, "bind", other, "table"), f"{quoted(one)} and {quoted(other)} are the"
-                        " same database, and this is the same table: it would loop",
-                        mend="correct one of the addresses, or the table",
-                        also=((f"{quoted(one)} has it too", ("entities", name, "bind", one, "table")),),
+                        "R324", there[table], f"{quoted(one)} and {quoted(other)} are the same database, and this is"
+                        " the same table: it would loop", mend="correct one of the addresses, or the table",
+                        also=((f"{quoted(one)} has it too", here[table]),),
                     )  # fmt: skip
+
+
+def _tables(name: str, entity: EntitySyntax, system: str) -> dict[tuple[str, str], TreePath]:
+    """All tables of an entity in one system, with the place of each. Code tables may be shared."""
+    parts = parts_of(entity.bind[system]) if system in entity.bind else {}
+    return {table_of(words): (*part_path(name, system, part), "table") for part, words in reversed(parts.items())}
 
 
 def _database(url: Secret) -> tuple[tuple[str, ...], str, str]:

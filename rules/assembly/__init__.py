@@ -7,6 +7,8 @@
     columns    the tables in use, and the columns that are read of them
     removal    `deactivate`, `reactivate`, `remove`
     assemble   all of it, for one entity in one system
+    bindings   all entities in all systems: the tables, each once
+    checked    what the catalogs have against it
     filled     what a new row needs and nobody gives it
 
 Everything is done twice: without catalogs when a file is loaded, so that what it says by itself is judged offline; and

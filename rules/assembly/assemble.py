@@ -185,7 +185,7 @@ def _filled(site: Site, name: str, fields: Mapping[str, tuple[tuple[int, int], .
     filled = {columns[position]: f"it is equal to {quoted(text)}" for position, text in constants_of(conditions[name])}
     for other, said in site.joined.items():
         for equation in said.equations:
-            if other == name:
+            if other == name and equation.column not in site.parts[name].key:
                 filled[equation.column] = f"it is joined to `{equation.part}.{equation.other}`"
             elif equation.part == name and points_at(site, other):
                 filled[equation.other] = f"it points at {quoted(other)}"

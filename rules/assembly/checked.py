@@ -1,17 +1,17 @@
-"""What the catalogs have against records of several tables: keys, types that are compared, and what a new row needs.
+"""What the catalogs have against records of several tables: keys, types that are compared, forms.
 
 Reads assemblies that are complete; names that do not exist have been told before. Rows are never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 from engine.catalog import Column
-from engine.rulebook import Assembly
-from rules.assembly.assemble import Site, points_at
+from rules.assembly.assemble import Site
 from rules.assembly.bindings import Bound, lookups
 from rules.assembly.columns import TableInUse
+from rules.assembly.filled import check_filled, is_needed, told_apart
 from rules.findings import Findings
 from rules.forms import print_alike
 from rules.problem import Path, listed, quoted
@@ -30,8 +30,7 @@ def check_bound(
         _check_references(site, crossed, entities, known, where, findings)
         _check_empty(site, known, findings)
         if create_of(entities[name]) - {system}:
-            for part in site.parts:
-                _check_filled(site, part, where.assemblies[name, system], findings)
+            check_filled(site, where.assemblies[name, system], findings)
     for name in crossed:
         _check_forms(name, entities[name], known, findings)
 
@@ -64,10 +63,26 @@ def _check_lookups(site: Site, known: Mapping[Path, Column], findings: Findings)
             findings.error("R415", (*path[:-2], "column"), "a column is looked up in a table whose key is of another"
                            " type", found=f"{own.type} and {key.type}",
                            mend="name the key that it holds: `key: …`")  # fmt: skip
+        if lookup.missing == "insert":
+            _check_new_code(path, site.system, table, lookup.by, findings)
         if table.shape is not None and (lookup.by,) not in table.shape.unique and lookup.by in table.shape.columns:
             findings.warn("R459", (*path[:-1], "by"), f"{quoted(lookup.by)} is not unique in {site.system}'s"
                           f" {table.schema}.{table.name}: a code that stands there twice cannot be written",
                           mend="create a unique index, or look up by another column")  # fmt: skip
+
+
+def _check_new_code(path: Path, system: str, table: TableInUse, by: str, findings: Findings) -> None:
+    """A code that is added is given its natural column, and nothing else."""
+    columns = table.shape.columns.values() if table.shape is not None else ()
+    keys, others = told_apart(table, {column.name for column in columns if is_needed(column)} - {by})
+    for code, lacking, what in (
+        ("R418", keys, "nobody makes the key of a new code in"),
+        ("R417", others, "a new code needs values that nobody gives it in"),
+    ):
+        if lacking:
+            findings.error(code, (*path[:-1], "missing"), f"{what} {system}'s {table.schema}.{table.name}",
+                           found=listed(map(quoted, lacking)),
+                           mend="write `missing: quarantine`, or give the columns a default")  # fmt: skip
 
 
 def _check_references(site: Site, crossed: Collection[str], entities: Mapping[str, EntitySyntax],
@@ -114,46 +129,3 @@ def _check_forms(name: str, entity: EntitySyntax, known: Mapping[Path, Column], 
                                " there is one way only to write its values", found=found.type,
                                mend="take `same` out")  # fmt: skip
                 break
-
-
-def _check_filled(site: Site, part: str, assembly: Assembly, findings: Findings) -> None:
-    """Whatever a new row of a part must have is given by somebody."""
-    table = site.parts[part]
-    if table.shape is None:
-        return
-    filled = set(_filled(site, part, assembly))
-    needed = [
-        column.name
-        for column in table.shape.columns.values()
-        if not column.nullable and not column.default and not column.generated and column.name not in filled
-    ]
-    path = (*part_path(site.entity, site.system, part), "table")
-    shown = f"{site.system}'s {table.schema}.{table.name}"
-    keys = [column for column in needed if column in table.key]
-    others = [column for column in needed if column not in table.key]
-    owner = "" if part == ROOT else f"{part}."
-    if keys:
-        findings.error("R418", path, f"nobody makes the key of a new row of {shown}", found=_ticked(keys),
-                       mend=f"say how it is made: `on_create: {{{owner}{keys[0]}: \"nextval('…')\"}}`")  # fmt: skip
-    if others:
-        findings.error("R417", path, f"a new row of {shown} needs values that nobody gives it", found=_ticked(others),
-                       mend=f"bind them to fields, or give them: `on_create: {{{owner}{others[0]}: …}}`")  # fmt: skip
-
-
-def _filled(site: Site, part: str, assembly: Assembly) -> Iterator[str]:
-    """The columns of a part that a new row gets from us."""
-    table: TableInUse = site.parts[part]
-    index = list(site.parts).index(part)
-    own = assembly.parts[index]
-    yield from (table.columns[position] for _, position in own.fields)
-    yield from (table.columns[join.column] for join in own.joins)
-    yield from (table.columns[position] for position, _ in own.constants)
-    yield from (column for column, _ in own.create)
-    yield from (column for column, _, _ in own.links)
-    for name, other in zip(site.parts, assembly.parts, strict=True):
-        if name != ROOT and points_at(site, name):
-            yield from (table.columns[join.other] for join in other.joins if join.part == index)
-
-
-def _ticked(names: list[str]) -> str:
-    return listed(map(quoted, names))

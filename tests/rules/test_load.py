@@ -170,13 +170,14 @@ def test_no_bytes_make_the_reader_fall(raw: bytes) -> None:
 
 KEYS = [
     "erp", "crm", "fields", "bind", "identity", "table", "column", "map", "owner", "conflict", "groups", "delete",
-    "create", "order", "reference", "a", "no",
+    "create", "order", "reference", "a", "no", "key", "where", "parts", "on", "first_by", "member_when", "deactivate",
+    "reactivate", "remove", "on_create", "lookup", "by", "empty", "same", "field", "leave", "clear",
 ]  # fmt: skip
 
 
 @given(
     st.recursive(
-        st.none() | st.sampled_from(["erp", "crm", "x", "1", "true", "last_writer", "no"]),
+        st.none() | st.sampled_from(["erp", "crm", "x", "1", "true", "last_writer", "no", "a = root.b", "a and", "a.b"]),
         lambda inner: st.lists(inner, max_size=3)
         | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
         max_leaves=12,
