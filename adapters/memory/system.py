@@ -1,339 +1,229 @@
-"""One database in memory: tables, a change log, users' transactions, triggers and row locks; and its two ports.
+"""One database in memory: tables, a change log, users' transactions, triggers, row locks and foreign keys.
 
-Turns users' operations and our batches into committed rows and log entries, as a real database would: with foreign
-keys, unchanged large columns left out of the log, and transactions too large to hand over at once. Deterministic: it
-has no clock of its own (commit times are given) and no randomness.
+Turns users' operations into committed rows and log entries, as a real database would: with unchanged large columns left
+out of the log, and keys drawn where none is given. Deterministic: it has no clock of its own (commit times are given)
+and no randomness. It knows nothing of records; a table is named by its number, by its name, or by the entity that lives
+in it alone.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from engine.assembly import key_of
 from engine.desk.records import key_maker
-from engine.errors import EngineFault, PositionForeign, SystemUnavailable
 from engine.record import Layout
-from engine.rulebook import RuleBook
+from engine.rulebook import Assembly, Binding, RuleBook
 from engine.vocabulary import (
     ABSENT,
     DELETE,
     INSERT,
-    UNSET,
     UPDATE,
-    Batch,
     Change,
     Outcome,
     Position,
-    Progress,
-    Reread,
     Row,
-    RowResult,
     Text,
     Transaction,
-    Write,
-    WriteRow,
 )
 
 Trigger = Callable[[str, list[Text]], list[Text]]
-"""Given (entity, row in table column order), the row as the database really stores it."""
+"""Given (table, row in table column order), the row as the database really stores it."""
 Constraint = Callable[[str, list[Text]], str]
-"""Given (entity, row in table column order): "" if it may be stored, else the name of the constraint it breaks."""
+"""Given (table, row in table column order): "" if it may be stored, else the name of the constraint it breaks."""
+
+Undo = list[tuple[dict[str, list[Text]], str, "list[Text] | None"]]
+"""(table, key, the row before), in the order in which they were written."""
+
+KEYS_APART = 1000
+"""Between the first keys that two tables draw: a key of one is never a key of the other, in a short life."""
 
 
 @dataclass(slots=True)
-class _Ledger:
+class LedgerRow:
+    """What the ledger remembers of a batch."""
+
     number_to: int
     outcome: Outcome
 
 
 @dataclass
 class MemorySystem:
-    """The database. `rows[entity][key]` is a committed row, in table column order."""
+    """The database. See the module."""
 
     system: str
     book: RuleBook
-    trigger: Trigger = lambda entity, row: row
-    constraint: Constraint = lambda entity, row: ""
+    trigger: Trigger = lambda table, row: row
+    constraint: Constraint = lambda table, row: ""
     defaults: dict[str, Text] = field(default_factory=dict)
     """By column name: what an INSERT without it stores."""
     large: frozenset[str] = frozenset()
     """Columns that the log leaves out where an UPDATE did not change them, as PostgreSQL does with TOAST values."""
     foreign_keys: bool = False
     """References of the rule book are foreign keys here: no child without its parent."""
+    first_key: int = 1
+    """The first key that the first table draws."""
     rows: dict[str, dict[str, list[Text]]] = field(default_factory=dict)
+    """By entity that lives in one table under a shared key: its committed rows by key, in table column order."""
     log: list[Transaction] = field(default_factory=list)
     end: Position = 100
     """The end of the log."""
     locked: set[tuple[str, str]] = field(default_factory=set)
-    """Rows that some user holds a lock on."""
-    ledger: list[_Ledger] = field(default_factory=list)
+    """Rows that some user holds a lock on: (name of the table, key)."""
+    ledger: list[LedgerRow] = field(default_factory=list)
     written: int = 0
     """Rows that our batches have changed."""
+    undo: Undo = field(default_factory=list)
+    """What has been changed since the last commit."""
 
     def __post_init__(self) -> None:
         self.tables = self.book.tables[self.system]
-        self.numbers = {binding.entity: n for n, binding in enumerate(self.book.bound[self.system])}
-        self.layouts = {
-            binding.entity: Layout(self.book.entities[binding.entity], binding)
-            for binding in self.book.bound[self.system]
-        }
-        self.keys = {entity: key_maker(self.tables[n]) for entity, n in self.numbers.items()}
-        for entity in self.numbers:
-            self.rows.setdefault(entity, {})
-        self.parents = [
-            (entity, binding.columns.index(f.number), f.reference)
-            for entity, binding in ((b.entity, b) for b in self.book.bound[self.system])
-            for f in self.book.entities[entity].fields
-            if f.reference is not None and f.number in binding.columns
-        ]
-        """(child entity, place of the reference in its row, parent entity)"""
+        bound = self.book.bound[self.system]
+        self.plain = {binding.entity: binding for binding in bound if binding.assembly is None}
+        self.assemblies: dict[str, Assembly] = {b.entity: b.assembly for b in bound if b.assembly is not None}
+        self.layouts = {binding.entity: Layout(self.book.entities[binding.entity], binding) for binding in bound}
+        self.keys = {entity: key_maker(self.tables[b.table]) for entity, b in self.plain.items()}
+        self.names = [table.name for table in self.tables]
+        """By table number: its name, or the entity that lives in it alone."""
+        for entity, binding in self.plain.items():
+            self.names[binding.table] = entity
+        self.stored: list[dict[str, list[Text]]] = [{} for _ in self.tables]
+        """By table number: the committed rows by key, in column order."""
+        for entity, binding in self.plain.items():
+            self.stored[binding.table] = self.rows.setdefault(entity, {})
+        self.counters = [self.first_key + KEYS_APART * number for number in range(len(self.tables))]
+        self.parents = sorted({link for binding in bound for link in self._references(binding)})
+        """(child table, column, parent table) of every foreign key."""
+
+    def _references(self, binding: Binding) -> list[tuple[int, int, int]]:
+        """The foreign keys that a binding tells of: its references, code tables, and how its parts hang together."""
+        roots = {b.entity: b.table for b in self.book.bound[self.system]}
+        fields = self.book.entities[binding.entity].fields
+        assembly = binding.assembly
+        if assembly is None:
+            columns = [(number, binding.table, column) for column, number in enumerate(binding.columns)]
+            return [(t, c, roots[r]) for n, t, c in columns if (r := fields[n].reference) in roots and r is not None]
+        links = []
+        for part in assembly.parts:
+            for number, column in part.fields:
+                reference = fields[number].reference
+                if reference is not None and reference in roots:
+                    links.append((part.table, column, roots[reference]))
+                if number in assembly.lookups:
+                    links.append((part.table, column, assembly.lookups[number].table))
+            for join in part.joins:
+                other = assembly.parts[join.part].table
+                if self.tables[other].key == (join.other,):
+                    links.append((part.table, join.column, other))
+                elif self.tables[part.table].key == (join.column,):
+                    links.append((other, join.other, part.table))
+        return links
 
     # ------------------------------------------------------------ users
 
-    def columns(self, entity: str) -> tuple[str, ...]:
-        """The names of an entity's columns here."""
-        return self.tables[self.numbers[entity]].columns
+    def number_of(self, table: str | int) -> int:
+        """The number of a table, which may be given by its name."""
+        return table if isinstance(table, int) else self.names.index(table)
+
+    def columns(self, table: str | int) -> tuple[str, ...]:
+        """The names of a table's columns here."""
+        return self.tables[self.number_of(table)].columns
 
     def commit(self, changes: list[Change], committed_at: int, own: bool = False) -> Position:
         """Writes a committed transaction to the log."""
         self.end += 10
+        self.undo.clear()
         self.log.append(Transaction(self.system, self.end, committed_at, own, changes, len(changes)))
         return self.end
 
-    def insert(self, entity: str, values: dict[str, Text]) -> list[Change]:
-        """A user's INSERT; `values` by column name. Returns the changes, to be committed with others."""
-        row = [values.get(c, self.defaults.get(c)) for c in self.columns(entity)]
-        row = self.trigger(entity, row)
-        self.rows[entity][self.keys[entity](tuple(row))] = row
-        return [(self.numbers[entity], INSERT, tuple(row), None)]
+    def draw(self, number: int) -> str:
+        """The next free key of a table."""
+        while str(self.counters[number]) in self.stored[number]:
+            self.counters[number] += 1
+        self.counters[number] += 1
+        return str(self.counters[number] - 1)
 
-    def update(self, entity: str, key: str, values: dict[str, Text]) -> list[Change]:
-        """A user's UPDATE of one row. The log carries the old key where it changed."""
-        old = self.rows[entity][key]
-        row = [values.get(c, v) for c, v in zip(self.columns(entity), old, strict=True)]
-        row = self.trigger(entity, row)
-        new_key = self.keys[entity](tuple(row))
-        self.rows[entity].pop(key)
-        self.rows[entity][new_key] = row
+    def insert(self, table: str | int, values: dict[str, Text]) -> list[Change]:
+        """An INSERT; `values` by column name. Returns the changes, to be committed with others."""
+        number = self.number_of(table)
+        row = self.made(number, values)
+        self._put(number, key_of(self.tables[number], tuple(row)), row)
+        return [(number, INSERT, tuple(row), None)]
+
+    def made(self, number: int, values: dict[str, Text]) -> list[Text]:
+        """The row that an INSERT would store: with defaults, drawn keys and what triggers do."""
+        row = [values.get(c, self.defaults.get(c)) for c in self.columns(number)]
+        if self.names[number] not in self.plain:
+            for place in self.tables[number].key:
+                if row[place] is None:
+                    row[place] = self.draw(number)
+        return self.trigger(self.names[number], row)
+
+    def update(self, table: str | int, key: str, values: dict[str, Text]) -> list[Change]:
+        """An UPDATE of one row. The log carries the old key where it changed."""
+        number = self.number_of(table)
+        old = self.stored[number][key]
+        row = self.changed(number, key, values)
+        new_key = key_of(self.tables[number], tuple(row))
+        self._put(number, key, None)
+        self._put(number, new_key, row)
         image: Row = tuple(row)
         if self.large:
             image = tuple([
                 ABSENT if v == o and c in self.large and c not in values else v
-                for c, v, o in zip(self.columns(entity), row, old, strict=True)
+                for c, v, o in zip(self.columns(number), row, old, strict=True)
             ])
-        return [(self.numbers[entity], UPDATE, image, self._key_only(entity, old) if new_key != key else None)]
+        return [(number, UPDATE, image, self._key_only(number, old) if new_key != key else None)]
 
-    def delete(self, entity: str, key: str) -> list[Change]:
-        """A user's DELETE of one row; the log carries the key only."""
-        old = self.rows[entity].pop(key)
-        return [(self.numbers[entity], DELETE, None, self._key_only(entity, old))]
+    def changed(self, number: int, key: str, values: dict[str, Text]) -> list[Text]:
+        """The row that an UPDATE would store, with what triggers do."""
+        old = self.stored[number][key]
+        row = [values.get(c, v) for c, v in zip(self.columns(number), old, strict=True)]
+        return self.trigger(self.names[number], row)
 
-    def _key_only(self, entity: str, row: list[Text]) -> Row:
-        table = self.tables[self.numbers[entity]]
-        return tuple([v if i in table.key else ABSENT for i, v in enumerate(row)])
+    def delete(self, table: str | int, key: str) -> list[Change]:
+        """A DELETE of one row; the log carries the key only."""
+        number = self.number_of(table)
+        old = self.stored[number][key]
+        self._put(number, key, None)
+        return [(number, DELETE, None, self._key_only(number, old))]
 
-    def orphaned(self, entity: str, row: Sequence[Text]) -> bool:
+    def _key_only(self, number: int, row: list[Text]) -> Row:
+        return tuple([v if i in self.tables[number].key else ABSENT for i, v in enumerate(row)])
+
+    def _put(self, number: int, key: str, row: list[Text] | None) -> None:
+        table = self.stored[number]
+        self.undo.append((table, key, table.get(key)))
+        if row is None:
+            del table[key]
+        else:
+            table[key] = row
+
+    def roll_back(self, mark: int = 0) -> None:
+        """Takes back what was written since `undo` had `mark` entries."""
+        while len(self.undo) > mark:
+            table, key, before = self.undo.pop()
+            if before is None:
+                table.pop(key, None)
+            else:
+                table[key] = before
+
+    # ------------------------------------------------------------ foreign keys
+
+    def orphaned(self, table: str | int, row: Sequence[Text]) -> bool:
         """True if a foreign key refuses this row: it refers to a parent that is not here."""
+        number = self.number_of(table)
         return self.foreign_keys and any(
-            row[place] is not None and row[place] not in self.rows[parent]
-            for child, place, parent in self.parents if child == entity
+            row[place] is not None and row[place] not in self.stored[parent]
+            for child, place, parent in self.parents if child == number
         )
 
-    def has_children(self, entity: str, key: str) -> bool:
+    def has_children(self, table: str | int, key: str) -> bool:
         """True if a foreign key refuses to delete this row: others refer to it."""
+        number = self.number_of(table)
         return self.foreign_keys and any(
             row[place] == key
-            for child, place, parent in self.parents if parent == entity
-            for row in self.rows[child].values()
+            for child, place, parent in self.parents if parent == number
+            for row in self.stored[child].values()
         )
-
-
-class MemorySource:
-    """Reads a MemorySystem's log. Transactions of more than `rows_max` changes are handed over spooled, in chunks."""
-
-    def __init__(self, database: MemorySystem, rows_max: int = 1_000_000) -> None:
-        self.database = database
-        self.system = database.system
-        self.rows_max = rows_max
-        self.read_to: Position = 0
-        self.acknowledged: Position = 0
-
-    def open(self, resume: Position) -> None:
-        """Resumes after `resume`."""
-        if resume > self.database.end:
-            raise PositionForeign(f"the log ends at {self.database.end}, before {resume}", system=self.system)
-        self.read_to = resume
-
-    def read(self, timeout_s: float) -> Transaction | Progress | None:
-        """The next transaction; Progress once at the end of the log; never waits."""
-        log = self.database.log
-        at = bisect_right(log, self.read_to, key=_position)
-        if at < len(log):
-            self.read_to = log[at].position
-            return self._spooled(log[at]) if log[at].rows > self.rows_max else log[at]
-        if self.database.end > self.read_to:
-            self.read_to = self.database.end
-            return Progress(self.system, self.read_to)
-        return None
-
-    def _spooled(self, whole: Transaction) -> Transaction:
-        """The same transaction as one that may be read once, chunk by chunk."""
-        chunks = _chunks(whole.changes, self.rows_max)
-        return Transaction(whole.system, whole.position, whole.committed_at, whole.own, [], whole.rows, chunks)
-
-    def keep_alive(self) -> None:
-        """Nobody hangs up in memory."""
-
-    def acknowledge(self, position: Position) -> None:
-        """Remembers the highest acknowledged position."""
-        self.acknowledged = max(self.acknowledged, position)
-
-    def nudge(self) -> None:
-        """The log's end is always known."""
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-def _position(transaction: Transaction) -> Position:
-    return transaction.position
-
-
-def _chunks(changes: list[Change], size: int) -> Iterator[list[Change]]:
-    for at in range(0, len(changes), size):
-        yield changes[at : at + size]
-
-
-Undo = list[tuple[dict[str, list[Text]], str, "list[Text] | None"]]
-"""(table, key, the row before), in the order in which they were written."""
-
-
-class MemoryTarget:
-    """Writes a MemorySystem, guarded as a real target is."""
-
-    def __init__(self, database: MemorySystem, now_us: Callable[[], int] = lambda: 0) -> None:
-        self.database = database
-        self.system = database.system
-        self.now_us = now_us
-        self.lose_answer = False
-        """The next batch is committed, but its answer gets lost."""
-        self.between: Callable[[], None] = lambda: None
-        """Called after each statement of a batch; where it raises, as a lost connection does, nothing was written."""
-
-    def open(self) -> None:
-        """Always reachable."""
-
-    def committed(self, after: int) -> list[Outcome]:
-        """The ledger's rows after a deciding step."""
-        return [entry.outcome for entry in self.database.ledger if entry.number_to > after]
-
-    def apply(self, batch: Batch) -> Outcome:
-        """Writes the batch as one transaction."""
-        database = self.database
-        if any(entry.number_to == batch.number_to for entry in database.ledger):
-            raise EngineFault("a batch was sent that is already in the ledger", system=self.system)
-        outcome = Outcome(self.system, batch.number_to, 0)
-        changes: list[Change] = []
-        undo: Undo = []
-        try:
-            self._write_all(list(batch.parts()), outcome, changes, undo)
-        except BaseException:
-            _roll_back(undo)
-            raise
-        database.ledger = [entry for entry in database.ledger if entry.number_to > batch.forget_to]
-        database.end += 1
-        outcome.separator = database.end
-        database.written += len(changes)
-        database.commit(changes, self.now_us(), own=True)
-        database.ledger.append(_Ledger(batch.number_to, outcome))
-        if self.lose_answer:
-            self.lose_answer = False
-            raise SystemUnavailable("the connection broke", system=self.system)
-        return outcome
-
-    def _write_all(self, parts: list[list[Write]], outcome: Outcome, changes: list[Change], undo: Undo) -> None:
-        locked = {
-            row[0] for writes in parts for write in writes for row in write.rows
-            if (write.entity, row[1]) in self.database.locked
-        }
-        for write in (write for writes in parts for write in writes):
-            table = self.database.rows[write.entity]
-            for row in write.rows:
-                if row[0] in locked:
-                    outcome.exceptions.append(RowResult(write.entity, row[1], "deferred"))
-                else:
-                    undo.append((table, row[1], table.get(row[1])))
-                    changes += self._write(write, row, outcome)
-            self.between()
-
-    def _write(self, write: Write, row: WriteRow, outcome: Outcome) -> list[Change]:
-        _, key, _, new, held = row
-        database = self.database
-        layout = database.layouts[write.entity]
-        places = [layout.binding.columns.index(f) for f in write.columns]
-        there = database.rows[write.entity].get(key)
-        if (there is None) != (write.kind == "insert") or (
-            there is not None and any(there[p] != h for p, h in zip(places, held, strict=True))
-        ):
-            outcome.exceptions.append(RowResult(write.entity, key, "unmatched"))
-            return []
-        names = database.columns(write.entity)
-        values: dict[str, Text] = {names[p]: v for p, v in zip(places, new, strict=False) if not isinstance(v, bool)}
-        broken = self._broken(write, key, there, values)
-        if broken:
-            outcome.exceptions.append(RowResult(write.entity, key, "failed", reason=f"constraint `{broken}`"))
-            return []
-        if write.kind == "delete":
-            return database.delete(write.entity, key)
-        changes = (
-            database.insert(write.entity, values) if there is None else database.update(write.entity, key, values)
-        )
-        self._deviations(write, key, dict(zip(places, new, strict=True)), outcome)
-        return changes
-
-    def _broken(self, write: Write, key: str, there: list[Text] | None, values: dict[str, Text]) -> str:
-        """The constraint that refuses this row, or ""."""
-        database = self.database
-        if write.kind == "delete":
-            return "foreign key" if database.has_children(write.entity, key) else ""
-        names = database.columns(write.entity)
-        before = there or [database.defaults.get(c) for c in names]
-        row = database.trigger(write.entity, [values.get(c, v) for c, v in zip(names, before, strict=True)])
-        return "foreign key" if database.orphaned(write.entity, row) else database.constraint(write.entity, row)
-
-    def _deviations(self, write: Write, key: str, sent: dict[int, Text | bool], outcome: Outcome) -> None:
-        stored = self.database.rows[write.entity][key]
-        columns = self.database.layouts[write.entity].binding.columns
-        wanted = range(len(stored)) if write.kind == "insert" else sent
-        differs = {columns[p]: stored[p] for p in wanted if stored[p] != sent.get(p, UNSET)}
-        if differs:
-            outcome.exceptions.append(RowResult(write.entity, key, "stored", stored=differs))
-
-    def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
-        """The rows as they are now; those that a user has locked are left out."""
-        database = self.database
-        layout = database.layouts[entity]
-        database.end += 1
-        answers = []
-        for key in keys:
-            if (entity, key) in database.locked:
-                continue
-            there = database.rows[entity].get(key)
-            row: Row | None = None
-            if there is not None:
-                by_number = dict(zip(layout.binding.columns, there, strict=True))
-                row = tuple([by_number.get(n, ABSENT) for n in range(layout.width)])
-            answers.append(Reread(self.system, entity, key, row, database.end))
-        return answers
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-def _roll_back(undo: Undo) -> None:
-    for table, key, before in reversed(undo):
-        if before is None:
-            table.pop(key, None)
-        else:
-            table[key] = before

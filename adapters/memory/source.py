@@ -1,0 +1,69 @@
+"""Reads the log of a database in memory, as `engine.ports.Source` promises.
+
+Turns its committed transactions into what a reader hands over: whole ones, or spooled ones where they are too large.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from adapters.memory.system import MemorySystem
+from engine.errors import PositionForeign
+from engine.vocabulary import Change, Position, Progress, Transaction
+
+
+class MemorySource:
+    """Reads a MemorySystem's log. Transactions of more than `rows_max` changes are handed over spooled, in chunks."""
+
+    def __init__(self, database: MemorySystem, rows_max: int = 1_000_000) -> None:
+        self.database = database
+        self.system = database.system
+        self.rows_max = rows_max
+        self.read_to: Position = 0
+        self.acknowledged: Position = 0
+
+    def open(self, resume: Position) -> None:
+        """Resumes after `resume`."""
+        if resume > self.database.end:
+            raise PositionForeign(f"the log ends at {self.database.end}, before {resume}", system=self.system)
+        self.read_to = resume
+
+    def read(self, timeout_s: float) -> Transaction | Progress | None:
+        """The next transaction; Progress once at the end of the log; never waits."""
+        log = self.database.log
+        at = bisect_right(log, self.read_to, key=_position)
+        if at < len(log):
+            self.read_to = log[at].position
+            return self._spooled(log[at]) if log[at].rows > self.rows_max else log[at]
+        if self.database.end > self.read_to:
+            self.read_to = self.database.end
+            return Progress(self.system, self.read_to)
+        return None
+
+    def _spooled(self, whole: Transaction) -> Transaction:
+        """The same transaction as one that may be read once, chunk by chunk."""
+        chunks = _chunks(whole.changes, self.rows_max)
+        return Transaction(whole.system, whole.position, whole.committed_at, whole.own, [], whole.rows, chunks)
+
+    def keep_alive(self) -> None:
+        """Nobody hangs up in memory."""
+
+    def acknowledge(self, position: Position) -> None:
+        """Remembers the highest acknowledged position."""
+        self.acknowledged = max(self.acknowledged, position)
+
+    def nudge(self) -> None:
+        """The log's end is always known."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _position(transaction: Transaction) -> Position:
+    return transaction.position
+
+
+def _chunks(changes: list[Change], size: int) -> Iterator[list[Change]]:
+    for at in range(0, len(changes), size):
+        yield changes[at : at + size]
