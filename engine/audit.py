@@ -7,10 +7,11 @@ writes nothing itself, and repairs nothing: a repair is a user's write like any 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.errors import ValueRefused
+from engine.gathering import Found
 from engine.merge import EntityRules
 from engine.record import Layout, Record
 from engine.rulebook import EXISTENCE, Register
@@ -33,10 +34,13 @@ class Difference:
     status: Status
     values: Mapping[str, tuple[Text | bool, ...]]
     """By system: the canonical values of `fields`. Row content: shown only if asked for."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """By system that has a row: its own key, where the systems have keys of their own."""
 
 
-def compare(rules: EntityRules, key: str, rows: Mapping[str, Image], record: Record | None) -> Difference | None:
-    """Compares one record's rows, by system. A system that has no row is not in `rows`."""
+def compare(rules: EntityRules, found: Found, record: Record | None) -> Difference | None:
+    """Compares one record's rows, by system. A system that has no row is not in `found.rows`."""
+    key, rows = found.id, found.rows
     taking_part = [s for s in rules.layouts if record is None or (side := record.sides.get(s)) is None or not side.out]
     present = [s for s in taking_part if s in rows]
     missing = tuple(s for s in taking_part if s not in rows)
@@ -45,14 +49,15 @@ def compare(rules: EntityRules, key: str, rows: Mapping[str, Image], record: Rec
     if record is not None and not record.alive and not any(s in rules.entity.create for s in present):
         return None
     if missing:
-        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], missing), {})
+        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], missing), {}, found.keys)
     registers = [r for r in rules.registers[1:] if _differs(rules, r, rows, present, record)]
     if not registers:
         return None
     fields = tuple(name for r in registers for name in rules.names(r.number))
     numbers = [f for r in registers for f in r.fields]
     values = {s: tuple(_canonical(rules.layouts[s], f, rows[s]) for f in numbers) for s in present}
-    return Difference(rules.name, key, fields, (), _status(record, [r.number for r in registers], present), values)
+    status = _status(record, [r.number for r in registers], present)
+    return Difference(rules.name, key, fields, (), status, values, found.keys)
 
 
 def _status(record: Record | None, registers: list[int], systems: tuple[str, ...] | list[str]) -> Status:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import EngineFault, ValueRefused
-from engine.first_pairing import FirstPairing, Found
+from engine.first_pairing import FirstPairing
+from engine.gathering import Found
 from engine.merge import EntityRules, Step, empty_record, hold_identity, rules_of
 from engine.ports import Delta, Pending, Snapshot, Store
 from engine.record import UNREAD, Record, encode

@@ -26,7 +26,10 @@ class Rows(Protocol):
     """Bound rows of one system, as they are now."""
 
     def rows(self, entity: str) -> Iterator[tuple[str, Row]]:
-        """All rows of an entity, ascending by record key, in field order."""
+        """All rows of an entity with one key everywhere, ascending by record key, in field order."""
+
+    def table(self, number: int) -> Iterator[Row]:
+        """All rows of a table (a number in `RuleBook.tables[system]`), in the order of its columns; in any order."""
 
     def rows_of(self, entity: str, keys: Sequence[str]) -> dict[str, Row]:
         """The rows of these records."""

@@ -20,7 +20,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from engine.assembly import KEY_SEPARATOR
 from engine.errors import DuologError, StoreBusy, StoreUnfit, SystemStopped
+from engine.standing import UNKNOWN
 from rules import printed
 from service.wiring import RulesRefused
 
@@ -91,6 +93,11 @@ def harmless(text: object) -> str:
 def value_text(value: object) -> str:
     """One canonical value, for people."""
     return "NULL" if value is None else "(not set)" if value is False else str(value)
+
+
+def key_text(key: str) -> str:
+    """A record's key (or id), or a system's own key, for people and programs."""
+    return key.removeprefix(UNKNOWN).replace(KEY_SEPARATOR, "/")
 
 
 def moment(microseconds: int) -> str:
