@@ -5,7 +5,7 @@ Holds one `Entries` and what stands on it, by system. It keeps no record and dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -14,7 +14,7 @@ from engine.assembly import PartRows, belongs, image_of, is_gone
 from engine.conditions import columns_of
 from engine.crossing.entries import Entries, Find
 from engine.crossing.identity import Identity, identity_of
-from engine.crossing.keys import CrossReference
+from engine.crossing.keys import CrossReference, shown
 from engine.crossing.rows import KeptRows, decode_row, kept_tables, row_space
 from engine.crossing.staging import Staging
 from engine.crossing.translate import Translation
@@ -23,7 +23,7 @@ from engine.merge import EntityRules
 from engine.ports import Store
 from engine.record import REFERENCE
 from engine.rulebook import Binding, RuleBook
-from engine.vocabulary import ABSENT, Change, Image, Values
+from engine.vocabulary import ABSENT, Change, Image, Row, Values
 
 
 class Crossing:
@@ -83,18 +83,31 @@ class Crossing:
             if number == table and new is not None and isinstance(new[0], str) and isinstance(new[1], str):
                 texts[new[0]] = new[1]
 
-    def fetch(self, system: str, changes: Iterable[Change], wanted: dict[str, dict[str, None]]) -> None:
+    def fetch(self, system: str, changes: Sequence[Change], wanted: dict[str, dict[str, None]]) -> None:
         """Loads the rows and keys that these changes will ask for, and adds the records to `wanted`."""
-        kept, roots = self.staging[system].keys_of(changes)
-        for table, keys in kept.items():
-            self.staging[system].rows.fetch(table, keys)
-        for entity, keys in roots.items():
-            self.keys.fetch(entity, system, keys)
+        staging = self.staging[system]
+        kept, roots = staging.rows_of(changes)
+        for table, rows in kept.items():
+            staging.rows.fetch_rows(table, rows)
+        for entity, known in roots.items():
+            self.keys.fetch(entity, system, known)
             found = wanted.setdefault(entity, {})
-            for key in keys:
+            new: list[Row] = []
+            for key, row in known.items():
                 id = self.keys.id_of(entity, system, key)
-                if id is not None:
-                    found[id] = None
+                found[id or shown(system, key)] = None
+                if id is None and row is not None:
+                    new.append(row)
+            if new and len(staging.assemblies[entity].parts) == 1:
+                self._fetch_recognised(self.rules[entity], system, new)
+
+    def _fetch_recognised(self, rules: EntityRules, system: str, rows: list[Row]) -> None:
+        """Loads what these rows may be recognised as."""
+        assembly, width = self.staging[system].assemblies[rules.name], len(rules.entity.fields)
+        identities = [self.identity(rules, system, image_of(assembly, (row,), width)) for row in rows]
+        for way in range(len(rules.entity.identities)):
+            texts = [text for identity in identities if (text := identity[way]) is not None]
+            self.keys.fetch_recognised(rules.name, way, texts)
 
     def concerns(self, system: str, changes: Iterable[Change]) -> bool:
         """True if any of these changes is about such records."""

@@ -55,21 +55,21 @@ class Staging:
         self.concerned = frozenset(self.direct) | frozenset(self.parts) | whole
         """The tables that this is about."""
 
-    def keys_of(self, changes: Iterable[Change]) -> tuple[dict[int, list[str]], dict[str, list[str]]]:
-        """What will be asked for: row keys by kept table, root keys by entity, as far as the changes tell."""
-        kept: dict[int, list[str]] = {}
-        roots: dict[str, list[str]] = {}
+    def rows_of(self, changes: Iterable[Change]) -> tuple[dict[int, list[Row]], dict[str, dict[str, Row | None]]]:
+        """What will be asked for: rows by kept table, and by entity and root key the row, if that is not gone."""
+        kept: dict[int, list[Row]] = {}
+        roots: dict[str, dict[str, Row | None]] = {}
         for table, _, new, old in changes:
             if table not in self.concerned:
                 continue
-            keys = [key_of(self.tables[table], row) for row in (new, old) if row is not None]
-            if table in self.rows:
-                kept.setdefault(table, []).extend(keys)
-            for entity in self.direct.get(table, ()):
-                roots.setdefault(entity, []).extend(keys)
-            for entity, part in self.parts.get(table, ()):
-                if part == 0:
-                    roots.setdefault(entity, []).extend(keys)
+            entities = [*self.direct.get(table, ()), *(e for e, part in self.parts.get(table, ()) if part == 0)]
+            for row in (old, new):
+                if row is None:
+                    continue
+                if table in self.rows:
+                    kept.setdefault(table, []).append(row)
+                for entity in entities:
+                    roots.setdefault(entity, {})[key_of(self.tables[table], row)] = new
         return kept, roots
 
     def stage(self, changes: Sequence[Change]) -> Staged:

@@ -25,14 +25,17 @@ class Changes(Crossed):
 
     def _prefetch(self, transactions: Iterable[Transaction]) -> None:
         wanted: dict[str, dict[str, None]] = {}
+        crossed: dict[str, list[Change]] = {}
         for transaction in transactions:
             self._wanted(transaction.system, transaction.changes, wanted)
+            if transaction.system in self.crossing.staging:
+                crossed.setdefault(transaction.system, []).extend(transaction.changes)
+        for system, changes in crossed.items():
+            self.crossing.fetch(system, changes, wanted)
         self._fetch(wanted)
 
     def _wanted(self, system: str, changes: list[Change], wanted: dict[str, dict[str, None]]) -> None:
         tables = self.tables[system]
-        if self.crossing.concerns(system, changes):
-            self.crossing.fetch(system, changes, wanted)
         for table, _, new, old in changes:
             plain = tables[table]
             if plain is None:
@@ -94,6 +97,8 @@ class Changes(Crossed):
         for changes in transaction.chunks():
             wanted: dict[str, dict[str, None]] = {}
             self._wanted(transaction.system, changes, wanted)
+            if transaction.system in self.crossing.staging:
+                self.crossing.fetch(transaction.system, changes, wanted)
             self._fetch(wanted)
             self.number += 1
             step.due = self.number
