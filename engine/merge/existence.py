@@ -143,6 +143,7 @@ def insert_exists(rules: EntityRules, key: str, record: Record, row: Image, step
     """Both systems made the same record: existence agrees, each differing field is a conflict."""
     side = record.side(step.system)
     side.out = False
+    side.bad = ""  # what was refused was to make it there, and it is there
     side.held = {}
     nothing: Held = (None, ())
     for register in rules.all_registers:

@@ -173,3 +173,15 @@ def test_rows_left_alone_are_read_not_made_again_when_their_owner_makes_the_reco
     desk.reread("crm", "item", "crm:1", (("1", "A", "Bolt"),))
     [write] = desk.deliver("crm")
     assert (write.kind, write.rows[0][2], write.rows[0][3]) == ("update", ("1",), ("Bolts",))
+
+
+def test_a_record_that_could_not_be_made_is_out_of_quarantine_when_a_user_makes_it(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, RESTRICTED)
+    desk.tx("crm", desk.row("crm", "accounts", id="1", no="C1", name="Acme"))
+    desk.batch("erp")
+    desk.answer("erp", RowResult("customer", "crm:1", "failed", reason="constraint `party_no_key`"))
+    assert desk.decider.quarantined
+    desk.tx("erp", desk.row("erp", "party", id="5", no="C1", name="Acme"))
+    assert desk.record("customer", "crm:1").keys == {"crm": "1", "erp": "5"}
+    assert desk.decider.quarantined == {}
+    assert desk.deliver("erp") == []
