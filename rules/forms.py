@@ -25,6 +25,9 @@ from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax
 FieldKey: TypeAlias = "tuple[str, str]"
 """(entity, field)"""
 
+COLUMN_PATH = ("entities", "…", "fields", "…", "…")
+"""The way to what a field says of one system; its column's name stands below."""
+
 SAME_TYPE_ONLY = frozenset({"array", "json", "interval", "bytes", "other"})
 """Families whose texts are compared only within one type: two types would print one value differently."""
 
@@ -70,6 +73,11 @@ class Stored:
     column: Column | None
     """None: no catalog has told us."""
     map: Mapping[str, str] | None
+
+    @property
+    def map_path(self) -> Path:
+        """Where its map stands: beside the column, or beside the lookup."""
+        return (*self.path[: len(COLUMN_PATH)], "map")
 
 
 Fields: TypeAlias = "Mapping[FieldKey, tuple[Stored, ...]]"
@@ -257,13 +265,13 @@ def check_maps_fit(fields: Fields, shapes: Mapping[FieldKey, Form], findings: Fi
         for stored in columns:
             if stored.map is None:
                 continue
-            path: Path = (*stored.path[:-1], "map")
             for value, meaning in stored.map.items():
+                path: Path = (*stored.map_path, value)
                 if stored.column is not None:
-                    _check_value(value, stored.column, stored.system, (*path, value), findings, key=True)
+                    _check_value(value, stored.column, stored.system, path, findings, key=True)
                 for other in plain:
                     if other.column is not None and join(shapes[key].family, other.column.family) is not None:
-                        _check_value(meaning, other.column, other.system, (*path, value), findings, key=False)
+                        _check_value(meaning, other.column, other.system, path, findings, key=False)
             _check_labels(stored, findings)
 
 
@@ -291,6 +299,6 @@ def _check_labels(stored: Stored, findings: Findings) -> None:
         return
     missing = [label for label in stored.column.labels if label not in stored.map]
     if missing:
-        findings.warn("R455", (*stored.path[:-1], "map"), f"the map leaves out values of {quoted(stored.system)}'s"
+        findings.warn("R455", stored.map_path, f"the map leaves out values of {quoted(stored.system)}'s"
                       f" {quoted(stored.column.name)}", found=listed(map(quoted, missing)),
                       mend="add them, or such a record waits in quarantine")  # fmt: skip

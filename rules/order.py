@@ -43,7 +43,8 @@ def parents_first(
     except nx.NetworkXUnfeasible:
         for component in nx.strongly_connected_components(graph):
             if len(component) > 1:
-                _tell_cycle(nx.find_cycle(graph.subgraph(component)), edges, rank, findings)
+                across = component <= set(crossed)
+                _tell_cycle(nx.find_cycle(graph.subgraph(component)), edges, rank, across, findings)
         return list(entities)
 
 
@@ -69,14 +70,17 @@ def _open_circles(graph: nx.DiGraph[str], firm: Collection[tuple[str, str]], ran
 
 
 def _tell_cycle(
-    cycle: list[tuple[str, str]], edges: Mapping[tuple[str, str], Path], rank: Mapping[str, int], findings: Findings
-) -> None:
-    """Edge by edge, from the reference that stands first in the file."""
+    cycle: list[tuple[str, str]], edges: Mapping[tuple[str, str], Path], rank: Mapping[str, int], across: bool,
+    findings: Findings,
+) -> None:  # fmt: skip
+    """Edge by edge, from the reference that stands first in the file. `across`: between crossed entities."""
     cycle = [(parent, child) for parent, child, *_ in cycle][::-1]
     start = min(range(len(cycle)), key=lambda index: rank[cycle[index][1]])
     cycle = cycle[start:] + cycle[:start]
     way = " → ".join([cycle[0][1], *(parent for parent, _ in cycle)])
     told = [(f"`{child}` refers to `{parent}` here", edges[parent, child]) for parent, child in cycle]
+    mend = "take one `reference` out, and make its foreign key `DEFERRABLE INITIALLY DEFERRED`"
+    if across:
+        mend = "let the columns of one of them be NULL, in every system: it is written afterwards then"
     findings.error("R320", told[0][1], "references form a cycle: none of them can be written first", found=quoted(way),
-                   mend="take one `reference` out, and make its foreign key `DEFERRABLE INITIALLY DEFERRED`",
-                   also=tuple(told[1:]))  # fmt: skip
+                   mend=mend, also=tuple(told[1:]))  # fmt: skip

@@ -74,9 +74,9 @@ def part_path(entity: str, system: str, part: str) -> Path:
 
 
 def identities(entity: EntitySyntax) -> tuple[tuple[IdentitySyntax, ...], ...]:
-    """The alternatives by which a record is recognised. Fields that stand alone in the list go together."""
+    """The alternatives by which a record is recognised, in the order in which they are tried."""
     alone = tuple(item for item in entity.identity if isinstance(item, IdentitySyntax))
-    return (*((alone,) if alone else ()), *(tuple(item) for item in entity.identity if isinstance(item, list)))
+    return (alone,) if alone else tuple(tuple(item) for item in entity.identity if isinstance(item, list))
 
 
 def identity_fields(entity: EntitySyntax) -> tuple[str, ...]:

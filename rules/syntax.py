@@ -78,6 +78,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _not_mixed(value: object) -> object:
+    """A list of fields, or a list of lists."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, list) != isinstance(value[0], list):
+                what = "a field stands among lists of fields: are they alternatives, or does it go with one?"
+                allowed = ("[a, b]: both together", "[[a], [b]]: one after the other")
+                raise PydanticCustomError("R204", what, {"index": index, "allowed": allowed})
+    return value
+
+
 Nonempty = BeforeValidator(_nonempty)
 OnceEach = BeforeValidator(_once_each)
 
@@ -242,7 +253,7 @@ Identity = Annotated[
 class EntitySyntax(Syntax):
     """A business object that is kept in step."""
 
-    identity: Annotated[list[Identity], OnceEach] = Field(
+    identity: Annotated[list[Identity], OnceEach, BeforeValidator(_not_mixed)] = Field(
         description="The fields that tell which rows are one record; a list of lists: alternatives, tried in turn."
     )
     bind: Annotated[dict[str, TableSyntax], Nonempty] = Field(description="By system: where it lives.")

@@ -113,10 +113,16 @@ def _is_allowed(tree: exp.Expr) -> bool:
     match tree:
         case exp.Null() | exp.CurrentDate(this=None) | exp.CurrentTimestamp(this=None) | exp.Uuid(this=None):
             return True
-        case exp.Anonymous(this=str(name), expressions=[exp.Literal(is_string=True)]):
-            return name.lower() == "nextval"
+        case exp.Anonymous(this=str(name), expressions=[sequence]):
+            named = sequence.this if isinstance(sequence, exp.Cast) and _is_regclass(sequence) else sequence
+            return name.lower() == "nextval" and isinstance(named, exp.Literal) and named.is_string
         case exp.AtTimeZone(this=exp.CurrentTimestamp(this=None)):
             zone = tree.args["zone"]
             return isinstance(zone, exp.Literal) and str(zone.this).lower() == "utc"
         case _:
             return constant(tree) is not None
+
+
+def _is_regclass(cast: exp.Cast) -> bool:
+    """`'name'::regclass`, as PostgreSQL prints the defaults of columns."""
+    return cast.to.sql(dialect=DIALECT).lower() == "regclass"

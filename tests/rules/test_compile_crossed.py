@@ -293,7 +293,8 @@ def test_without_a_catalog_constants_are_taken_as_they_are_written(tmp_path: Pat
 
 @pytest.mark.parametrize(
     "sql",
-    ["'x''y'", "-1.5", "TRUE", "NULL", "nextval('a.b')", "gen_random_uuid()", "CURRENT_TIMESTAMP", "CURRENT_DATE"],
+    ["'x''y'", "-1.5", "TRUE", "NULL", "nextval('a.b')", "nextval(CAST('a' AS regclass))",
+     "gen_random_uuid()", "CURRENT_TIMESTAMP", "CURRENT_DATE"],
 )
 def test_what_may_be_given_to_a_new_row_comes_back_as_it_was_said(sql: str, tmp_path: Path) -> None:
     book, _ = book_of(entity(f'{{table: party, on_create: {{x: "{sql}"}}}}', "name: name"), tmp_path)

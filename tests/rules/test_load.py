@@ -45,6 +45,11 @@ def test_every_key_and_value_knows_its_line_and_column() -> None:
 
     assert (place.line, place.column, place.length, place.text) == (2, 14, 4, "  b: [c, {d: €uro}]")
     assert (key.line, key.column, key.length) == (2, 3, 1)
+    inner, _ = located.read("x.yaml", b"a: 'it''s odd'\nb: \"x y\"\nc: x y\nd: \"a\\tb\"\ne: |\n  x y\n")
+    assert inner is not None
+    within = [inner.within((name,), offset, length) for name, offset, length in (("a", 2, 4), ("b", 2, 1), ("c", 2, 1))]
+    assert [(p.line, p.column, p.length) for p in within] == [(1, 7, 5), (2, 7, 1), (3, 6, 1)]
+    assert inner.within(("d",), 1, 1) == inner.place(("d",)) and inner.within(("e",), 2, 1) == inner.place(("e",))
     # What pydantic puts between, and the file does not have, is skipped.
     assert document.place(("a", "columns", "b", 0)) == document.place(("a", "b", 0))
 
