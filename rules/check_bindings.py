@@ -131,14 +131,8 @@ def check_leaving(name: str, entity: EntitySyntax, entities: Mapping[str, Entity
     top: Path = ("entities", name)
     for word, said in (("delete", entity.delete), ("leave", entity.leave)):
         for system, policy in said.items():
-            if policy != "deactivate" or system not in entity.bind:
-                continue
-            for other, table in entity.bind.items():
-                if other != system and not table.deactivate:
-                    findings.error("R339", (*top, word, system), f"{quoted(other)} has no columns that say that a"
-                                   " record is gone", found="`deactivate`",
-                                   mend=f"say them: `{other}: {{…, deactivate: {{active: \"false\"}}}}`",
-                                   also=(("it is bound here", (*top, "bind", other)),))  # fmt: skip
+            if policy == "deactivate" and system in entity.bind:
+                _check_deactivated((*top, word, system), system, entity, findings)
     referring = any(field.reference == name for other in entities.values() for field in other.fields.values())
     if "restrict" in entity.delete.values() and not referring:
         system = next(system for system, policy in entity.delete.items() if policy == "restrict")
@@ -150,3 +144,13 @@ def check_leaving(name: str, entity: EntitySyntax, entities: Mapping[str, Entity
         if system in entity.bind and system not in can and (not can or path in findings.document):
             findings.error("R341", path, f"in {quoted(system)}, a row cannot be there without being a record", key=True,
                            mend="say by `where` or `member_when` which rows are records, or take it out")  # fmt: skip
+
+
+def _check_deactivated(path: Path, system: str, entity: EntitySyntax, findings: Findings) -> None:
+    """All the others can say by columns that a record is gone."""
+    for other, table in entity.bind.items():
+        if other != system and not table.deactivate:
+            findings.error("R339", path, f"{quoted(other)} has no columns that say that a record is gone",
+                           found="`deactivate`",
+                           mend=f"say them: `{other}: {{…, deactivate: {{active: \"false\"}}}}`",
+                           also=(("it is bound here", ("entities", path[1], "bind", other)),))  # fmt: skip

@@ -66,7 +66,7 @@ CODES: Final[dict[str, str]] = {
     "R333": "A part is joined to no other part.",
     "R334": "Parts are joined in a circle; it is told edge by edge.",
     "R335": "One table is given two keys; both lines are named.",
-    "R336": "A code table that is bound too, or that is looked up by other columns elsewhere.",
+    "R336": "A code table that is bound too, or looked up by other columns elsewhere, or whose key has several.",
     "R337": "`remove` or `reactivate` without what it needs.",
     "R338": "A column of `deactivate` of which nobody says what it is while the record lives.",
     "R339": "`deactivate` as the meaning of a deletion, and another system has no columns for it.",

@@ -103,6 +103,10 @@ def _code_tables(entities: Mapping[str, EntitySyntax], spots: Iterable[Spot], ta
                 tables[system].say_key(table, (lookup.key,), (*path[:-1], "key"), findings)
             used = tables[system].use(table)
             used.whole = True
+            if len(used.key) > 1:
+                findings.error("R336", path, f"{quoted('.'.join(table))} of {quoted(system)} has a key of several"
+                               " columns, and one column cannot hold it", found=quoted(", ".join(used.key)),
+                               mend="name the column that it holds: `key: …`")  # fmt: skip
             used.find(used.key[0], path, findings)
             used.position(lookup.by)
 

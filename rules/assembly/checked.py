@@ -63,6 +63,11 @@ def _check_lookups(site: Site, known: Mapping[Path, Column], findings: Findings)
             findings.error("R415", (*path[:-2], "column"), "a column is looked up in a table whose key is of another"
                            " type", found=f"{own.type} and {key.type}",
                            mend="name the key that it holds: `key: …`")  # fmt: skip
+        if table.shape is not None and key is not None and table.key not in table.shape.unique:
+            findings.error("R414", path, f"{site.system}'s {table.schema}.{table.name} has no unique index on its key",
+                           found=quoted(table.key[0]),
+                           allowed=tuple(columns[0] for columns in table.shape.unique if len(columns) == 1),
+                           mend="name a key that has one, or create the index")  # fmt: skip
         if lookup.missing == "insert":
             _check_new_code(path, site.system, table, lookup.by, findings)
         if table.shape is not None and (lookup.by,) not in table.shape.unique and lookup.by in table.shape.columns:
