@@ -8,7 +8,8 @@ from service.commands.compare import verify
 from service.commands.demo import demo
 from service.commands.engine import run, status
 from service.commands.prepare import check, setup, teardown
-from service.commands.records import explain, held, journal, quarantine, resolve, retry
+from service.commands.records import explain, held, journal, quarantine
+from service.commands.requests import merge_records, resolve, retry
 
 app = typer.Typer(
     name="duolog",
@@ -19,8 +20,9 @@ app = typer.Typer(
 )
 
 for verb in (
-    check, setup, run, status, explain, journal, held, resolve, quarantine, retry, verify, teardown, demo,
-):
+    check, setup, run, status, explain, journal, held, resolve, merge_records, quarantine, retry, verify, teardown,
+    demo,
+):  # fmt: skip
     app.command()(verb)
 
 

@@ -1,1 +1,1 @@
-"""The verbs of the command line, by what they need: `prepare`, `engine`, `records`, `compare`, `demo`."""
+"""The verbs of the command line, by what they need: `prepare`, `engine`, `records`, `requests`, `compare`, `demo`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from rich.cells import cell_len
 
 from adapters.store import JournalRow
-from engine.merge import EntityRules, empty_record
+from engine.merge import EntityRules, empty_record, rules_of
 from engine.record import DEFERRED, Mark, Record, encode
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import JournalEntry, Version
 from rules import compile_book, load
-from service.commands.explained import IN_STEP, explained, lines
+from service.commands.explained import IN_STEP, Known, explained, lines
 from service.commands.settled import settled
 from tests.cli.desk import SHOP
 
@@ -31,7 +32,7 @@ def rules(tmp_path: Path) -> EntityRules:
     loaded = load(path, {"ERP_URL": "postgresql://d@erp/erp", "CRM_URL": "postgresql://d@crm/crm"})
     assert loaded.rules is not None, loaded.problems
     book, _ = compile_book(loaded.rules, None)
-    return EntityRules(book.entities["customer"], 0)
+    return rules_of(book)["customer"]
 
 
 @pytest.fixture
@@ -49,13 +50,15 @@ def register(rules: EntityRules, field: str) -> int:
     return next(f.register for f in rules.entity.fields if f.name == field)
 
 
-def document(rules: EntityRules, record: Record, applied: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
+def document(
+    rules: EntityRules, record: Record, applied: dict[str, int] | None = None, journal: Sequence[JournalRow] = ()
+) -> dict[str, Any]:
     """What `explain --json` prints of a record, if the targets have confirmed these steps."""
     marks = {system: Mark() for system in rules.layouts}
     for system, number in (applied or {}).items():
         marks[system].applied = marks[system].dispatched = number
     settled_record = settled(encode(record), rules, marks)
-    return explained(rules, "C1", settled_record, more.get("journal", []), more.get("quarantined", {}), PRINTED)
+    return explained(rules, "C1", settled_record, Known(PRINTED, journal))
 
 
 def field(found: dict[str, Any], name: str) -> dict[str, Any]:
