@@ -1,4 +1,4 @@
-"""Turns one `Write` into one statement on an open connection, and the server's answer into its exceptions.
+"""Turns writes into statements on an open connection, and the server's answers into their exceptions.
 
 It knows savepoints and locks, but not batches, ledgers or when to give up: those are `target`'s and `isolation`'s
 affair. It never begins or ends a transaction.
@@ -6,7 +6,7 @@ affair. It never begins or ends a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,8 @@ import psycopg
 
 from adapters.postgresql import refusals
 from adapters.postgresql.answers import row_results
+from adapters.postgresql.assembled.shapes import Shape
+from adapters.postgresql.assembled.writer import Assembled
 from adapters.postgresql.isolation import Blocked, Refused
 from adapters.postgresql.phrases import array_literal
 from adapters.postgresql.statements import Layout, Statement, lockable, parameters, statement
@@ -23,11 +25,15 @@ from engine.vocabulary import RowResult, Write, WriteKind
 class Executor:
     """Writes through one connection; gives `isolation` what it asks of a transaction (`isolation.Writing`).
 
-    `layouts`: by entity. Statement forms are made once, and prepared by the server at first use."""
+    `layouts`: by entity with one key everywhere; `shapes`: by entity with keys of this system's own. Statement forms
+    are made once, and prepared by the server at first use."""
 
-    def __init__(self, conn: psycopg.Connection[Any], layouts: Mapping[str, Layout]) -> None:
+    def __init__(
+        self, conn: psycopg.Connection[Any], layouts: Mapping[str, Layout], shapes: Mapping[str, Shape]
+    ) -> None:
         self.conn = conn
         self._layouts = layouts
+        self._assembled = Assembled(self.run, shapes)
         self._forms: dict[tuple[WriteKind, str, tuple[int, ...]], Statement] = {}
 
     def run(self, query: str, given: Sequence[str] = ()) -> psycopg.RawCursor[Any]:
@@ -40,25 +46,40 @@ class Executor:
         except UnicodeEncodeError:
             raise refusals.Unstorable(refusals.UNSTORABLE) from None
 
-    def send(self, write: Write) -> psycopg.RawCursor[Any]:
-        """Sends the statement of a `Write`, which must have rows. Raises psycopg.Error."""
-        form = self._form(write)
-        return self.run(form.query, parameters(write.kind, form, write.rows))
+    def begin(self) -> None:
+        """A transaction was begun; what the last one made counts no longer, unless it was committed."""
+        self._assembled.begin()
 
-    def answer(self, write: Write, cursor: psycopg.RawCursor[Any]) -> list[RowResult]:
-        """The exceptions of a `Write` that was sent. Raises psycopg.Error."""
-        answer = cursor.fetchone()
-        assert answer is not None, "every form of a write answers one row"
-        if answer[0] == len(write.rows) and answer[2] is None:
-            return []
-        return row_results(write, self._form(write), self._layouts[write.entity], answer)
+    def rolled_back(self) -> None:
+        """The transaction was rolled back."""
+        self._assembled.back_to(0)
 
-    def write(self, write: Write) -> list[RowResult]:
-        """Executes one `Write`; answers its exceptions. Raises psycopg.Error."""
-        return self.answer(write, self.send(write))
+    def send(self, writes: Sequence[Write]) -> Callable[[], list[RowResult]]:
+        """Sends the statements of a list of writes, in their order; answers the question for their exceptions.
+
+        Both raise psycopg.Error."""
+        writes = [write for write in writes if write.rows]
+        self._assembled.prepare(writes)
+        tellers = [self._send(at, write) for at, write in enumerate(writes)]
+        self._assembled.finish()
+
+        def answers() -> list[RowResult]:
+            self._assembled.read()
+            return [result for tell in tellers for result in tell()]
+
+        return answers
+
+    def write(self, writes: Sequence[Write]) -> list[RowResult]:
+        """Executes a list of writes; answers their exceptions. Raises psycopg.Error."""
+        return self.send(writes)()
 
     def locked(self, write: Write) -> list[int]:
-        """Which rows of an update or delete somebody else has locked, by index; the others' locks are now ours."""
+        """Which rows of a write somebody else has locked, by index; the others' locks are now ours. Rows that are
+        inserted anew cannot be locked."""
+        if write.entity in self._assembled.shapes:
+            return self._assembled.locked(write)
+        if write.kind == "insert":
+            return []
         query = lockable(self._layouts[write.entity], write.kind).as_string()
         keys = zip(*(row[2] for row in write.rows), strict=True)
         answer = self.run(query, [array_literal(column) for column in keys]).fetchone()
@@ -74,6 +95,7 @@ class Executor:
         """A savepoint; see `isolation.Writing`. Raises Blocked, Refused, or psycopg.Error for what no row is to blame
         for."""
         self.run("SAVEPOINT segment")
+        mark = self._assembled.mark()
         try:
             # Within a segment things may come in any order; at its end everything must be right.
             self.run("SET CONSTRAINTS ALL DEFERRED")
@@ -83,16 +105,32 @@ class Executor:
             verdict = refusals.verdict(error)
             if self.conn.closed or verdict == "broken":
                 raise
-            self._undo()
+            self._undo(mark)
             if verdict == "blocked":
                 raise Blocked from error
             raise Refused(refusals.reason(error)) from error
         except BaseException:
-            self._undo()
+            self._undo(mark)
             raise
         self.run("RELEASE SAVEPOINT segment")
 
-    def _undo(self) -> None:
+    def _send(self, at: int, write: Write) -> Callable[[], list[RowResult]]:
+        """Sends the write number `at` of a list that is prepared."""
+        if write.entity in self._assembled.shapes:
+            return self._assembled.send(at, write)
+        form = self._form(write)
+        cursor = self.run(form.query, parameters(write.kind, form, write.rows))
+        return lambda: self._answer(write, cursor)
+
+    def _answer(self, write: Write, cursor: psycopg.RawCursor[Any]) -> list[RowResult]:
+        answer = cursor.fetchone()
+        assert answer is not None, "every form of a write answers one row"
+        if answer[0] == len(write.rows) and answer[2] is None:
+            return []
+        return row_results(write, self._form(write), self._layouts[write.entity], answer)
+
+    def _undo(self, mark: int) -> None:
+        self._assembled.back_to(mark)
         self.run("ROLLBACK TO SAVEPOINT segment")
         self.run("RELEASE SAVEPOINT segment")
 

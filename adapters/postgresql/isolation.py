@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from engine.vocabulary import RowResult, Write, WriteRow
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
+
+from engine.vocabulary import KeyOf, RowResult, Write, WriteRow
 
 patience: Final = 4
 """So many lock timeouts are waited for in full; a table that a DBA has locked costs no more than these."""
@@ -43,12 +45,12 @@ class Writing(Protocol):
         """A savepoint: all that is written inside stands, its deferred constraints checked; or none of it does, and
         Blocked or Refused is raised."""
 
-    def write(self, write: Write) -> list[RowResult]:
-        """Executes one statement; answers its exceptions."""
+    def write(self, writes: list[Write]) -> list[RowResult]:
+        """Executes these writes, in their order; answers their exceptions."""
 
     def locked(self, write: Write) -> list[int]:
-        """Which rows of `write` somebody else has locked, by index; the locks of the others are ours from now on.
-        Raises Blocked if the table itself is locked."""
+        """Which rows of `write` somebody else has locked, by index; the locks of the others are ours from now on; of
+        an insert, those that are there in part. Raises Blocked if the table itself is locked."""
 
     def stop_waiting(self) -> None:
         """From now on a lock is asked for, and not waited for."""
@@ -86,8 +88,6 @@ class Isolation:
     def _probe(self, writes: list[Write]) -> None:
         """Finds what is locked without waiting for each of them in turn."""
         for write in writes:
-            if write.kind == "insert":
-                continue
             try:
                 with self.writing.segment():
                     locked = self.writing.locked(write)
@@ -103,7 +103,7 @@ class Isolation:
         chosen = _of_steps(writes, set(steps))
         try:
             with self.writing.segment():
-                results = self._execute(chosen)
+                results = self.writing.write(chosen)
         except Blocked:
             self._count_timeout()
             if len(steps) > 1:
@@ -139,7 +139,7 @@ class Isolation:
         writes = _regrouped(rows)
         try:
             with self.writing.segment():
-                results = self._execute(writes)
+                results = self.writing.write(writes)
         except Refused as refused:
             if len(rows) == 1:
                 self._refused.append((writes[0], refused.reason))
@@ -152,28 +152,28 @@ class Isolation:
 
     def _retry_refused(self) -> None:
         """A row may have been refused only because its parent came later in the halves than in the whole: each is
-        tried again after all others, until a round brings nothing."""
+        tried again after all others, until a round brings nothing; those that refer to one another in a circle
+        together."""
         progress = True
         while progress and self._refused:
             progress, waiting, self._refused = False, self._refused, []
-            for write, reason in waiting:
+            for circle in _circles(waiting):
+                writes = [write for write, _ in circle]
                 try:
                     with self.writing.segment():
-                        results = self.writing.write(write)
+                        results = self.writing.write(writes)
                 except Blocked:
                     self._count_timeout()
-                    self._defer([write])
+                    self._defer(writes)
                 except Refused as refused:
-                    self._refused.append((write, refused.reason or reason))
+                    alone = len(circle) == 1
+                    self._refused += [(write, refused.reason if alone else reason) for write, reason in circle]
                 else:
                     self.results += results
                     progress = True
         self.results += [
             RowResult(write.entity, row[1], "failed", reason=why) for write, why in self._refused for row in write.rows
         ]
-
-    def _execute(self, writes: list[Write]) -> list[RowResult]:
-        return [result for write in writes for result in self.writing.write(write)]
 
     def _step_aside(self, writes: list[Write], step: int) -> None:
         self._set_aside({step})
@@ -213,3 +213,17 @@ def _regrouped(rows: list[tuple[Write, WriteRow]]) -> list[Write]:
             origin = write
         writes[-1].rows.append(row)
     return writes
+
+
+def _circles(refused: list[tuple[Write, str]]) -> list[list[tuple[Write, str]]]:
+    """Refused rows, those together that refer to one another in a circle; each after those that it refers to."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    made = {(write.entity, row[1]): at for at, (write, _) in enumerate(refused) for row in write.rows}
+    for at, (write, _) in enumerate(refused):
+        graph.add_node(at)
+        values: list[object] = [value for row in write.rows for value in row[3]]
+        parents = [made.get((value.entity, value.id)) for value in values if isinstance(value, KeyOf)]
+        graph.add_edges_from((parent, at) for parent in parents if parent is not None)
+    circles = nx.condensation(graph)
+    order = nx.lexicographical_topological_sort(circles, key=lambda circle: min(circles.nodes[circle]["members"]))
+    return [[refused[at] for at in sorted(circles.nodes[circle]["members"])] for circle in order]

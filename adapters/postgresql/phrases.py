@@ -33,10 +33,10 @@ def array_literal(values: Sequence[Text]) -> str:
     return '{"' + body + '"}'
 
 
-def printed(column: PgColumn, alias: str = "t") -> sql.Composable:
+def printed(column: PgColumn, alias: str = "t", called: str | None = None) -> sql.Composable:
     """A column as its type's output function prints it, which is what the log shows: `::text` differs from that
-    for some types (`true` for `t`, `char(n)` without its padding)."""
-    name = sql.Identifier(alias, column.shape.name)
+    for some types (`true` for `t`, `char(n)` without its padding). `called`: its name here, if that is another."""
+    name = sql.Identifier(alias, column.shape.name if called is None else called)
     if column.cast_differs:
         return sql.SQL("pg_catalog.textin({}({}))").format(sql.Identifier(*column.output), name)
     return sql.SQL("{}::pg_catalog.text").format(name)
@@ -63,6 +63,18 @@ def key_matches(key: Sequence[PgColumn], alias: str = "t") -> sql.Composed:
 def cast(column: PgColumn, name: str) -> sql.Composed:
     """A text of the rows `u` as a value of the column's type, as assignment to the column takes it."""
     return sql.SQL("{}::{}").format(sql.Identifier("u", name), sql.Identifier(*column.base))
+
+
+def assigned(column: PgColumn, name: str) -> sql.Composed:
+    """A column takes a text of the rows `u`."""
+    return sql.SQL("{} = {}").format(sql.Identifier(column.shape.name), cast(column, name))
+
+
+def constant(column: PgColumn, text: str) -> sql.Composed:
+    """A column takes a text of the rules."""
+    return sql.SQL("{} = {}::{}").format(
+        sql.Identifier(column.shape.name), sql.Literal(text), sql.Identifier(*column.base)
+    )
 
 
 def unnested(first: int, names: Sequence[str]) -> sql.Composed:

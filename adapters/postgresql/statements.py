@@ -19,6 +19,7 @@ from psycopg import sql
 from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.phrases import (
     array_literal,
+    assigned,
     cast,
     comma,
     key_matches,
@@ -50,8 +51,8 @@ class Layout:
     """What a row of `t` must fulfil to be a record of the entity; None: every row is one."""
     empty: frozenset[int] = frozenset()
     """Fields that are the same whether they are NULL or an empty text."""
-    gone: tuple[tuple[PgColumn, str], ...] = ()
-    """What a row is given to be deleted, if it is not removed."""
+    gone: tuple[sql.Composable, ...] = ()
+    """What is assigned to a row to delete it, if it is not removed."""
 
     def readable(self) -> tuple[int, ...]:
         """The fields of this system outside the key, ascending."""
@@ -171,7 +172,7 @@ def _update(place: Layout, fields: tuple[int, ...]) -> str:
             " json_agg(json_build_array(ord, stored)) FILTER (WHERE stored IS NOT NULL) FROM done"
         ).format(
             table=_table(place),
-            assigned=comma(_assigned(column, name) for column, name in zip(columns, new, strict=True)),
+            assigned=comma(assigned(column, name) for column, name in zip(columns, new, strict=True)),
             given=unnested(1, keys + new + held),
             guards=_guards(place, fields, held),
             deviates=sql.SQL(" OR ").join(deviates),
@@ -233,7 +234,7 @@ def _delete(place: Layout, fields: tuple[int, ...]) -> str:
             removed=removed.format(
                 table=_table(place),
                 given=unnested(1, keys + held),
-                gone=comma(_constant(column, text) for column, text in place.gone),
+                gone=comma(place.gone),
             ),
             guards=_guards(place, fields, held),
             rows=numbered(len(keys) + len(fields) + 1),
@@ -252,18 +253,9 @@ def _guards(place: Layout, fields: tuple[int, ...], held: Sequence[str]) -> sql.
     return sql.SQL(" AND ").join([*parts, place.belongs] if place.belongs is not None else parts)
 
 
-def _constant(column: PgColumn, text: str) -> sql.Composed:
-    return sql.SQL("{} = {}::{}").format(
-        sql.Identifier(column.shape.name), sql.Literal(text), sql.Identifier(*column.base)
-    )
-
-
 def _key_matches(place: Layout) -> sql.Composed:
     return key_matches([place.columns[number] for number in place.key])
 
-
-def _assigned(column: PgColumn, name: str) -> sql.Composed:
-    return sql.SQL("{} = {}").format(sql.Identifier(column.shape.name), cast(column, name))
 
 
 def _printed_list(place: Layout, numbers: Sequence[int]) -> sql.Composed:

@@ -17,10 +17,12 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgresql import ledger, refusals
+from adapters.postgresql.assembled.reread import looking
+from adapters.postgresql.assembled.shapes import Shape, shapes
 from adapters.postgresql.executor import Executor
 from adapters.postgresql.isolation import Again, Isolation
 from adapters.postgresql.layouts import layouts
-from adapters.postgresql.reread import reread
+from adapters.postgresql.reread import look_again, reread
 from adapters.postgresql.session import connect, lsn_number, translate
 from adapters.postgresql.statements import Layout
 from engine.errors import EngineFault, NotSetUp, SystemUnavailable
@@ -62,6 +64,7 @@ class PostgresTarget:
         self._lock_timeout_ms = lock_timeout_ms
         self._opened: Executor | None = None
         self._layouts: dict[str, Layout] = {}
+        self._shapes: dict[str, Shape] = {}
         self._deferrable = False
         self._rows = 0
         self._replan_rows = replan_rows_min
@@ -73,8 +76,8 @@ class PostgresTarget:
         Raises SystemUnavailable (also when another session has our origin), NotSetUp, SchemaChanged, AccessDenied."""
         self.close()
         conn = connect(self.system, self._url, application_name=self._origin)
-        self._layouts = {}
-        self._opened = Executor(conn, self._layouts)
+        self._layouts, self._shapes = {}, {}
+        self._opened = Executor(conn, self._layouts, self._shapes)
         with self._translated(close=True):
             self._mark(conn)
             self._prepare_session(conn)
@@ -106,6 +109,7 @@ class PostgresTarget:
                 if conn.closed or _is_ledgers(error) or refusals.verdict(error) == "broken":
                     raise
                 conn.execute("ROLLBACK")
+                self._executor.rolled_back()
             return self._isolated(batch)
 
     def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
@@ -114,6 +118,9 @@ class PostgresTarget:
         See `adapters.postgresql.reread` for the position of a record that is not there. Raises SystemUnavailable,
         SystemStopped."""
         with self._translated():
+            if entity in self._shapes:
+                records = looking(self._executor.run, self.system, self._shapes[entity])
+                return look_again(self._executor.conn, self.system, records, keys)
             return reread(self._executor.conn, self.system, self._layouts[entity], keys)
 
     @property
@@ -138,14 +145,12 @@ class PostgresTarget:
         with executor.conn.pipeline():
             self._begin(batch)
             if batch.pages is None:
-                sent = [(write, executor.send(write)) for write in batch.writes if write.rows]
+                answers = executor.send(batch.writes)
                 separator = self._ask_separator(self._deferrable)
-                for write, cursor in sent:
-                    exceptions += executor.answer(write, cursor)
+                exceptions += answers()
             else:
                 for writes in batch.parts():
-                    for write in writes:
-                        exceptions += executor.write(write) if write.rows else []
+                    exceptions += executor.write(writes)
                 separator = self._ask_separator(self._deferrable)
             position = self._complete(batch, separator, exceptions)
             commit = executor.run("COMMIT")
@@ -161,6 +166,7 @@ class PostgresTarget:
                 exceptions = Isolation(executor, aside).run(batch.parts())
             except Again:
                 executor.run("ROLLBACK")
+                executor.rolled_back()
                 continue
             position = self._complete(batch, self._ask_separator(constraints=True), exceptions)
             return self._outcome(batch, executor.run("COMMIT"), position, exceptions)
@@ -169,6 +175,7 @@ class PostgresTarget:
         self._executor.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         given = [self._engine, str(batch.number_to), str(batch.forget_to)]
         self._executor.run(ledger.BEGIN_BATCH, given)
+        self._executor.begin()
 
     def _ask_separator(self, constraints: bool) -> psycopg.RawCursor[Any]:
         """The log's position, asked when all row locks are held: with `constraints` also those of deferred triggers."""
@@ -218,6 +225,7 @@ class PostgresTarget:
 
     def _read_layouts(self, conn: psycopg.Connection[Any]) -> None:
         self._layouts.update(layouts(conn, self._book, self.system))
+        self._shapes.update(shapes(conn, self._book, self.system))
         tables = self._book.tables[self.system]
         given = [[table.schema for table in tables], [table.name for table in tables]]
         self._deferrable = conn.execute(DEFERRABLE, given).fetchone() == (True,)

@@ -36,8 +36,8 @@ class Fake:
             self.written = before
             raise
 
-    def write(self, write: Write) -> list[RowResult]:
-        for _, key, _, _, _ in write.rows:
+    def write(self, writes: list[Write]) -> list[RowResult]:
+        for key in [asked[1] for each in writes for asked in each.rows]:
             if key in self._locked:
                 self.waited += self.waiting
                 raise Blocked
