@@ -245,11 +245,9 @@ def test_with_one_catalog_only_its_own_columns_are_judged(tmp_path: Path) -> Non
     assert [(p.code, p.found or p.mend) for p in problems] == [("R402", "did you mean `term`?")]
 
 
-@pytest.mark.parametrize("example", sorted(Path("examples").glob("0[12]_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", sorted(Path("examples").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_examples_are_without_fault(example: Path) -> None:
-    environ = {**ENVIRON, "SHOP_URL": "postgresql:///shop", "CRM_PASSWORD": "hunter2"}
-
-    loaded = load(example, environ)
+    loaded = load(example, None)
 
     assert loaded.rules is not None and not loaded.warnings, printed(loaded.problems + loaded.warnings)
     assert compile_book(loaded.rules, None)[1] == []
