@@ -173,7 +173,7 @@ def test_a_record_of_its_own_is_taken_from_a_system_that_has_it(twins: Place) ->
 
 
 def test_two_records_are_made_one_and_the_former_names_say_what_became_of_it(twins: Place) -> None:
-    assert twins.said("merge-records", "customer", "crm:18", "crm:17").exit_code == 0
+    assert twins.told("merge-records", "customer", "crm:18", "crm:17") == {"request": 1, "answer": None}
     assert twins.carry_out() == ["joined; 0 references re-pointed"]
 
     assert twins.told("held") == []

@@ -12,7 +12,7 @@ import typer
 from service.cli import app
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+SECTIONS = dict(re.findall(r"^## ([\w-]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
 
 VERBS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def test_the_options_are_those_of_the_command(verb: str) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_help_has_an_example_that_stands_on_the_page_and_fits_the_command(verb: str) -> None:
     command = VERBS[verb]
-    examples = re.findall(r"(duolog \w+.*)", command.help or "")
+    examples = re.findall(r"(duolog [\w-]+.*)", command.help or "")
     assert examples, "no example"
     for example in examples:
         assert f"    {example}\n" in SECTIONS[verb]
