@@ -99,9 +99,10 @@ def points_at(site: Site, name: str) -> bool:
 
 
 def _belongs(site: Site, name: str) -> bool:
-    """True if a part's row goes with the record: nothing points at it, or it points at another part's row itself."""
+    """True if a part's row goes with the record: nothing points at it, or it points at another part's row itself, or
+    it would go already if its fields were empty."""
     part = site.parts[name]
-    return not points_at(site, name) or any(
+    return not points_at(site, name) or site.table.parts[name].clear == "delete" or any(
         equation.column not in part.key and site.parts[equation.part].key == (equation.other,)
         for equation in site.joined[name].equations
         if equation.part in site.parts

@@ -143,6 +143,27 @@ def test_a_row_and_its_mirror_may_point_at_each_other(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("on", "words", "remove"),
+    [
+        ("party = root.id", "", True),
+        ("party = root.id", ", remove: keep", False),
+        ("id = root.id", "", True),
+        ("id = root.address", "", False),
+        ("id = root.address", ", remove: row", True),
+        ("id = root.address", ", clear: delete", True),
+        ("id = root.address and party = root.id", "", True),
+        ("id = root.address and party = root.other", "", False),
+    ],
+)
+def test_a_part_goes_with_the_record_if_it_belongs_to_that_alone(
+    on: str, words: str, remove: bool, tmp_path: Path
+) -> None:
+    text = entity(f'{{table: party, parts: {{address: {{table: address, on: "{on}"{words}}}}}}}', "name: name")
+
+    assert assembly(book_of(text, tmp_path)[0]).parts[1].remove is remove
+
+
 def test_a_column_that_holds_the_key_of_a_code_table_is_told_by_its_natural_column(tmp_path: Path) -> None:
     fields = (
         "name: name"
