@@ -1,11 +1,17 @@
--- The ERP's side of 03_three_systems.yaml.
-CREATE TABLE item (
-    plant      varchar(4),
-    item_no    integer,
-    name       varchar(120) NOT NULL,
-    lead_days  integer,
-    list_price numeric(12,2),
-    width_mm   integer,
-    height_mm  integer,
-    PRIMARY KEY (plant, item_no)
+-- The ERP's side of 03_references.yaml.
+CREATE TABLE category (
+    code   varchar(12) PRIMARY KEY,
+    name   varchar(80) NOT NULL,
+    parent varchar(12) REFERENCES category
+);
+CREATE TABLE article (
+    sku      varchar(24)  PRIMARY KEY,
+    name     varchar(160) NOT NULL,
+    category varchar(12)  NOT NULL REFERENCES category
+);
+CREATE TABLE list_price (
+    sku           varchar(24)   REFERENCES article ON DELETE CASCADE,
+    from_quantity integer,
+    amount        numeric(12,2) NOT NULL,
+    PRIMARY KEY (sku, from_quantity)
 );

@@ -12,50 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.desk import Desk
+from tests.docs.scenarios import SCENARIOS
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
-Scenario = tuple[dict[str, list[str]], dict[str, tuple[str, list[tuple[object, ...]]]]]
-
-SCENARIOS: dict[str, Scenario] = {
-    "01_one_table": (
-        {
-            "erp": ["INSERT INTO product VALUES ('S1', 'Bolt', 1.50, 'PCE'), ('S2', 'Nut', 0.50, 'PCE')"],
-            "shop": [],
-        },
-        {"shop": ("SELECT code, title FROM catalog.item ORDER BY 1", [("S1", "Bolt"), ("S2", "Nut")])},
-    ),
-    "02_owners_and_conflicts": (
-        {
-            "erp": [
-                "INSERT INTO customer (customer_no, name, stage) VALUES ('C1', 'Ada', 'A')",
-                "INSERT INTO sales_order VALUES ('O1', 'C1', 99.50, NULL)",
-            ],
-            "crm": ["INSERT INTO sales.account (account_no, account_name) VALUES ('C2', 'Bob')"],
-        },
-        {
-            "erp": ("SELECT customer_no, stage FROM customer ORDER BY 1", [("C1", "A"), ("C2", "P")]),
-            "crm": (
-                "SELECT reference, total::text, stage FROM sales.deal JOIN sales.account USING (account_no)",
-                [("O1", "99.50", "active")],
-            ),
-        },
-    ),
-    "03_three_systems": (
-        {
-            "erp": ["INSERT INTO item VALUES ('P1', 4711, 'Bracket', 3, 7.50, NULL, NULL)"],
-            "shop": ["INSERT INTO article VALUES ('P1', 1, 'the shop only', 1)"],
-            "mes": ["INSERT INTO part VALUES ('P1', 4712, 'Frame', 9, 200, 300)"],
-        },
-        {
-            "erp": ("SELECT item_no, width_mm FROM item ORDER BY 1", [(4711, None), (4712, 200)]),
-            "shop": ("SELECT article_no, title FROM article ORDER BY 1", [
-                (1, "the shop only"), (4711, "Bracket"), (4712, "Frame"),
-            ]),
-            "mes": ("SELECT part_no, lead_time FROM part ORDER BY 1", [(4711, 3), (4712, 9)]),
-        },
-    ),
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -70,19 +30,19 @@ def test_every_example_has_a_scenario() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_as_it_stands(name: str, urls: list[str], tmp_path: Path) -> None:
-    written, expected = SCENARIOS[name]
-    desk = desk_of(name, dict(zip(written, urls, strict=False)), tmp_path)
+    desk = desk_of(name, dict(zip(systems_of(name), urls, strict=False)), tmp_path)
     assert "nothing wrong" in desk.call("check").stdout
     desk.call("setup")
 
     with desk.running():
-        for system, statements in written.items():
-            for statement in statements:
-                desk.sql(system, statement)
-        desk.settle()
+        for number, turn in enumerate(SCENARIOS[name], 1):
+            for system, transactions in turn.written.items():
+                for transaction in transactions:
+                    desk.sql(system, transaction)
+            desk.settle()
+            for system, (query, rows) in turn.seen.items():
+                assert desk.sql(system, query) == rows, f"round {number}, {system}\n{desk.log_tail()}"
 
-    for system, (query, rows) in expected.items():
-        assert desk.sql(system, query) == rows, system
     assert desk.call("verify").stdout.endswith("no difference\n")
 
 
@@ -104,6 +64,12 @@ def test_what_the_examples_say_about_the_loser_is_so(urls: list[str], tmp_path: 
     assert desk.sql("erp", said) == [(115, "2026-03-01", "N14", "10.00")]
     said = "SELECT bonus_points, last_contact::text, terms, credit_limit::text FROM sales.account"
     assert desk.sql("crm", said) == [(115, "2026-03-01", "N60", "10.00")]
+
+
+def systems_of(name: str) -> list[str]:
+    """The systems of an example, in its order."""
+    text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
+    return re.findall(r"(?m)^  (\w+): +\{adapter:", text)
 
 
 def desk_of(name: str, urls: dict[str, str], folder: Path) -> Desk:

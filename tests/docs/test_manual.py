@@ -7,10 +7,23 @@ from pathlib import Path
 from typing import get_args
 
 from engine.rulebook import DeletePolicy
-from rules.syntax import POLICIES, EntitySyntax, FieldSyntax, FileSyntax, GroupSyntax, SystemSyntax, TableSyntax
+from rules.syntax import (
+    POLICIES,
+    ColumnSyntax,
+    EntitySyntax,
+    FieldSyntax,
+    FileSyntax,
+    GroupSyntax,
+    IdentitySyntax,
+    LookupSyntax,
+    PartSyntax,
+    SystemSyntax,
+    TableSyntax,
+)
 
 HOME = Path(__file__).resolve().parents[2]
-MANUAL = (HOME / "docs" / "rules.md").read_text(encoding="utf-8")
+PAGES = ("rules.md", "rules-records.md")
+MANUAL = "\n".join((HOME / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 ROW = re.compile(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", re.MULTILINE)
 
 
@@ -31,7 +44,10 @@ def test_every_policy_has_its_row() -> None:
 
 
 def test_every_key_of_the_language_is_in_the_manual() -> None:
-    models = (FileSyntax, SystemSyntax, TableSyntax, EntitySyntax, FieldSyntax, GroupSyntax)
+    models = (
+        FileSyntax, SystemSyntax, TableSyntax, PartSyntax, EntitySyntax, IdentitySyntax, FieldSyntax, ColumnSyntax,
+        LookupSyntax, GroupSyntax,
+    )  # fmt: skip
     keys = {f.alias or name for model in models for name, f in model.model_fields.items()} - {"everywhere", "columns"}
 
     assert {key for key in keys if not re.search(rf"\b{key}\b", MANUAL)} == set()

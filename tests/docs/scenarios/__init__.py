@@ -1,0 +1,22 @@
+"""What users do with each example, and what is to be seen then: rounds of SQL, both ways.
+
+Each string is one transaction. Keys that a system makes are never asked for by value: rows are told by what they mean.
+"""
+
+from __future__ import annotations
+
+from tests.docs.scenarios import own_keys, shared_keys, workflow
+from tests.docs.scenarios.rounds import Round
+
+SCENARIOS: dict[str, list[Round]] = {
+    "01_one_table": shared_keys.ONE_TABLE,
+    "02_owners_and_conflicts": shared_keys.OWNERS_AND_CONFLICTS,
+    "03_references": shared_keys.REFERENCES,
+    "04_generated_keys": own_keys.GENERATED_KEYS,
+    "05_parts": own_keys.PARTS,
+    "06_inheritance_and_links": own_keys.INHERITANCE_AND_LINKS,
+    "07_orders": workflow.ORDERS,
+    "08_owned_by_the_erp": workflow.OWNED_BY_THE_ERP,
+    "09_three_systems": shared_keys.THREE_SYSTEMS,
+}
+"""By the name of the example."""
