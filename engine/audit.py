@@ -41,6 +41,7 @@ class Difference:
 def compare(rules: EntityRules, found: Found, record: Record | None) -> Difference | None:
     """Compares one record's rows, by system. A system that has no row is not in `found.rows`."""
     key, rows = found.id, found.rows
+    keys = {s: found.keys[s] for s in rules.layouts if s in found.keys}
     taking_part = [s for s in rules.layouts if record is None or (side := record.sides.get(s)) is None or not side.out]
     present = [s for s in taking_part if s in rows]
     missing = tuple(s for s in taking_part if s not in rows)
@@ -49,7 +50,7 @@ def compare(rules: EntityRules, found: Found, record: Record | None) -> Differen
     if record is not None and not record.alive and not any(s in rules.entity.create for s in present):
         return None
     if missing:
-        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], missing), {}, found.keys)
+        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], missing), {}, keys)
     registers = [r for r in rules.registers[1:] if _differs(rules, r, rows, present, record)]
     if not registers:
         return None
@@ -57,7 +58,7 @@ def compare(rules: EntityRules, found: Found, record: Record | None) -> Differen
     numbers = [f for r in registers for f in r.fields]
     values = {s: tuple(_canonical(rules.layouts[s], f, rows[s]) for f in numbers) for s in present}
     status = _status(record, [r.number for r in registers], present)
-    return Difference(rules.name, key, fields, (), status, values, found.keys)
+    return Difference(rules.name, key, fields, (), status, values, keys)
 
 
 def _status(record: Record | None, registers: list[int], systems: tuple[str, ...] | list[str]) -> Status:

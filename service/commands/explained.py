@@ -68,7 +68,7 @@ def explained(rules: EntityRules, key: str, record: Record, known: Known) -> dic
     return {
         "entity": rules.name,
         "key": key.split(KEY_SEPARATOR),
-        **(_own_keys(record, known) if rules.entity.crossed else {}),
+        **(_own_keys(rules, record, known) if rules.entity.crossed else {}),
         "exists": record.alive,
         "systems": {system: _state(rules, record, system) for system in rules.layouts},
         "existence": {
@@ -85,8 +85,8 @@ def explained(rules: EntityRules, key: str, record: Record, known: Known) -> dic
     }
 
 
-def _own_keys(record: Record, known: Known) -> dict[str, Any]:
-    return {"keys": {system: key_text(key) for system, key in record.keys.items()}, "note": known.note}
+def _own_keys(rules: EntityRules, record: Record, known: Known) -> dict[str, Any]:
+    return {"keys": {s: key_text(record.keys[s]) for s in rules.layouts if s in record.keys}, "note": known.note}
 
 
 def _field(rules: EntityRules, record: Record, register: Register, number: int, known: Known) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def explain(rules: Rules, entity: Entity, key: Key, as_json: Json = False) -> No
             place.printed,
             journal=place.store.journal(entity, name.key, limit=200),
             quarantined={s: r for e, k, s, r in place.store.quarantined() if (e, k) == (entity, name.key)},
-            keys_of=lambda parent, id: record.keys if (record := place.record(parent, id)) is not None else {},
+            keys_of=lambda parent, id: _keys(place.rules[parent], place.record(parent, id)),
             note=name.note,
         )
         document = explained(chosen, name.key, settled(state, chosen, marks), known)
@@ -76,6 +76,11 @@ def explain(rules: Rules, entity: Entity, key: Key, as_json: Json = False) -> No
         print_json(document)
         return
     print_lines(lines(document, console().width))
+
+
+def _keys(rules: EntityRules, record: Record | None) -> dict[str, str]:
+    """A record's keys by system, in the order of the rule file."""
+    return {s: record.keys[s] for s in rules.layouts if s in record.keys} if record is not None else {}
 
 
 def journal(
@@ -186,7 +191,7 @@ def _held(place: Opened, hold: HoldRow, marks: dict[str, Mark], file: Path) -> d
         "values": {s: _kept(rules, record, hold.register, s) for s in rules.layouts} if record is not None else {},
     }  # fmt: skip
     if record is not None and rules.entity.crossed:
-        found["keys"] = {system: key_text(key) for system, key in record.keys.items()}
+        found["keys"] = {system: key_text(key) for system, key in _keys(rules, record).items()}
         if hold.register == EXISTENCE and hold.why.startswith(LOOKS_LIKE):
             found["mend"] = _ways_out(file, hold, record)
     return found

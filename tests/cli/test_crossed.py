@@ -102,7 +102,7 @@ def test_what_a_record_refers_to_is_told_with_its_keys(ann: Place) -> None:
     assert "employee crm:4: exists (crm" in text
     assert "  crm: key 4, in step" in text
     assert "  erp: key 42, in step" in text
-    assert "refers to employee crm:3: crm 3, erp 41" in text
+    assert "refers to employee crm:3: erp 41, crm 3" in text
 
 
 def test_a_system_that_has_no_row_yet_is_said_to_have_none(place: Place) -> None:
