@@ -79,9 +79,9 @@ def _counting(part: Part, table: Table, candidates: Iterable[Row]) -> Row | None
 
 
 def order_of(part: Part, table: Table) -> Callable[[Row], list[tuple[int, Decimal, str]]]:
-    """What the rows of a part are sorted by: its own criteria, then the key."""
-    families = {order.column: order.family for order in part.first_by}
-    criteria = (*part.first_by, *(Order(place, families.get(place, "integer")) for place in table.key))
+    """What the rows of a part are sorted by: its own criteria, and the key where the rules have not named it."""
+    named = {order.column for order in part.first_by}
+    criteria = (*part.first_by, *(Order(place, "text") for place in table.key if place not in named))
     return lambda row: [_rank(row[order.column], order) for order in criteria]
 
 

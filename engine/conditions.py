@@ -7,7 +7,7 @@ text, exactly. The rules compile a condition, an adapter turns the same one into
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from engine.vocabulary import Row
 
@@ -72,6 +72,8 @@ def truth(condition: Condition, row: Row) -> bool | None:
             return _fold([truth(each, row) for each in inner], False)
         case Any(inner):
             return _fold([truth(each, row) for each in inner], True)
+        case _:
+            assert_never(condition)
 
 
 def columns_of(condition: Condition | None) -> frozenset[int]:
@@ -85,6 +87,8 @@ def columns_of(condition: Condition | None) -> frozenset[int]:
             return columns_of(inner)
         case All(inner) | Any(inner):
             return frozenset().union(*(columns_of(each) for each in inner))
+        case _:
+            assert_never(condition)
 
 
 def _fold(answers: list[bool | None], decisive: bool) -> bool | None:

@@ -163,8 +163,8 @@ def _condition(site: Site, name: str) -> Condition | None:
 
 
 def _first_by(site: Site, name: str) -> tuple[Order, ...]:
-    """`column`, `-column` or `column desc`."""
-    orders = []
+    """`column`, `-column` or `column desc`; then the key, so that one row is first in every system's eyes and ours."""
+    orders: list[Order] = []
     for index, text in enumerate(site.table.parts[name].first_by):
         words = text.split()
         descending = text.startswith("-") or words[-1:] in (["desc"], ["DESC"])
@@ -176,6 +176,13 @@ def _first_by(site: Site, name: str) -> tuple[Order, ...]:
         if position is not None:
             known = site.parts[name].known(column)
             orders.append(Order(position, known.family if known is not None else "text", descending))
+    part = site.parts[name]
+    if {equation.column for equation in site.joined[name].equations}.issuperset(part.key):
+        return tuple(orders)  # there is one row at most
+    for column in part.key:
+        known, position = part.known(column), part.columns.index(column)
+        if position not in [order.column for order in orders]:
+            orders.append(Order(position, known.family if known is not None else "text"))
     return tuple(orders)
 
 

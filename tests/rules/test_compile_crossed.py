@@ -106,9 +106,10 @@ def test_parts_are_joined_over_several_hops_in_an_order_of_their_own(tmp_path: P
         "vat", 1, ((1, 1),), (Join(2, 0, 0),), In(3, ("vat",)), (Order(4, "text"), Order(0, "text", True)),
         ((3, "vat"),), (("made", "CURRENT_TIMESTAMP AT TIME ZONE 'utc'"), ("note", "NULL")), clear="delete",
     )  # fmt: skip
-    link = Part("link", 2, (), (Join(0, 0, 0),), In(2, ("invoice",)), constants=((2, "invoice"),))
+    by_key = (Order(0, "text"), Order(1, "text"))
+    link = Part("link", 2, (), (Join(0, 0, 0),), In(2, ("invoice",)), by_key, ((2, "invoice"),))
     address = Part("address", 3, ((2, 1),), (Join(0, 2, 1),), links=(("company", 0, 3),), remove=False)
-    member = Part("member", 4, (), (Join(1, 0, 0),), In(2, ("7",)), constants=((2, "7"),))
+    member = Part("member", 4, (), (Join(1, 0, 0),), In(2, ("7",)), (Order(0, "text"),), ((2, "7"),))
     assert assembly(book) == Assembly(
         (root, vat, link, address, member), members=(4,), removal="membership", key_fields=(-1,)
     )
