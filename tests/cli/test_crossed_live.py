@@ -207,3 +207,82 @@ def test_what_is_gathered_is_gone_at_the_end(merged: Desk, monkeypatch: pytest.M
     verified(merged)
 
     assert list(folder.iterdir()) == []
+
+
+# ---------------------------------------------------------------- with the engine
+
+
+@pytest.fixture
+def ready(pair: Desk) -> Desk:
+    """The two databases, set up: `duolog run` may start."""
+    pair.call("setup")
+    return pair
+
+
+def look_alike(desk: Desk) -> str:
+    """A user of the CRM enters the customer `AT 1` once more; its id."""
+    desk.sql("crm", "INSERT INTO accounts (vat_number, account_name, country) VALUES ('AT-1', 'Ada twice', 'AT')")
+    desk.eventually(lambda: desk.status()["holds"] == 1)
+    [hold] = json.loads(desk.here("held", "--json").stdout)
+    assert hold["why"] == "identity: looks like erp:1"
+    return str(hold["key"])
+
+
+def test_a_record_that_was_made_elsewhere_is_known_there_by_the_key_that_it_got(ready: Desk) -> None:
+    with ready.running():
+        ready.sql("crm", "INSERT INTO users VALUES (7, 'z@x', 'Zoe')")
+        ready.sql(
+            "crm",
+            "INSERT INTO accounts (vat_number, account_name, country, owner_id) VALUES ('AT 9', 'Nine', 'AT', 7)",
+        )
+        ready.settle()
+        [(party,)] = ready.sql("erp", "SELECT id FROM party WHERE name = 'Nine'")
+
+        found = json.loads(ready.call("explain", "customer", f"erp:{party}", "--json").stdout)
+        assert found["keys"] == {"erp": str(party), "crm": "W/1"}
+        assert json.loads(ready.call("explain", "customer", "at9", "--json").stdout)["key"] == ["crm:W/1"]
+        assert verified(ready) == {"compared": 6, "differences": []}
+        ready.sql("erp", "UPDATE party SET name = 'Nine Ltd' WHERE name = 'Nine'")
+        assert json.loads(ready.here("verify", "--json").stdout)["differences"] == []  # it waits for what is under way
+
+
+def test_a_record_that_looks_like_another_is_made_one_with_it(ready: Desk) -> None:
+    with ready.running():
+        twice = look_alike(ready)
+        assert {d["status"] for d in verified(ready)["differences"]} == {"held"}
+
+        assert ready.call("merge-records", "customer", twice, "erp:1").stdout == "joined; 0 references re-pointed\n"
+        ready.settle()
+
+        assert ready.call("held").stdout == "nothing is held\n"
+        assert ready.sql("crm", "SELECT count(*) FROM accounts") == [(3,)]
+        assert ready.sql("erp", "SELECT count(*) FROM party") == [(3,)]
+        assert verified(ready)["differences"] == []
+        assert f"`{twice}` is a key of erp:1 now" in ready.call("explain", "customer", twice).stdout
+
+
+def test_a_record_that_looks_like_another_is_made_elsewhere_once_it_is_said_to_be_one_of_its_own(ready: Desk) -> None:
+    with ready.running():
+        twice = look_alike(ready)
+
+        assert ready.ask("resolve", "customer", twice, "--take", "erp").returncode == 2
+        assert ready.call("resolve", "customer", twice, "--take", "crm").stdout == "1 resolved\n"
+        ready.settle()
+
+        assert ready.sql("erp", "SELECT count(*) FROM party WHERE name = 'Ada twice'") == [(1,)]
+        assert verified(ready)["differences"] == []
+
+
+def test_what_refers_to_a_joined_record_refers_to_the_other_in_every_system(ready: Desk) -> None:
+    with ready.running():
+        said = ready.call("merge-records", "employee", "b@x", "a@x")
+        ready.settle()
+
+        assert said.stdout == "joined; 1 references re-pointed\n"
+        assert ready.sql("erp", "SELECT rep_id FROM party WHERE id = 2") == [(41,)]
+        assert ready.sql("crm", "SELECT owner_id FROM accounts WHERE no = 11") == [(3,)]
+        assert ready.sql("erp", "SELECT count(*) FROM hr_employee") == [(2,)]
+        assert verified(ready) == {"compared": 3, "differences": []}
+        left_over = json.loads(ready.call("explain", "employee", "crm:4", "--json").stdout)
+        assert left_over["key"] == ["erp:41"]
+        assert left_over["note"] == "`crm:4` is left over after a join, and means this record"
