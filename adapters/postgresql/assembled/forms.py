@@ -140,7 +140,7 @@ def form(shape: Shape, pattern: Pattern) -> Form:
 
 def removal(shape: Shape, parts: frozenset[int]) -> Form:
     """How the rows of these parts are taken away: those that refer to others first."""
-    numbers = _joined_nodes(shape, parts)
+    numbers = _joined_nodes(shape, parts, made=parts)
     order, later = arranged(shape, parts, numbers)
     updates = tuple(
         Update(at, tuple((shape.places[at].known[name], 0) for name in sorted(names)))

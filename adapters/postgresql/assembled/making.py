@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import psycopg
 
@@ -74,6 +74,8 @@ class Making:
                     column = list(drawn[number])
                 case Told():
                     column = [None] * len(group.records)
+                case _:
+                    assert_never(source)
             group.columns.append(column)
 
     def root_keys(self, group: Group) -> list[str | None]:

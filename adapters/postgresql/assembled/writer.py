@@ -162,7 +162,8 @@ class Assembled:
         for pattern, group in groups:
             self._making.carry_out(group)
             tellers.append(_created(shape, pattern, group.records))
-        return lambda: [result for teller in tellers for result in teller()]
+        order = {row[1]: at for at, row in enumerate(write.rows)}
+        return lambda: sorted((told for teller in tellers for told in teller()), key=lambda told: order[told.key])
 
     def _bring_back(self, shape: Shape, write: Write, given: list[WriteRow]) -> Teller:
         """Makes records out of rows that are there and are none."""
