@@ -327,13 +327,10 @@ def _words(shape: Shape, pattern: Pattern) -> _Words:
 
 
 def _pointing(shape: Shape, at: int) -> list[Node]:
-    """The columns by which a part's row hangs on the others: which of the two points at the other's key."""
+    """The columns of other parts that point at a part's row."""
     place, found = shape.places[at], []
     for join in place.part.joins:
-        if join.column not in place.key:
-            if place.part.clear == "unlink":
-                found.append((at, place.columns[join.column].shape.name))
-        elif join.other not in shape.places[join.part].key:
+        if join.column in place.key and join.other not in shape.places[join.part].key:
             found.append((join.part, shape.places[join.part].columns[join.other].shape.name))
     return found
 

@@ -41,7 +41,7 @@ def of_change(
         others = {join.part for join in part.joins} | {other for _, other, _ in part.links}
         if at not in rows and others & missing and others <= missing | rows.keys():
             missing.add(at)
-    gone = frozenset(at for at in touched & rows.keys() if _is_cleared(shape, at, new, rows))
+    gone = _cleared(shape, touched, new, rows)
     return Pattern(fields, frozenset(rows) - gone, frozenset(missing), gone, void(shape, fields, filled))
 
 
@@ -64,12 +64,24 @@ def void(shape: Shape, fields: Iterable[int], filled: Iterable[int]) -> frozense
     return frozenset(number for number in set(fields) - set(filled) if shape.spots[number] in joining)
 
 
-def _is_cleared(shape: Shape, at: int, new: Mapping[int, Value], rows: Mapping[int, Sequence[Text]]) -> bool:
+def _cleared(
+    shape: Shape, touched: Iterable[int], new: Mapping[int, Value], rows: Mapping[int, Sequence[Text]]
+) -> frozenset[int]:
+    """The parts whose rows are not to stay: no field of them has a value any more, or they only link such a row; and
+    nothing that stays hangs on them."""
+    gone = {at for at in touched if at in rows and _is_empty(shape, at, new, rows)}
+    for at in links(shape):
+        part = shape.places[at].part
+        if at in rows and part.clear == "delete" and any(join.part in gone for join in part.joins):
+            gone.add(at)
+    staying = [shape.places[at].part for at in rows if at not in gone]
+    return frozenset(gone - {join.part for part in staying for join in part.joins})
+
+
+def _is_empty(shape: Shape, at: int, new: Mapping[int, Value], rows: Mapping[int, Sequence[Text]]) -> bool:
     """True if no field of the part has a value any more, and its row is not to stay then."""
     part = shape.places[at].part
     if part.clear == "keep" or at == 0 or at in shape.assembly.members:
         return False
-    if any(join.part == at for other in rows for join in shape.places[other].part.joins):
-        return False  # something else hangs on it
     values = [(number, new.get(number, rows[at][position])) for number, position in part.fields]
     return all(value is None or (value == "" and number in shape.assembly.empty) for number, value in values)
