@@ -260,7 +260,7 @@ class Rounds:
         for entity, key in wanted:
             own = self.decider.own_key(system, entity, key)
             if own is None:
-                self.decider.reread(Reread(system, entity, key, None, self.decider.marks[system].read))
+                self.decider.not_there(system, entity, key)
             else:
                 by_entity.setdefault(entity, {})[own] = key
         return [Ask(system, entity, own) for entity, own in by_entity.items()]

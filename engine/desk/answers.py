@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from engine.desk.changes import Changes
+from engine.desk.crossed import CONFLICT
 from engine.desk.records import Name
 from engine.errors import EngineFault, ValueRefused
 from engine.merge import DEFAULT, EntityRules, take_defaults
@@ -156,7 +157,7 @@ class Answers(Changes):
     def _made(self, name: Name, record: Record, system: str, key: str) -> None:
         """The target has made the record under a key of its own: from here on that key means it."""
         record.keys = {**record.keys, system: key}
-        self.crossing.keys.put(name[0], system, key, name[1])
+        self._take_key(name[0], system, key, name[1])
 
     def _understood(self, entity: str, system: str, stored: dict[int, Text]) -> dict[int, Text]:
         """What a target really stored, its keys and codes translated. What means nothing to us the log will tell."""
@@ -208,6 +209,16 @@ class Answers(Changes):
                 side.due = self.number  # all under one step: what came together goes together
                 self.dirty[name] = record
                 self._note_due(name, record, [system])
+
+    def not_there(self, system: str, entity: str, id: str) -> None:
+        """Nothing can be read of this record: the system has no row of it. Its key may be another record's."""
+        rules, record = self.rules[entity], self.record(entity, id)
+        key = self._wanted_key(rules, record, system) if record is not None and system not in record.keys else None
+        other = self.crossing.keys.id_of(entity, system, key) if key is not None else None
+        if record is None or other in (None, id):
+            self.reread(Reread(system, entity, id, None, self.marks[system].read))
+        else:
+            self._quarantine(rules, id, record, system, f"{CONFLICT}: its key there is that of {entity} `{other}`")
 
     def reread(self, answer: Reread) -> None:
         """A row as it is in a system now: what its log did not tell is taken for a user's write."""

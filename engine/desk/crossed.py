@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.assembly import PartRows
+from engine.assembly import KEY_SEPARATOR, PartRows
 from engine.desk.pairing import Pairing
 from engine.errors import TableTruncated, ValueRefused
 from engine.merge import EntityRules, Step, journal_entry
 from engine.record import REREAD, UNREAD, UNSET_VERSION, Record, held_alive
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Reread, Transaction, Values
+
+CONFLICT = "unique_conflict"
+"""What the reason begins with, if a record's key in a system is taken."""
 
 
 class Crossed(Pairing):
@@ -71,8 +74,9 @@ class Crossed(Pairing):
         self.crossing.keys.put(entity, system, key, id, alias=alias)
         record = self.record(entity, id)
         if record is not None and record.keys.get(system) == former:
-            record.keys[system] = key
+            record.keys = {**record.keys, system: key}
             self.dirty[entity, id] = record
+        self._retry_conflicts(entity, system)
 
     # ------------------------------------------------------------ rows that are there
 
@@ -122,6 +126,9 @@ class Crossed(Pairing):
         system = step.system
         record = self.record(rules.name, id)
         before = record.values if record is not None else None
+        if record is not None and self._is_past(rules, record, system, position):
+            step.count("noise")
+            return before
         lived = record is not None and record.alive
         side = record.sides.get(system) if record is not None else None
         parked = self._parked(record, system)
@@ -172,26 +179,40 @@ class Crossed(Pairing):
                 self._ask_again((rules.name, id), system)
 
     def own_key(self, system: str, entity: str, id: str) -> str | None:
-        """Under which key a system knows a record; None if it has no row of it."""
-        if not self.rules[entity].entity.crossed:
+        """Under which key a system has a record, or is to have it; None if that is not known, or another's."""
+        rules = self.rules[entity]
+        if not rules.entity.crossed:
             return id
         record = self.record(entity, id)
-        return record.keys.get(system) if record is not None else None
+        if record is None or system in record.keys:
+            return record.keys[system] if record is not None else None
+        key = self._wanted_key(rules, record, system)
+        return key if key is not None and self.crossing.keys.id_of(entity, system, key) in (None, id) else None
+
+    def _wanted_key(self, rules: EntityRules, record: Record, system: str) -> str | None:
+        """The key that a record will have in a system, where the record's own fields are that key."""
+        fields = self.crossing.staging[system].assemblies[rules.name].key_fields
+        row = rules.layouts[system].stored_row(record.values)
+        values = [row[number] if number >= 0 else None for number in fields]
+        return KEY_SEPARATOR.join(map(str, values)) if all(isinstance(value, str) for value in values) else None
 
     def _read_again(self, rules: EntityRules, answer: Reread, step: Step) -> str:
         """What a record's rows are now in a system; returns its id: another one, if it is recognised only now."""
         system, id = answer.system, answer.key
         image, left = self.crossing.raw_image(rules, system, answer.parts)
-        key = self.own_key(system, rules.name, id)
-        if image is None or key is None:
-            if key is None:
-                self._read(rules, id, DELETE, None, answer.position, step)
-            else:
-                self._ended(rules, key, answer.parts is None, left, answer.position, step)
-            return id
         record = self.record(rules.name, id)
-        if record is not None and record.version(EXISTENCE) == UNSET_VERSION and not record.alive:
+        key = self.own_key(system, rules.name, id)
+        if record is None or key is None or (system not in record.keys and image is None):
+            self._read(rules, id, DELETE, None, answer.position, step)
+            if record is not None and answer.parts is not None:
+                self._quarantine(rules, id, record, system, f"{CONFLICT}: a row with its key is there, and no record")
+            return id
+        if image is None:
+            self._ended(rules, key, answer.parts is None, left, answer.position, step)
+            return id
+        if record.version(EXISTENCE) == UNSET_VERSION and not record.alive:
             id = self._repaired(rules, id, record, key, image, system)
+        self._take_key(rules.name, system, key, id)
         self._image(rules, key, id, image, UPDATE, answer.position, step)
         return id
 
@@ -202,7 +223,6 @@ class Crossed(Pairing):
             return id
         record.keys, record.sides = {}, {}
         self.dirty[rules.name, id] = record
-        self.crossing.keys.put(rules.name, system, key, found[0])
         return found[0]
 
     # ------------------------------------------------------------ rows that are gone
@@ -221,6 +241,9 @@ class Crossed(Pairing):
                 keys.remove(rules.name, system, key)
             step.count("noise")
             return None
+        if self._is_past(rules, record, system, position):
+            step.count("noise")
+            return None
         step.leaving = left
         step.referenced = rules.entity.delete[system] == "restrict" and self._referenced(rules, id)
         self._read(rules, id, DELETE, None, position, step)
@@ -229,6 +252,7 @@ class Crossed(Pairing):
             record.keys = {s: k for s, k in record.keys.items() if s != system}
             keys.remove(rules.name, system, key)
             self.dirty[rules.name, id] = record
+            self._retry_conflicts(rules.name, system)
         return rules.name, id
 
     def _referenced(self, rules: EntityRules, id: str) -> bool:
@@ -258,4 +282,11 @@ class Crossed(Pairing):
         for name, key, other in list(self.quarantined):
             reason = self.quarantined.get((name, key, other), "")
             if other == system and ("no such code" in reason or "has no such key" in reason):
+                self._retry((name, key), system)
+
+    def _retry_conflicts(self, entity: str, system: str) -> None:
+        """A key has become free: what wanted it is tried again."""
+        for name, key, other in list(self.quarantined):
+            reason = self.quarantined.get((name, key, other), "")
+            if (name, other) == (entity, system) and reason.startswith(CONFLICT):
                 self._retry((name, key), system)

@@ -29,15 +29,24 @@ class Pairing(Merging):
             assert record is not None
             if step.system not in record.keys:
                 id = alive[0]
-            elif self._ours(rules, record, step.system, position):
+            elif self._is_past(rules, record, step.system, position):
                 self._withdraw(rules, alive[0], record, step)
                 id = alive[0]
         elif not alive:
             id = self._remembered(rules, found, step.system)
         if id is None:
             id = self._new_id(rules, step.system, key)
-        self.crossing.keys.put(rules.name, step.system, key, id)
+        self._take_key(rules.name, step.system, key, id)
         return id
+
+    def _take_key(self, entity: str, system: str, key: str, id: str) -> None:
+        """The key means this record from now on. A record that had it before has no row there any more."""
+        former = self.crossing.keys.id_of(entity, system, key)
+        record = self.record(entity, former) if former not in (None, id) else None
+        if former is not None and record is not None and record.keys.get(system) == key:
+            record.keys = {s: k for s, k in record.keys.items() if s != system}
+            self.dirty[entity, former] = record
+        self.crossing.keys.put(entity, system, key, id)
 
     def _recognised(self, rules: EntityRules, identity: Identity) -> list[str]:
         """The records that the first way which knows any recognises: the living ones, if there are."""
@@ -57,8 +66,8 @@ class Pairing(Merging):
         record = self.record(rules.name, id)
         return record is not None and record.alive
 
-    def _ours(self, rules: EntityRules, record: Record, system: str, position: Position) -> bool:
-        """True if we made the system's row of this record, and nobody could have seen it at `position`."""
+    def _is_past(self, rules: EntityRules, record: Record, system: str, position: Position) -> bool:
+        """True if we made or removed the system's row of this record later than `position`: nobody had seen that."""
         begin(rules, record, self.marks)
         side = record.sides.get(system)
         return side is not None and is_fresh(side, EXISTENCE, position)
