@@ -84,8 +84,12 @@ class Staging:
             if table in self.rows:
                 self._kept(staged, touched, table, former, key, new)
         for entity, root in touched:
-            staged.rows[entity, root] = part_rows(self.assemblies[entity], self.tables, self.rows, root)
+            staged.rows[entity, root] = self.assembled(entity, root)
         return staged
+
+    def assembled(self, entity: str, root: str) -> PartRows | None:
+        """The rows of a record that has parts, as they are now."""
+        return part_rows(self.assemblies[entity], self.tables, self.rows, root)
 
     def _direct(
         self, staged: Staged, entity: str, op: str, former: str | None, key: str | None, new: Row | None

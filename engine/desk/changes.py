@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.desk.crossed import Crossed
+from engine.desk.aside import Aside
 from engine.errors import EngineFault, TableTruncated
 from engine.merge import EntityRules, Step, begin, carry_over, quick_update, restore
 from engine.record import Record, by_field, held_alive, held_row, is_fresh
 from engine.vocabulary import ABSENT, DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Transaction
 
 
-class Changes(Crossed):
+class Changes(Aside):
     """The room where transactions are decided."""
 
     def prefetch(self, transactions: Iterable[Transaction]) -> None:
@@ -94,25 +94,35 @@ class Changes(Crossed):
     def _decide_spooled(self, transaction: Transaction, step: Step) -> None:
         """A transaction larger than memory: its state goes to the store chunk by chunk, and is committed as one."""
         self.wait_until_stored()
+        crossed = False
         for changes in transaction.chunks():
             wanted: dict[str, dict[str, None]] = {}
             self._wanted(transaction.system, changes, wanted)
             if transaction.system in self.crossing.staging:
                 self.crossing.fetch(transaction.system, changes, wanted)
             self._fetch(wanted)
-            self.number += 1
-            step.due = self.number
+            if self.crossing.concerns(transaction.system, changes):
+                self._put_aside(transaction, changes)
+                crossed = True
             self._decide_changes(transaction, changes, step)
-            self._close(step)
-            self._spill_all()
-            self.store.write(self._delta())
-            self.half_written = True
-            self._trim()
+            self._write_chunk(step)
+        if crossed:
+            self._decide_aside(transaction, step, lambda: self._write_chunk(step))
+
+    def _write_chunk(self, step: Step) -> None:
+        """What was decided so far goes into the store's open transaction; what follows is due under a later number."""
+        self._close(step)
+        self._spill_all()
+        self.store.write(self._delta())
+        self.half_written = True
+        self._trim()
+        self.number += 1
+        step.due = self.number
 
     def _decide_changes(self, transaction: Transaction, changes: list[Change], step: Step) -> None:
         tables = self.tables[transaction.system]
         position = transaction.position
-        if self.crossing.concerns(transaction.system, changes):
+        if transaction.spool is None and self.crossing.concerns(transaction.system, changes):
             self._decide_crossed(transaction, changes, step)
         for table, op, new, old in changes:
             plain = tables[table]

@@ -6,9 +6,10 @@ seen is paired with a record by its identity, or makes a new one; what cannot be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.assembly import KEY_SEPARATOR, PartRows
+from engine.crossing.staging import Place, Staged
 from engine.desk.pairing import Pairing
 from engine.errors import TableTruncated, ValueRefused
 from engine.merge import EntityRules, Step, journal_entry
@@ -25,7 +26,11 @@ class Crossed(Pairing):
 
     def _decide_crossed(self, transaction: Transaction, changes: list[Change], step: Step) -> None:
         """Decides the changes of such tables: first what is gone, then parents before children."""
-        system, position = transaction.system, transaction.position
+        staged = self._stage(transaction.system, changes)
+        self._judge(staged.rows, transaction.position, step)
+
+    def _stage(self, system: str, changes: list[Change]) -> Staged:
+        """What the changes did to records; the kept rows and codes are brought up to date."""
         staging = self.crossing.staging[system]
         concerned = [change for change in changes if change[0] in staging.concerned]
         for table, op, _, _ in concerned:
@@ -37,21 +42,24 @@ class Crossed(Pairing):
             self._retry_codes(system)
         for entity, former, key in staged.renamed:
             self._rename(entity, system, former, key)
+        return staged
+
+    def _judge(self, rows: Mapping[Place, PartRows | None], position: Position, step: Step) -> None:
+        """Decides records by their rows as they are now."""
         gone: list[tuple[EntityRules, str, PartRows | None, bool]] = []
         there: list[tuple[int, EntityRules, str, Image]] = []
-        for (entity, key), parts in staged.rows.items():
+        for (entity, key), parts in rows.items():
             rules = self.rules[entity]
-            image, left = self.crossing.raw_image(rules, system, parts)
+            image, left = self.crossing.raw_image(rules, step.system, parts)
             if image is None:
                 gone.append((rules, key, parts, left))
             else:
                 there.append((rules.rank, rules, key, image))
         # Whether others still refer to what is gone is known only when they have been read.
-        gone.sort(key=lambda item: item[0].entity.delete[system] == "restrict")
-        first = [item for item in gone if item[0].entity.delete[system] != "restrict"]
+        first = [item for item in gone if item[0].entity.delete[step.system] != "restrict"]
+        last = [item for item in gone if item[0].entity.delete[step.system] == "restrict"]
         ended = {self._ended(rules, key, parts is None, left, position, step) for rules, key, parts, left in first}
         moved = self._came(sorted(there, key=lambda item: item[0]), position, step)
-        last = gone[len(first) :]
         ended |= {self._ended(rules, key, parts is None, left, position, step) for rules, key, parts, left in last}
         self._tell_joined(moved, ended, step)
 
