@@ -10,7 +10,7 @@ import pytest
 
 from adapters.postgresql.kit import PostgresKit
 from engine.rulebook import RuleBook
-from engine.vocabulary import KeyOf, RowResult
+from engine.vocabulary import Batch, KeyOf, RowResult
 from tests.database.crossed import Code, Crossed, Rows, crossed_book
 from tests.database.test_postgresql_target import batch, opened, table
 
@@ -278,3 +278,54 @@ def test_whole_tables_are_read_as_printed_text(erp_db: str, user: psycopg.Connec
     assert address.entity == "address"
     assert sorted(codes) == [("1", "de"), ("2", "fr"), ("3", "it")]
     assert len(rows) == 5000 and rows[0] == ("1", "c1", "1")
+
+
+def test_a_key_that_is_a_field_is_taken_from_it_and_a_taken_one_is_refused(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    user.execute("CREATE TABLE unit (code text PRIMARY KEY, base text REFERENCES unit, v text)")
+    user.execute("INSERT INTO unit VALUES ('old')")
+    unit = Crossed(
+        "unit", {"root": Rows("unit", {"code": "code", "base": "base", "v": "v"}, key=("code",))},
+        references={"base": "unit"},
+    )  # fmt: skip
+
+    with opened(erp_db, crossed_book(unit)) as target:
+        rows = [(1, "a", "", ("A", KeyOf("unit", "b"))), (2, "b", "", ("B", None)), (3, "c", "", ("old", None))]
+        first = target.apply(batch(3, unit.write("insert", "code base", *rows)))
+        second = target.apply(batch(4, unit.write("update", "base v", (4, "a", "A", ("old", "x", "B", None)))))
+
+    assert sorted(first.exceptions) == [
+        RowResult("unit", "a", "created", {2: None}, made="A"), RowResult("unit", "b", "created", {2: None}, made="B"),
+        RowResult("unit", "c", "failed", reason="23505 unique_violation: constraint `unit_pkey`"),
+    ]  # fmt: skip
+    assert second.exceptions == []
+    assert table(user, "SELECT * FROM unit ORDER BY 1") == [
+        ("A", "old", "x"), ("B", "None", "None"), ("old", "None", "None"),
+    ]  # fmt: skip
+
+
+def test_a_page_may_refer_to_what_an_earlier_page_made(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    person, rules = people(user)
+    rows = [[(n, f"{page}.{n}", "", (f"{page}.{n}", boss(page, n))) for n in range(9)] for page in range(3)]
+    paged = Batch("erp", 9, [], 27, 0, pages=[[person.write("insert", "name boss", *page)] for page in rows])
+    user.execute("ALTER TABLE person ADD CHECK (name <> '1.5')")
+
+    with opened(erp_db, rules) as target:
+        outcome = target.apply(paged)
+
+    failed = {r.key: r.reason for r in outcome.exceptions if r.kind != "created"}
+    assert failed == {
+        "1.5": "23514 check_violation: constraint `person_name_check`",
+        "2.5": "refers to a record that is not there (person `1.5`)",
+    }
+    query = (
+        "SELECT count(*), count(b.id) FROM person p "
+        "LEFT JOIN person b ON b.id = p.boss AND right(b.name, 1) = right(p.name, 1)"
+    )
+    assert table(user, query) == [("25", "16")]
+
+
+def boss(page: int, number: int) -> KeyOf | None:
+    """Who has the same number one page before."""
+    return KeyOf("person", f"{page - 1}.{number}") if page else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgresql.isolation import Again, Blocked, Isolation, Refused, patience
-from engine.vocabulary import RowResult, Write
+from engine.vocabulary import KeyOf, RowResult, Write
 from tests.database.books import row, write
 
 
@@ -102,3 +102,27 @@ def test_an_undisturbed_batch_is_one_segment() -> None:
 
     assert Isolation(fake, set()).run([[write("update", "item", (1,), [row(n, str(n)) for n in range(9)])]]) == []
     assert fake.written == {str(n) for n in range(9)}
+
+
+class Circle(Fake):
+    """Every row refers to the next by a `KeyOf`; a row is refused unless that one is written with it or before it."""
+
+    def write(self, writes: list[Write]) -> list[RowResult]:
+        asked = {one[1]: one[3][0] for each in writes for one in each.rows}
+        for key, parent in asked.items():
+            assert isinstance(parent, KeyOf)
+            if key in self._refused or parent.id not in self.written | asked.keys():
+                raise Refused("why")
+        self.written |= asked.keys()
+        return []
+
+
+def test_rows_that_refer_to_one_another_are_tried_together_when_another_is_to_blame() -> None:
+    fake = Circle(set(), {"bad"}, {})
+    parents = {"a": "b", "b": "c", "bad": "a", "c": "a", "d": "bad"}
+    rows = [(1, key, (), (KeyOf("item", parent),), ()) for key, parent in parents.items()]
+
+    results = Isolation(fake, set()).run([[Write("insert", "item", (1,), rows)]])  # type: ignore[arg-type]
+
+    assert fake.written == {"a", "b", "c"}
+    assert [(result.key, result.kind) for result in results] == [("bad", "failed"), ("d", "failed")]

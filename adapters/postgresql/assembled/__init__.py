@@ -2,8 +2,9 @@
 
 `shapes` reads once how an entity's parts lie in the catalog (`places`); `belonging` says in SQL which rows count and
 what is a record. A record is found by `locating`, which locks its rows and then looks. What is to be done to its rows
-is a `forms.Form`, the same for all records of one pattern: which rows are made, in what order, and where the values
+is a form (`forms`), the same for all records of one pattern: which rows are made, in what order, and where the values
 of their keys come from. `rows` are the statements of a form, by a row's own key; `codes` translates what is looked
-up. `values` are the records of one batch on their way, `making` has the target's own keys made and the forms carried
-out, `round` is one list of writes, and `reread` looks again.
+up. `patterns` says which rows a record needs, `values` are the records of one list of writes on their way, `finding`
+holds them against what is there, `making` carries out their forms, `writer` does it all in order, `reread` looks
+again.
 """

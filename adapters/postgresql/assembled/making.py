@@ -89,8 +89,7 @@ class Making:
         """Sends the statements of a group. Raises psycopg.Error, Unstorable."""
         for insert in group.form.inserts:
             if insert.told:
-                for at in range(len(group.records)):
-                    self._insert_one(group, insert, at)
+                self._insert_each(group, insert)
             else:
                 self._insert(group, insert)
         for update in group.form.updates:
@@ -147,11 +146,32 @@ class Making:
                 raise Unstorable(f"`{'.'.join(place.table)}` stores another key than the one it was given")
             _compare(place, record, values[len(place.key) :])
 
-    def _insert_one(self, group: Group, insert: Insert, at: int) -> None:
-        """Inserts one row, and takes its key as the target tells it."""
+    def _insert_each(self, group: Group, insert: Insert) -> None:
+        """Inserts row by row; where one refers to another, only when the other's key is told."""
+        waiting: list[tuple[int, list[list[Text]], psycopg.RawCursor[Any]]] = []
+        for at, record in enumerate(group.records):
+            if any(isinstance(group.columns[number][at], KeyOf) for _, number in insert.columns):
+                self._read_each(group, insert, waiting)
+                waiting = []
+            columns = [
+                self._filled(group, insert.part, column, number, [record], at) for column, number in insert.columns
+            ]
+            place = group.shape.places[insert.part]
+            waiting.append((at, columns, self._send_insert(place, insert, columns, 1)))
+        self._read_each(group, insert, waiting)
+
+    def _read_each(
+        self, group: Group, insert: Insert, waiting: Sequence[tuple[int, list[list[Text]], psycopg.RawCursor[Any]]]
+    ) -> None:
+        for at, columns, cursor in waiting:
+            self._read_one(group, insert, at, columns, cursor)
+
+    def _read_one(
+        self, group: Group, insert: Insert, at: int, columns: list[list[Text]], cursor: psycopg.RawCursor[Any]
+    ) -> None:
+        """Takes the key of a row as the target tells it."""
         place, record = group.shape.places[insert.part], group.records[at]
-        columns = [self._filled(group, insert.part, column, number, [record], at) for column, number in insert.columns]
-        count, written = self._send_insert(place, insert, columns, 1).fetchone() or (0, None)
+        count, written = cursor.fetchone() or (0, None)
         if count != 1:
             raise Unstorable(f"a trigger of `{'.'.join(place.table)}` left out a new row")
         told = (written or [[column[0] for column in self._answered(place, insert, columns)]])[0]

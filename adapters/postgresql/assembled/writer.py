@@ -8,34 +8,23 @@ the root is concerned, the guard stands in the statement itself, as for records 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, assert_never, cast
 
 from adapters.postgresql.answers import row_results
-from adapters.postgresql.assembled import locating, patterns
+from adapters.postgresql.assembled import patterns
 from adapters.postgresql.assembled.codes import Codebook, Run, Wanted
+from adapters.postgresql.assembled.finding import Finder, is_held, left_as_they_are, record_of
 from adapters.postgresql.assembled.forms import Constant, Form, Pattern, Update, form, removal
 from adapters.postgresql.assembled.making import Group, Making
 from adapters.postgresql.assembled.shapes import Shape
 from adapters.postgresql.assembled.values import Made, Record, Translation, codes_in, missing
-from adapters.postgresql.phrases import KEY_SEPARATOR, array_literal
+from adapters.postgresql.phrases import KEY_SEPARATOR
 from adapters.postgresql.statements import Statement, parameters, statement
-from engine.vocabulary import KeyOf, RowResult, Text, Values, Write, WriteRow
+from engine.vocabulary import KeyOf, RowResult, Text, Write, WriteRow
 
 Teller: TypeAlias = Callable[[], list[RowResult]]
 """What became of the rows of a write, to be asked when all answers are read."""
-
-
-@dataclass(slots=True)
-class Found:
-    """A row to write, and what stands in its place."""
-
-    row: WriteRow
-    record: bool
-    """It is a record of the entity."""
-    rows: dict[int, Sequence[Text]]
-    """By part, as far as they are there."""
 
 
 class Assembled:
@@ -49,7 +38,7 @@ class Assembled:
         self._making = Making(run, self._made)
         self._forms: dict[tuple[object, ...], Form] = {}
         self._statements: dict[tuple[object, ...], Statement] = {}
-        self._queries: dict[tuple[object, ...], str] = {}
+        self._finder = Finder(run)
         self._groups: dict[int, list[tuple[Pattern, Group]]] = {}
 
     def begin(self) -> None:
@@ -121,12 +110,8 @@ class Assembled:
             parts = {place.at for place in shape.places}
         elif write.kind == "delete":
             leaving = self._leaving(shape)
-        keys = _key_literals([write.rows[at] for at in given])
-        found: set[int] = set()
-        for at, strength in locating.strengths(shape, parts | leaving, leaving):
-            query = self._query(("contested", shape.entity, at, strength), locating.contested, shape, at, strength)
-            found.update(ordinal for (ordinal,) in self._run(query, keys).fetchall())
-        return [given[ordinal - 1] for ordinal in sorted(found)]
+        rows = [write.rows[at] for at in given]
+        return [given[at] for at in self._finder.contested(shape, parts | leaving, rows, leaving)]
 
     # ------------------------------------------------------------ records that are made
 
@@ -171,13 +156,13 @@ class Assembled:
         parts = {place.at for place in shape.places}
         found: dict[Pattern, list[Record]] = {}
         unmatched = {row[1] for row in given}
-        for each in self._found(shape, parts, given):
+        for each in self._finder.found(shape, parts, given):
             if each.record:
                 continue
             _, id, _, new, _ = each.row
             unmatched.discard(id)
-            record = _record(shape, id, write.columns, translation.new(new), each.rows)
-            record.stored = _left_as_they_are(shape, write.columns, each.rows)
+            record = record_of(shape, id, write.columns, translation.new(new), each.rows)
+            record.stored = left_as_they_are(shape, write.columns, each.rows)
             filled = [number for number, value in zip(write.columns, new, strict=True) if value is not None]
             found.setdefault(patterns.of_whole(shape, write.columns, filled, each.rows), []).append(record)
         for id in unmatched:
@@ -233,20 +218,20 @@ class Assembled:
             parts = {place.at for place in shape.places}
         found: dict[Pattern, list[Record]] = {}
         matched: set[str] = set()
-        for each in self._found(shape, parts | set(patterns.links(shape)), write.rows):
+        for each in self._finder.found(shape, parts | set(patterns.links(shape)), write.rows):
             _, id, _, new, held = each.row
-            if not (each.record and _is_held(shape, write.columns, held, translation.held(held), each.rows)):
+            if not (each.record and is_held(shape, write.columns, held, translation.held(held), each.rows)):
                 continue
             matched.add(id)
             wanted = [self._key_of(value) for value in translation.new(new)]
-            record = _record(shape, id, write.columns, wanted, each.rows)
+            record = record_of(shape, id, write.columns, wanted, each.rows)
             pattern = patterns.of_change(shape, write.columns, record.new, each.rows)
             found.setdefault(pattern, []).append(record)
         self._write_there(shape, found, made=False)
         unmatched = _unmatched(write, matched)
         written = [record for records in found.values() for record in records]
         return lambda: unmatched + [
-            RowResult(shape.entity, record.id, "stored", record.stored) for record in written if record.stored
+            RowResult(shape.entity, record.id, "stored", stored) for record in written if (stored := _deviating(record))
         ]
 
     def _remove(self, shape: Shape, write: Write, parts: set[int]) -> Teller:
@@ -255,11 +240,11 @@ class Assembled:
         found: dict[frozenset[int], list[Record]] = {}
         matched: set[str] = set()
         leaving = self._leaving(shape)
-        for each in self._found(shape, parts, write.rows, leaving):
+        for each in self._finder.found(shape, parts, write.rows, leaving):
             _, id, _, _, held = each.row
-            if each.record and _is_held(shape, write.columns, held, translation.held(held), each.rows):
+            if each.record and is_held(shape, write.columns, held, translation.held(held), each.rows):
                 matched.add(id)
-                record = _record(shape, id, (), (), each.rows)
+                record = record_of(shape, id, (), (), each.rows)
                 found.setdefault(frozenset(leaving & each.rows.keys()), []).append(record)
         for going, records in found.items():
             group = Group(shape, self._removal(shape, going), records)
@@ -286,23 +271,6 @@ class Assembled:
             case _:
                 assert_never(shape.assembly.removal)
 
-    def _found(
-        self, shape: Shape, parts: Iterable[int], given: Sequence[WriteRow], removed: Iterable[int] = ()
-    ) -> list[Found]:
-        """Locks the rows of these records, and looks at those that count; records without a root row are left out.
-
-        Raises psycopg.Error."""
-        keys = _key_literals(given)
-        locks = locating.strengths(shape, parts, removed)
-        for at, strength in locks:
-            self._run(self._query(("lock", shape.entity, at, strength), locating.lock, shape, at, strength), keys)
-        chosen = tuple(at for at, _ in locks)
-        query = self._query(("look", shape.entity, chosen), locating.look, shape, chosen)
-        found = []
-        for ordinal, record, *texts in self._run(query, keys).fetchall():
-            found.append(Found(given[ordinal - 1], record, locating.rows(shape, chosen, texts)))
-        return found
-
     def _key_of(self, value: Text | KeyOf) -> Text:
         """The value of a reference, once all inserts are sent. Raises Unstorable for a record that is not there."""
         if not isinstance(value, KeyOf):
@@ -311,20 +279,6 @@ class Assembled:
         if key is None:
             raise missing(value)
         return key
-
-    def _query(self, name: tuple[object, ...], build: Callable[..., str], *given: object) -> str:
-        if name not in self._queries:
-            self._queries[name] = build(*given)
-        return self._queries[name]
-
-
-def _record(
-    shape: Shape, id: str, columns: Sequence[int], new: Sequence[Text | KeyOf], rows: dict[int, Sequence[Text]]
-) -> Record:
-    """A record that has rows."""
-    keys = {at: tuple(row[position] for position in shape.places[at].key) for at, row in rows.items()}
-    return Record(id, dict(zip(columns, new, strict=True)), rows, keys)
-
 
 def _created(shape: Shape, pattern: Pattern, records: Sequence[Record]) -> Teller:
     """What is told of records that were made: their keys, and what they were not asked to have."""
@@ -339,33 +293,9 @@ def _created(shape: Shape, pattern: Pattern, records: Sequence[Record]) -> Telle
     ]
 
 
-def _left_as_they_are(
-    shape: Shape, columns: Sequence[int], rows: Mapping[int, Sequence[Text]]
-) -> dict[int, Text]:
-    """The fields that a record which comes back is not given, as they stand in its rows."""
-    return {
-        number: rows[part][position]
-        for number, (part, position) in shape.spots.items()
-        if number not in columns and part in rows
-    }
-
-
-def _is_held(
-    shape: Shape, columns: Sequence[int], held: Values, texts: list[Text] | None, rows: Mapping[int, Sequence[Text]]
-) -> bool:
-    """True if every field is as it is known to be held; a row that is missing holds NULL in all its fields."""
-    if texts is None:
-        return False
-    for number, known, text in zip(columns, held, texts, strict=True):
-        part, position = shape.spots[number]
-        if part not in rows:
-            if known is not None:
-                return False
-            continue
-        stored = rows[part][position]
-        if stored != text and not (number in shape.assembly.empty and (stored or "") == text):
-            return False
-    return True
+def _deviating(record: Record) -> dict[int, Text]:
+    """What a changed record has otherwise: a field that was not written was NULL before its row was made."""
+    return {number: text for number, text in record.stored.items() if number in record.new or text is not None}
 
 
 def _marking(shape: Shape) -> Form:
@@ -381,7 +311,3 @@ def _unmatched(write: Write, matched: set[str]) -> list[RowResult]:
 
 def _joined(key: Sequence[Text]) -> str:
     return KEY_SEPARATOR.join(cast("Sequence[str]", key))
-
-
-def _key_literals(given: Sequence[WriteRow]) -> list[str]:
-    return [array_literal(cast("Sequence[Text]", column)) for column in zip(*(row[2] for row in given), strict=True)]

@@ -1,0 +1,112 @@
+"""Turns rows to write into the rows that stand in their place: locked, looked at, and compared with what is held.
+
+It reads and locks, and writes nothing. The locks are held until the transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from adapters.postgresql.assembled import locating
+from adapters.postgresql.assembled.codes import Run
+from adapters.postgresql.assembled.shapes import Shape
+from adapters.postgresql.assembled.values import Record, Value
+from adapters.postgresql.phrases import array_literal
+from engine.vocabulary import Text, Values, WriteRow
+
+
+@dataclass(slots=True)
+class Found:
+    """A row to write, and what stands in its place."""
+
+    row: WriteRow
+    record: bool
+    """It is a record of the entity."""
+    rows: dict[int, Sequence[Text]]
+    """By part, as far as they are there."""
+
+
+class Finder:
+    """Finds the rows of records through one connection."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._queries: dict[tuple[object, ...], str] = {}
+
+    def found(
+        self, shape: Shape, parts: Iterable[int], given: Sequence[WriteRow], removed: Iterable[int] = ()
+    ) -> list[Found]:
+        """Locks the rows of these records, and looks at those that count; records without a root row are left out.
+
+        Raises psycopg.Error."""
+        keys = key_literals(given)
+        locks = locating.strengths(shape, parts, removed)
+        for at, strength in locks:
+            self._run(self._query(("lock", shape.entity, at, strength), locating.lock, shape, at, strength), keys)
+        chosen = tuple(at for at, _ in locks)
+        query = self._query(("look", shape.entity, chosen), locating.look, shape, chosen)
+        found = []
+        for ordinal, record, *texts in self._run(query, keys).fetchall():
+            found.append(Found(given[ordinal - 1], record, locating.rows(shape, chosen, texts)))
+        return found
+
+    def contested(
+        self, shape: Shape, parts: Iterable[int], given: Sequence[WriteRow], removed: Iterable[int] = ()
+    ) -> list[int]:
+        """Which of these records are there, and others have a row of them locked, by index; the others' locks are ours
+        now. Raises psycopg.Error."""
+        keys = key_literals(given)
+        found: set[int] = set()
+        for at, strength in locating.strengths(shape, parts, removed):
+            query = self._query(("contested", shape.entity, at, strength), locating.contested, shape, at, strength)
+            found.update(ordinal for (ordinal,) in self._run(query, keys).fetchall())
+        return [ordinal - 1 for ordinal in sorted(found)]
+
+    def _query(self, name: tuple[object, ...], build: Callable[..., str], *given: object) -> str:
+        if name not in self._queries:
+            self._queries[name] = build(*given)
+        return self._queries[name]
+
+
+def record_of(
+    shape: Shape, id: str, columns: Sequence[int], new: Sequence[Value], rows: dict[int, Sequence[Text]]
+) -> Record:
+    """A record that has rows."""
+    keys = {at: tuple(row[position] for position in shape.places[at].key) for at, row in rows.items()}
+    return Record(id, dict(zip(columns, new, strict=True)), rows, keys)
+
+
+def left_as_they_are(
+    shape: Shape, columns: Sequence[int], rows: Mapping[int, Sequence[Text]]
+) -> dict[int, Text]:
+    """The fields that a record which comes back is not given, as they stand in its rows."""
+    return {
+        number: rows[part][position]
+        for number, (part, position) in shape.spots.items()
+        if number not in columns and part in rows
+    }
+
+
+def is_held(
+    shape: Shape, columns: Sequence[int], held: Values, texts: list[Text] | None, rows: Mapping[int, Sequence[Text]]
+) -> bool:
+    """True if every field is as it is known to be held; a row that is missing holds NULL in all its fields."""
+    if texts is None:
+        return False
+    for number, known, text in zip(columns, held, texts, strict=True):
+        part, position = shape.spots[number]
+        if part not in rows:
+            if known is not None:
+                return False
+            continue
+        stored = rows[part][position]
+        if stored != text and not (number in shape.assembly.empty and (stored or "") == text):
+            return False
+    return True
+
+
+def key_literals(given: Sequence[WriteRow]) -> list[str]:
+    """One array a key column, of these rows' keys."""
+    return [array_literal(cast("Sequence[Text]", column)) for column in zip(*(row[2] for row in given), strict=True)]
