@@ -212,7 +212,7 @@ class Runner(Rounds):
         told = {answer.key for answer in answers}
         locked = {own: key for own, key in order.own.items() if own not in told}
         for answer in answers:
-            answer.key = order.own[answer.key]
+            answer.own, answer.key = answer.key, order.own[answer.key]
         self.arrive([*answers, Ask(order.system, order.entity, locked)] if locked else [*answers])
 
     def _running(self, lane: Lane, role: Literal["reader", "writer"]) -> None:

@@ -229,6 +229,8 @@ class Reread:
     parts: tuple[Row | None, ...] | None = None
     """For a binding with an assembly, instead of `row`: for each part the row that counts, in the order of its table's
     columns, None where there is none; None if there is no root row. `key` is the system's own when a target answers."""
+    own: str = ""
+    """The system's own key that was asked for, once `key` is the record's."""
 
 
 @dataclass(slots=True)

@@ -225,6 +225,9 @@ class Answers(Changes):
         rules = self.rules[answer.entity]
         name = (answer.entity, answer.key)
         self._load([name])
+        if answer.own and answer.own != self.own_key(answer.system, *name):
+            self.rereads[answer.system][name] = None  # its key has changed since it was asked for
+            return
         record = self.cache[name[0]].get(name[1])
         if record is not None and answer.system in record.sides:
             side = record.sides[answer.system]

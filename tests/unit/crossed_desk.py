@@ -127,7 +127,8 @@ class CrossedDesk:
     def reread(self, system: str, entity: str, id: str, parts: PartRows | None) -> None:
         """A target tells a record's rows as they are now."""
         self.positions[system] += 5
-        self.decider.reread(Reread(system, entity, id, None, self.positions[system], parts))
+        own = self.decider.own_key(system, entity, id) or ""
+        self.decider.reread(Reread(system, entity, id, None, self.positions[system], parts, own))
         self.decider.commit()
 
     def ask(self, kind: str, **arguments: str) -> str:
