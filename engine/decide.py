@@ -10,7 +10,7 @@ depends only on the order of its inputs, so that a simulation can run the real t
 from __future__ import annotations
 
 from engine.desk.joining import Joining
-from engine.merge import EntityRules, settle_hold
+from engine.merge import LOOKS_LIKE, EntityRules, settle_hold
 from engine.ports import Request
 from engine.record import Record
 from engine.rulebook import EXISTENCE
@@ -65,7 +65,9 @@ class Decider(Joining):
         for register in sorted(record.holds):
             if wanted and register != EXISTENCE and wanted not in rules.names(register):
                 continue
-            value = _value_of(rules, record, register, system)
+            # A person who takes a record that looks like another one says that it is one of its own.
+            alone = register == EXISTENCE and record.holds[register].startswith(LOOKS_LIKE)
+            value = () if alone else _value_of(rules, record, register, system)
             settle_hold(rules, arguments["key"], record, register, value, step)
             name = (rules.name, arguments["key"])
             self.dirty[name] = record

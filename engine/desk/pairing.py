@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.desk.merging import Merging
-from engine.merge import EntityRules, Step, begin, hold_identity, release_identity
+from engine.merge import LOOKS_LIKE, EntityRules, Step, begin, hold_identity, release_identity
 from engine.record import Record, Side, is_fresh
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import Image, Position
@@ -117,7 +117,7 @@ class Pairing(Merging):
         held = record.holds.get(EXISTENCE, "")
         if others and not held and any(s not in record.keys for s in rules.layouts):
             hold_identity(rules, id, record, sorted(others), step)
-        elif not others and held.startswith("identity"):
+        elif not others and held.startswith(LOOKS_LIKE):
             release_identity(rules, id, record, step)
         else:
             return

@@ -11,6 +11,9 @@ from engine.resolve import RegisterValue
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import Version
 
+LOOKS_LIKE = "identity: looks like"
+"""What the reason of a hold begins with, if a record looks like others that are not it."""
+
 
 def settle_hold(
     rules: EntityRules, key: str, record: Record, register: int, value: RegisterValue | None, step: Step
@@ -45,7 +48,7 @@ def settle_hold(
 
 def hold_identity(rules: EntityRules, key: str, record: Record, others: list[str], step: Step) -> None:
     """A record looks like others that are not it: it is made nowhere before a person has said which it is."""
-    because = f"identity: looks like {', '.join(others)}"
+    because = f"{LOOKS_LIKE} {', '.join(others)}"
     step.count("held")
     step.journal.append(
         journal_entry(rules, key, EXISTENCE, "hold", because, record.version(EXISTENCE), (), step.version, (), step)

@@ -99,6 +99,15 @@ def test_a_second_row_with_the_same_identity_in_one_system_is_held_not_guessed(d
     assert [w.kind for w in desk.deliver("erp", employee="42")] == ["insert"]
 
 
+def test_a_person_says_that_a_record_is_one_of_its_own(desk: CrossedDesk) -> None:
+    desk.tx("crm", desk.row("crm", "users", id="3", email="a@x", name="Ann"))
+    desk.deliver("erp", employee="41")
+    desk.tx("crm", desk.row("crm", "users", id="4", email="a@x", name="Ann"))
+    assert desk.ask("resolve", entity="employee", key="crm:4", take="erp", by="me") == "1 resolved"
+    [write] = desk.deliver("erp", employee="42")
+    assert (write.kind, write.rows[0][1]) == ("insert", "crm:4")
+
+
 def test_an_identity_that_comes_later_or_changes_keeps_the_pairing(desk: CrossedDesk) -> None:
     desk.tx("crm", desk.row("crm", "users", id="3", email=None, name="Ann"))
     desk.deliver("erp", employee="41")
