@@ -355,6 +355,47 @@ def test_mirrored_rows_that_point_at_each_other_are_made_with_their_record(
     assert len(table(user, query)) == 2
 
 
+def test_a_link_that_leads_to_a_part_is_made_and_goes_with_it(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("""
+        CREATE TABLE person (id serial PRIMARY KEY, name text);
+        CREATE TABLE home (id serial PRIMARY KEY, city text);
+        CREATE TABLE living (
+            person int NOT NULL REFERENCES person, home int NOT NULL REFERENCES home, kind text,
+            PRIMARY KEY (person, home, kind)
+        );
+        CREATE TABLE note (id serial PRIMARY KEY, home int NOT NULL REFERENCES home, text text);
+    """)
+    way = {"person": "root.id"}
+    person = Crossed(
+        "person", {
+            "root": Rows("person", {"name": "name"}),
+            "living": Rows("living", {}, way, {"kind": "main"}, key=("person", "home", "kind"), clear="delete"),
+            "home": Rows("home", {"city": "city"}, {"id": "living.home"}, clear="delete"),
+            "note": Rows("note", {"note": "text"}, {"home": "home.id"}),
+        },
+    )  # fmt: skip
+    query = (
+        "SELECT name, city, text FROM person p LEFT JOIN living l ON l.person = p.id LEFT JOIN home h ON h.id = l.home "
+        "LEFT JOIN note n ON n.home = h.id ORDER BY 1"
+    )
+
+    with opened(erp_db, crossed_book(person)) as target:
+        rows = [(1, "a", "", ("A", "X", None)), (1, "b", "", ("B", "Y", "y")), (1, "c", "", ("C", None, None))]
+        keys = {
+            r.key: r.made for r in target.apply(batch(1, person.write("insert", "name city note", *rows))).exceptions
+        }
+        changes = [
+            (2, "a", keys["a"], (None, None, "X", None)), (2, "b", keys["b"], (None, None, "Y", "y")),
+            (2, "c", keys["c"], (None, "c", None, None)),
+        ]  # fmt: skip
+        outcome = target.apply(batch(2, person.write("update", "city note", *changes)))
+
+    assert outcome.exceptions == []
+    assert table(user, query) == [("A", "None", "None"), ("B", "None", "None"), ("C", "None", "c")]
+    assert table(user, "SELECT count(*) FROM living") == [("2",)]  # the note of b stays, and so does its home
+    assert table(user, "SELECT count(*) FROM home") == [("2",)]
+
+
 def test_entities_that_refer_to_each_other_are_made_in_one_batch(erp_db: str, user: psycopg.Connection[Any]) -> None:
     user.execute("""
         CREATE TABLE team (id serial PRIMARY KEY, name text, lead int);

@@ -127,13 +127,12 @@ def form(shape: Shape, pattern: Pattern) -> Form:
         Update(at, tuple((shape.places[at].known[name], classes.number((at, name))) for name in sorted(names)))
         for at, names in sorted(later.items())
     ]
-    removed = tuple(at for at in sorted(pattern.cleared, reverse=True) if shape.places[at].part.clear == "delete")
     return Form(
         sources=tuple(classes.sources),
         draws=tuple(classes.draws),
         inserts=inserts,
         updates=tuple(update for update in updates if update.columns),
-        removals=removed,
+        removals=tuple(reversed(_deleted(shape, pattern)[0])),
         keys={at: tuple(classes.number((at, c.shape.name)) for c in shape.places[at].key_columns()) for at in order},
     )
 
@@ -322,8 +321,16 @@ def _words(shape: Shape, pattern: Pattern) -> _Words:
         words.constants |= {(0, root.columns[position].shape.name): text for position, text in said}
     for at in pattern.cleared:
         words.constants |= dict.fromkeys(_pointing(shape, at))
+    for at, linking in _deleted(shape, pattern)[1].items():
+        words.constants |= {(at, name): None for name in linking}
     words.nodes |= words.constants.keys() | words.given.keys() | words.expressions.keys()
     return words
+
+
+def _deleted(shape: Shape, pattern: Pattern) -> tuple[list[int], dict[int, set[str]]]:
+    """The cleared parts whose rows are deleted, as `arranged` has them."""
+    removed = frozenset(at for at in pattern.cleared if shape.places[at].part.clear == "delete")
+    return arranged(shape, removed, _joined_nodes(shape, removed, made=removed))
 
 
 def _pointing(shape: Shape, at: int) -> list[Node]:

@@ -67,15 +67,20 @@ def void(shape: Shape, fields: Iterable[int], filled: Iterable[int]) -> frozense
 def _cleared(
     shape: Shape, touched: Iterable[int], new: Mapping[int, Value], rows: Mapping[int, Sequence[Text]]
 ) -> frozenset[int]:
-    """The parts whose rows are not to stay: no field of them has a value any more, or they only link such a row; and
-    nothing that stays hangs on them."""
+    """The parts whose rows are not to stay: no field of them has a value any more, or they only link such a row, or
+    only lead to one; and nothing that stays hangs on them."""
     gone = {at for at in touched if at in rows and _is_empty(shape, at, new, rows)}
     for at in links(shape):
         part = shape.places[at].part
         if at in rows and part.clear == "delete" and any(join.part in gone for join in part.joins):
             gone.add(at)
-    staying = [shape.places[at].part for at in rows if at not in gone]
-    return frozenset(gone - {join.part for part in staying for join in part.joins})
+    for at in sorted(rows, reverse=True):
+        part = shape.places[at].part
+        beyond = [other for other in rows if any(join.part == at for join in shape.places[other].part.joins)]
+        if part.clear == "delete" and not part.fields and beyond and gone.issuperset(beyond):
+            gone.add(at)
+    gone -= {0, *shape.assembly.members}
+    return frozenset(gone - shape.with_ancestors(at for at in rows if at not in gone))
 
 
 def _is_empty(shape: Shape, at: int, new: Mapping[int, Value], rows: Mapping[int, Sequence[Text]]) -> bool:
