@@ -2,7 +2,9 @@
 
     python -m tests.simulation --histories 100000 --start 0 --jobs 2
     python -m tests.simulation --replay 4711 --key k3
+    python -m tests.simulation --crossed --histories 10000
 
+`--crossed`: the world whose systems have keys of their own.
 Prints the seed of every history that breaks a law, and ends with 1 if there was one. It decides nothing itself.
 """
 
@@ -12,29 +14,31 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 from engine.record import decode
+from tests.simulation.crossed.world import CrossedWorld
 from tests.simulation.world import World
 
 CHUNK = 500
 """Histories between two lines of progress."""
 
 
-def broken(seed: int) -> str:
+def broken(seed: int, crossed: bool) -> str:
     """What one history breaks, or ""."""
     try:
-        World(seed).run()
+        (CrossedWorld if crossed else World)(seed).run()
     except Exception as fault:  # noqa: BLE001 - whatever it is, the seed is what is wanted
         return f"{type(fault).__name__}: {fault}"
     return ""
 
 
-def run_chunk(seeds: range) -> list[tuple[int, str]]:
+def run_chunk(crossed: bool, seeds: range) -> list[tuple[int, str]]:
     """The seeds that break a law, and what they break."""
-    return [(seed, what) for seed in seeds if (what := broken(seed))]
+    return [(seed, what) for seed in seeds if (what := broken(seed, crossed))]
 
 
-def run_many(start: int, histories: int, jobs: int) -> int:
+def run_many(start: int, histories: int, jobs: int, crossed: bool) -> int:
     """Many histories; prints progress, each broken law, and how to replay it."""
     print(f"seeds {start} to {start + histories - 1}, {jobs} process(es)", flush=True)
     begun = time.monotonic()
@@ -42,11 +46,11 @@ def run_many(start: int, histories: int, jobs: int) -> int:
     found: list[tuple[int, str]] = []
     done = 0
     with ProcessPoolExecutor(jobs) as pool:
-        for chunk, faults in zip(chunks, pool.map(run_chunk, chunks), strict=True):
+        for chunk, faults in zip(chunks, pool.map(partial(run_chunk, crossed), chunks), strict=True):
             done += len(chunk)
             found += faults
             for seed, what in faults:
-                print(f"\nseed={seed}: {what[:300]}\n  make replay SEED={seed}", flush=True)
+                print(f"\nseed={seed}: {what[:300]}\n  {_how(seed, crossed)}", flush=True)
             if sys.stdout.isatty():
                 print(f"\r{done} of {histories}", end="", flush=True)
     seconds = time.monotonic() - begun
@@ -54,10 +58,15 @@ def run_many(start: int, histories: int, jobs: int) -> int:
     return 1 if found else 0
 
 
-def replay(seed: int, key: str) -> int:
+def _how(seed: int, crossed: bool) -> str:
+    """How to see a history again."""
+    return f"make replay SEED={seed}" + (" ARGS=--crossed" if crossed else "")
+
+
+def replay(seed: int, key: str, crossed: bool) -> int:
     """One history, told step by step; with `key` only what concerns that record."""
     print(f"seed={seed}")
-    world = World(seed, tracing=True)
+    world = (CrossedWorld if crossed else World)(seed, tracing=True)
     print(world.features)
     fault = ""
     try:
@@ -86,10 +95,10 @@ def _tell_end(world: World, key: str) -> None:
                 print(f"{entity} {name}: {decode(state)}")
     print("=== the rows")
     for system, database in world.databases.items():
-        for entity, rows in sorted(database.rows.items()):
+        for table, rows in enumerate(database.stored):
             for name, row in sorted(rows.items()):
                 if not key or name == key:
-                    print(f"{system} {entity} {dict(zip(database.columns(entity), row, strict=True))}")
+                    print(f"{system} {database.names[table]} {dict(zip(database.columns(table), row, strict=True))}")
 
 
 def main() -> int:
@@ -100,10 +109,11 @@ def main() -> int:
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell this one history")
     parser.add_argument("--key", default="", help="in a replay: only what concerns this record (k0 to k4, o0 to o3)")
     parser.add_argument("--jobs", type=int, default=2, help="how many processes")
+    parser.add_argument("--crossed", action="store_true", help="the world whose systems have keys of their own")
     options = parser.parse_args()
     if options.histories:
-        return run_many(options.seed, options.histories, options.jobs)
-    return replay(options.seed if options.replay is None else options.replay, options.key)
+        return run_many(options.seed, options.histories, options.jobs, options.crossed)
+    return replay(options.seed if options.replay is None else options.replay, options.key, options.crossed)
 
 
 if __name__ == "__main__":

@@ -54,22 +54,14 @@ class World:
         self.tracing = tracing
         self.trace: list[str] = []
         dice = random.Random(seed)
-        drawn = draw(dice)
+        drawn = self._draw(dice)
         self.features: Features = features or drawn
         self.systems = self.features.systems
         self.dice = random.Random(f"{seed} calm" if calm else f"{seed} schedule")
         self.crashes = self.features.crashes and not calm
-        self.book = book(
-            self.systems, create=self.features.creators, delete=self.features.delete,
-            delete_wins=self.features.delete_wins, orders=self.features.orders, codecs=self.features.codecs,
-        )
-        self.databases = {s: self._database(s) for s in self.systems}
         self.clock = SimClock()
         self.killer = Killer()
-        self.store = MortalStore(self.killer)
-        self.fate = Fate()
-        self.users = Users(dice, self.features, self.databases, self.fate, self.tell if tracing else None)
-        self.oracle = Oracle(self.book, self.features, self.databases, self.store, self.fate)
+        self._people(dice)
         self.prefixes = Prefixes(self.databases, self.oracle) if self.features.kind == "one_way" else None
         self.conflicts = 0
         """Counted by engines that are no more."""
@@ -81,6 +73,22 @@ class World:
         if self.features.unlogged:
             self.users.sneak(self.dice.choice(self.systems))
         self.start_engine()
+
+    def _draw(self, dice: random.Random) -> Features:
+        """What this kind of world has."""
+        return draw(dice)
+
+    def _people(self, dice: random.Random) -> None:
+        """The rules, the systems, who uses them, and who judges."""
+        self.book = book(
+            self.systems, create=self.features.creators, delete=self.features.delete,
+            delete_wins=self.features.delete_wins, orders=self.features.orders, codecs=self.features.codecs,
+        )
+        self.databases = {s: self._database(s) for s in self.systems}
+        self.store = MortalStore(self.killer)
+        self.fate = Fate()
+        self.users = Users(dice, self.features, self.databases, self.fate, self.tell if self.tracing else None)
+        self.oracle = Oracle(self.book, self.features, self.databases, self.store, self.fate)
 
     def _database(self, system: str) -> MemorySystem:
         features = self.features
