@@ -1,0 +1,54 @@
+"""A pair of databases with an awkward schema, for one test: made, started, looked at, and found to agree in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import LiteralString
+
+from psycopg import sql
+
+from tests.engine_live.pair import Pair
+
+ShapeOf = Callable[[str, LiteralString, LiteralString], "Shape"]
+"""(entities, the ERP's tables, the CRM's tables) → a shape at work."""
+
+
+class Shape(Pair):
+    """See the module."""
+
+    def written(self) -> int:
+        """How many rows the engine has written since it was started."""
+        return int(self.live.document()["counters"]["written"])
+
+    def mark(self, system: str, table: str) -> str:
+        """Changes whenever anybody writes a row of the table, even one that stays the same."""
+        query: LiteralString = "SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {table}"
+        return str(self.sql(system, query, table=sql.Identifier(*table.split(".")))[0][0])
+
+    def agrees(self) -> None:
+        """Nothing waits for anybody, and the systems are the same, compared through the rules."""
+        found = self.live.json("verify", "--values", expected=(0, 1))
+        assert found["differences"] == [], f"{found}\n{self.quarantine()}\n{self.live.log_tail()}"
+        assert self.quarantine() == {}
+        assert self.live.json("held") == []
+        self.stop()
+
+
+@contextmanager
+def shapes(folder: Path, addresses: dict[str, str]) -> Iterator[ShapeOf]:
+    """Makes one shape between these databases, and takes it home."""
+    made: list[Shape] = []
+
+    def make(entities: str, erp: LiteralString, crm: LiteralString) -> Shape:
+        shape = Shape(folder, "shape", addresses, entities, {"erp": erp, "crm": crm})
+        made.append(shape)
+        shape.start()
+        return shape
+
+    try:
+        yield make
+    finally:
+        for shape in made:
+            shape.close()
