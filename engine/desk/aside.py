@@ -31,16 +31,25 @@ class Aside(Crossed):
     def _put_aside(self, transaction: Transaction, changes: list[Change]) -> None:
         """Notes which records a chunk touched; those of one row with that row."""
         system, entries = transaction.system, self.crossing.entries
-        for (entity, key), parts in self._stage(system, changes).rows.items():
+        staged = self._stage(transaction, changes)
+        former = {(entity, key): was for entity, was, key in staged.renamed}
+        whole = {
+            place: self._whole(place[0], former.get(place, place[1]), parts[0])
+            for place, parts in staged.rows.items()
+            if parts is not None and len(parts) == 1 and parts[0] is not None
+        }
+        for entity, was, _ in staged.renamed:
+            entries.remove(_space(entity), was)
+        for (entity, key), parts in staged.rows.items():
             state = KEPT
             if len(self.crossing.staging[system].assemblies[entity].parts) == 1:
-                state = GONE if parts is None or parts[0] is None else encode_row(self._whole(entity, key, parts[0]))
+                state = GONE if parts is None else encode_row(whole[entity, key])
             entries.put(_space(entity), key, "", state)
 
     def _whole(self, entity: str, key: str, row: Row) -> Row:
         """A row in which the log left something out, with what an earlier chunk told of it."""
         earlier = self.crossing.entries.only(_space(entity), key) if ABSENT in row else None
-        if earlier in (None, KEPT, GONE):
+        if earlier is None or earlier in (KEPT, GONE):
             return row
         return tuple([b if v is ABSENT else v for v, b in zip(row, decode_row(earlier), strict=True)])
 

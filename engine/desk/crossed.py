@@ -26,11 +26,12 @@ class Crossed(Pairing):
 
     def _decide_crossed(self, transaction: Transaction, changes: list[Change], step: Step) -> None:
         """Decides the changes of such tables: first what is gone, then parents before children."""
-        staged = self._stage(transaction.system, changes)
+        staged = self._stage(transaction, changes)
         self._judge(staged.rows, transaction.position, step)
 
-    def _stage(self, system: str, changes: list[Change]) -> Staged:
+    def _stage(self, transaction: Transaction, changes: list[Change]) -> Staged:
         """What the changes did to records; the kept rows and codes are brought up to date."""
+        system = transaction.system
         staging = self.crossing.staging[system]
         concerned = [change for change in changes if change[0] in staging.concerned]
         for table, op, _, _ in concerned:
@@ -41,7 +42,7 @@ class Crossed(Pairing):
             self.crossing.codes_changed(system, table, concerned)
             self._retry_codes(system)
         for entity, former, key in staged.renamed:
-            self._rename(entity, system, former, key)
+            self._rename(self.rules[entity], system, former, key, transaction.position)
         return staged
 
     def _judge(self, rows: Mapping[Place, PartRows | None], position: Position, step: Step) -> None:
@@ -72,15 +73,16 @@ class Crossed(Pairing):
             "compared anew, and what it lacks is created there",
         )
 
-    def _rename(self, entity: str, system: str, former: str, key: str) -> None:
+    def _rename(self, rules: EntityRules, system: str, former: str, key: str, position: Position) -> None:
         """A row's key was changed: it is the same record."""
+        entity = rules.name
         id = self.crossing.keys.id_of(entity, system, former)
-        if id is None:
-            return
+        record = self.record(entity, id) if id is not None else None
+        if id is None or (record is not None and self._is_past(rules, record, system, position)):
+            return  # the former key means a row that we made later: the renamed one is recognised by what it says
         alias = self.crossing.keys.is_alias(entity, system, former)
         self.crossing.keys.remove(entity, system, former)
         self.crossing.keys.put(entity, system, key, id, alias=alias)
-        record = self.record(entity, id)
         if record is not None and record.keys.get(system) == former:
             record.keys = {**record.keys, system: key}
             self.dirty[entity, id] = record
@@ -202,7 +204,9 @@ class Crossed(Pairing):
         fields = self.crossing.staging[system].assemblies[rules.name].key_fields
         row = rules.layouts[system].stored_row(record.values)
         values = [row[number] if number >= 0 else None for number in fields]
-        return KEY_SEPARATOR.join(map(str, values)) if all(isinstance(value, str) for value in values) else None
+        if not values or not all(isinstance(value, str) for value in values):
+            return None
+        return KEY_SEPARATOR.join(map(str, values))
 
     def _read_again(self, rules: EntityRules, answer: Reread, step: Step) -> str:
         """What a record's rows are now in a system; returns its id: another one, if it is recognised only now."""
