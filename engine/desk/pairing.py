@@ -10,7 +10,7 @@ from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.desk.merging import Merging
 from engine.merge import LOOKS_LIKE, EntityRules, Step, begin, hold_identity, release_identity
-from engine.record import Record, Side, is_fresh
+from engine.record import Record, Side, held_alive, is_fresh
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import Image, Position
 
@@ -115,7 +115,8 @@ class Pairing(Merging):
             identity = identity_of(rules.entity, record.values)
             others = [other for other in self._recognised(rules, identity) if other != id]
         held = record.holds.get(EXISTENCE, "")
-        if others and not held and any(s not in record.keys for s in rules.layouts):
+        missing = [s for s in rules.layouts if not held_alive(record, record.sides.get(s))]
+        if others and not held and missing:
             hold_identity(rules, id, record, sorted(others), step)
         elif not others and held.startswith(LOOKS_LIKE):
             release_identity(rules, id, record, step)
