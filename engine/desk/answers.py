@@ -125,7 +125,7 @@ class Answers(Changes):
         settle(record, side, self.marks[system], self.rules[name[0]].layouts[system])
         self.dirty[name] = record
         if exception.kind == "created":
-            self._made(name, record, system, exception.made)
+            self._made(name, system, exception.made)
         if exception.kind in ("stored", "created"):
             stored = self._understood(name[0], system, exception.stored)
             unset = _note_stored(self.rules[name[0]], record, side, system, stored)
@@ -154,9 +154,8 @@ class Answers(Changes):
                 reason = f"waits for {missing}, which is not in {system}"
             self._quarantine(rules, name[1], record, system, reason)
 
-    def _made(self, name: Name, record: Record, system: str, key: str) -> None:
+    def _made(self, name: Name, system: str, key: str) -> None:
         """The target has made the record under a key of its own: from here on that key means it."""
-        record.keys = {**record.keys, system: key}
         self._take_key(name[0], system, key, name[1])
 
     def _understood(self, entity: str, system: str, stored: dict[int, Text]) -> dict[int, Text]:

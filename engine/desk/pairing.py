@@ -47,6 +47,10 @@ class Pairing(Merging):
             record.keys = {s: k for s, k in record.keys.items() if s != system}
             self.dirty[entity, former] = record
         self.crossing.keys.put(entity, system, key, id)
+        owner = self.record(entity, id)
+        if owner is not None and owner.keys.get(system) != key:
+            owner.keys = {**owner.keys, system: key}
+            self.dirty[entity, id] = owner
 
     def _recognised(self, rules: EntityRules, identity: Identity) -> list[str]:
         """The records that the first way which knows any recognises: the living ones, if there are."""
