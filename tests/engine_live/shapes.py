@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from tests.engine_live.pair import Pair
+from tests.engine_live.world import eventually
 
 ShapeOf = Callable[[str, LiteralString, LiteralString], "Shape"]
 """(entities, the ERP's tables, the CRM's tables) → a shape at work."""
@@ -19,8 +21,17 @@ class Shape(Pair):
     """See the module."""
 
     def written(self) -> int:
-        """How many rows the engine has written since it was started."""
-        return int(self.live.document()["counters"]["written"])
+        """How many rows the engine has written since it was started, now that it has nothing left to do."""
+        asked = time.time()
+        told: dict[str, Any] = {}
+
+        def at_rest() -> bool:
+            told.clear()
+            told.update(self.live.document())
+            return bool(told.get("quiet")) and float(told["engine"]["at"]) > asked
+
+        eventually(at_rest, 15, self.live.log_tail)
+        return int(told["counters"]["written"])
 
     def mark(self, system: str, table: str) -> str:
         """Changes whenever anybody writes a row of the table, even one that stays the same."""
