@@ -79,7 +79,7 @@ CODES: Final[dict[str, str]] = {
     "R401": "A table does not exist; the nearest names are told.",
     "R402": "A column does not exist; the nearest names are told.",
     "R403": "A table's or column's name differs from the catalog's by upper and lower case only.",
-    "R404": "A generated column: it cannot be written.",
+    "R404": "A generated column: it cannot be written, and the log does not tell it.",
     "R405": "The types of a field's columns cannot be told in each other.",
     "R406": "A type that is kept in step only with the very same type.",
     "R407": "A policy that needs numbers, or values in an order, for a field that has none.",

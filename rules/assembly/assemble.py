@@ -244,7 +244,7 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
         joins=joins,
         where=condition,
         first_by=orders,
-        constants=_constants(site.parts[name], condition),
+        constants=constants_of(condition),
         create=tuple((each.column, each.sql) for each in made if each.part == name and each.link is None),
         links=tuple(
             (each.column, order.index(each.link[0]), each.link[1])
@@ -254,11 +254,3 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
         clear=words.clear if words is not None else "keep",
         remove=words is None or (_belongs(site, name) if words.remove is None else words.remove == "row"),
     )
-
-
-def _constants(table: TableInUse, condition: Condition | None) -> tuple[tuple[int, str], ...]:
-    """What a new row must be given; a column that the system computes is given nothing."""
-    computed = {
-        position for position, name in enumerate(table.columns) if (known := table.known(name)) and known.generated
-    }
-    return tuple((position, text) for position, text in constants_of(condition) if position not in computed)

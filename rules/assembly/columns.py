@@ -50,10 +50,16 @@ class TableInUse:
 
     def find(self, column: str, path: Path, findings: Findings, *, key: bool = False,
              within: tuple[int, int] | None = None) -> int | None:  # fmt: skip
-        """The position of a column that is named at `path`; None, told as a problem, if there is none."""
-        if self.shape is not None and find_column(
-            path, self.system, column, self.shape, findings, key=key, within=within
-        ) is None:  # fmt: skip
+        """The position of a column that is named at `path`; None, told as a problem, if there is none to be read."""
+        if self.shape is None:
+            return self.position(column)
+        known = find_column(path, self.system, column, self.shape, findings, key=key, within=within)
+        if known is None:
+            return None
+        if known.generated:
+            findings.error("R404", path, f"{self.system}'s {self.schema}.{self.name} computes {quoted(column)} itself:"
+                           " the log does not tell it", key=key, within=within,
+                           mend="name the columns that it is computed from")  # fmt: skip
             return None
         return self.position(column)
 

@@ -13,7 +13,6 @@ from engine.rulebook import Removal
 from rules.assembly.columns import TableInUse
 from rules.assembly.condition import COMPARED, printed
 from rules.findings import Findings
-from rules.names import check_writable
 from rules.problem import Path, quoted
 from rules.syntax import TableSyntax
 
@@ -89,7 +88,6 @@ def _pair(root: TableInUse, column: str, value: str, path: Path, findings: Findi
     known = root.known(column)
     if known is None or root.shape is None:
         return position, _PRINTED.get(value, value)
-    check_writable(path, root.system, known, root.shape, findings)
     text = printed(value, known) if known.family in COMPARED else None
     if text is None:
         findings.error("R416", path, f"the column {quoted(column)} of {quoted(root.system)} ({known.type}) cannot say"
