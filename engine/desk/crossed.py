@@ -160,7 +160,7 @@ class Crossed(Pairing):
         self._recognise_alone(rules, id, record, raw, system, parked)
         renamed = self.crossing.index(rules, id, before, record.values)
         if renamed or (record.alive and not lived) or EXISTENCE in record.holds:
-            self._tell_duplicates(rules, id, record, step)
+            self._tell_likeness(rules, id, record, before, step)
         return before
 
     def _recognise_alone(
@@ -260,6 +260,7 @@ class Crossed(Pairing):
         step.referenced = rules.entity.delete[system] == "restrict" and self._referenced(rules, id)
         self._read(rules, id, DELETE, None, position, step)
         step.leaving = step.referenced = False
+        self._tell_likeness(rules, id, record, None, step)
         if absent:
             record.keys = {s: k for s, k in record.keys.items() if s != system}
             keys.remove(rules.name, system, key)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.desk.merging import Merging
-from engine.merge import LOOKS_LIKE, EntityRules, Step, begin, hold_identity, release_identity
-from engine.record import Record, Side, held_alive, is_fresh
+from engine.merge import LOOKS_LIKE, EntityRules, Step, begin, held_alive_next, hold_identity, release_identity
+from engine.record import Record, Side, is_fresh
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import Image, Position
+from engine.vocabulary import Image, Position, Values
 
 
 class Pairing(Merging):
@@ -112,15 +112,27 @@ class Pairing(Merging):
 
     # ------------------------------------------------------------ by what it is found again
 
-    def _tell_duplicates(self, rules: EntityRules, id: str, record: Record, step: Step) -> None:
-        """A record that looks like another one is not made elsewhere before a person has said what it is."""
-        others: list[str] = []
-        if record.alive:
-            identity = identity_of(rules.entity, record.values)
-            others = [other for other in self._recognised(rules, identity) if other != id]
+    def _tell_likeness(self, rules: EntityRules, id: str, record: Record, before: Values | None, step: Step) -> None:
+        """A record looks like others now, or no longer like those that it did before: all of them are looked at."""
+        concerned = {id: None}
+        for values in (before, record.values):
+            if values is not None:
+                concerned |= dict.fromkeys(self._recognised(rules, identity_of(rules.entity, values)))
+        if len(concerned) > 1 or EXISTENCE in record.holds:
+            for each in concerned:
+                self._judge_likeness(rules, each, step)
+
+    def _judge_likeness(self, rules: EntityRules, id: str, step: Step) -> None:
+        """A record that looks like another one is made nowhere before a person has said what it is."""
+        record = self.record(rules.name, id)
+        if record is None or not record.alive:
+            return
+        others = [o for o in self._recognised(rules, identity_of(rules.entity, record.values)) if o != id]
+        begin(rules, record, self.marks)
+        step.touched.clear()
         held = record.holds.get(EXISTENCE, "")
-        missing = [s for s in rules.layouts if not held_alive(record, record.sides.get(s))]
-        if others and not held and missing:
+        missing = [s for s, side in record.sides.items() if not held_alive_next(record, side)]
+        if others and missing and not held:
             hold_identity(rules, id, record, sorted(others), step)
         elif not others and held.startswith(LOOKS_LIKE):
             release_identity(rules, id, record, step)

@@ -11,7 +11,17 @@ from engine.merge.existence import carry_over, empty_record, take_defaults
 from engine.merge.fields import accept
 from engine.merge.person import LOOKS_LIKE, hold_identity, release_identity, settle_hold
 from engine.merge.read import quick_update, read
-from engine.merge.step import DEFAULT, EntityRules, Incomplete, Step, begin, journal_entry, make_due, rules_of
+from engine.merge.step import (
+    DEFAULT,
+    EntityRules,
+    Incomplete,
+    Step,
+    begin,
+    held_alive_next,
+    journal_entry,
+    make_due,
+    rules_of,
+)
 
 __all__ = [
     "DEFAULT",
@@ -23,6 +33,7 @@ __all__ = [
     "begin",
     "carry_over",
     "empty_record",
+    "held_alive_next",
     "hold_identity",
     "journal_entry",
     "make_due",
