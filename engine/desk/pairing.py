@@ -36,8 +36,18 @@ class Pairing(Merging):
             id = self._remembered(rules, found, step.system)
         if id is None:
             id = self._new_id(rules, step.system, key)
+        else:
+            self._forget_fresh(rules, id, step.system)
         self._take_key(rules.name, step.system, key, id)
         return id
+
+    def _forget_fresh(self, rules: EntityRules, id: str, system: str) -> None:
+        """What we know of the record's former row there tells nothing of this one."""
+        record = self.record(rules.name, id)
+        if record is not None:
+            begin(rules, record, self.marks)
+            if system in record.sides:
+                record.sides[system].fresh = []
 
     def _take_key(self, entity: str, system: str, key: str, id: str) -> None:
         """The key means this record from now on. A record that had it before has no row there any more."""
