@@ -17,8 +17,11 @@ from tests.simulation.crossed.books import REFERENCES
 from tests.simulation.crossed.features import CrossedFeatures
 from tests.simulation.crossed.reading import records
 from tests.simulation.crossed.store import RememberingStore
-from tests.simulation.crossed.writing import CrossedFate, person_of
+from tests.simulation.crossed.writing import CrossedFate, person_of, persons_of
 from tests.simulation.users import plain
+
+TOLD = ("resolved", "unique_conflict")
+"""Kinds of journal entries by which people know of two records that look alike."""
 
 Ids = dict[tuple[str, str, str], str]
 """(entity, system, own key) → record id"""
@@ -110,7 +113,7 @@ class CrossedOracle:
         """Each identity exists exactly once in each system, where no user made it twice."""
         if self.features.duplicates or self.features.alternatives:
             return
-        judged = {(entry.entity, entry.key) for entry in self.store.journal if entry.kind == "resolved"}
+        judged = {(entry.entity, entry.key) for entry in self.store.journal if entry.kind in TOLD}
         for system, database in self.databases.items():
             for entity in database.assemblies:
                 seen: dict[str, str] = {}
@@ -134,14 +137,20 @@ class CrossedOracle:
             (entry.entity, entry.key)
             for entry in self.store.journal if not entry.fields or entry.kind == "delete_differs"
         }
-        ended = {(entity, id) for s, entity, key in self.fate.ended for id in self.store.meant(entity, s, key)}
         current = {plain(text) for text in self._texts()}
         for token, (system, entity, key, name) in self.fate.places.items():
             if plain(token) in lost or plain(token) in current or plain(token) in self.fate.succeeded:
                 continue
             names = {(entity, id) for id in self.store.meant(entity, system, key)}
-            known = bool(names & gone) or (name == "note" and bool(names & ended))
+            known = bool(names & gone) or (name == "note" and bool(self._persons(names, found) & self.fate.ended))
             assert known, f"L2: {token} ({system} wrote {entity} {key}.{name}) was lost silently"
+
+    @staticmethod
+    def _persons(names: set[tuple[str, str]], found: dict[tuple[str, str], Record]) -> set[str]:
+        """Whose numbers and mail addresses these records have."""
+        rows = {id: found[entity, id].values[:2] for entity, id in names if (entity, id) in found}
+        texts = [[value if isinstance(value, str) else None for value in values] for values in rows.values()]
+        return persons_of({str(at): {"vat": vat, "email": email} for at, (vat, email) in enumerate(texts)})
 
     def _texts(self) -> Iterator[Text]:
         for database in self.databases.values():

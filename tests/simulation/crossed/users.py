@@ -132,7 +132,7 @@ class CrossedUsers(Parties):
         """A customer is one again."""
         database = self.databases[system]
         self._told(f"{system} has customer {key} again")
-        self.fate.ended.add((system, "customer", key))
+        self.fate.ended |= persons_of({key: records(database, "customer", ended=True)[key]})
         table = PARTY if system == "erp" else SINGLE[system, "customer"][0]
         changes: list[Change] = []
         if database.stored[table][key][-1] == GONE:

@@ -52,8 +52,8 @@ class CrossedFate(Fate):
 
     places: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     """token → (system, entity, own key, field)"""
-    ended: set[tuple[str, str, str]] = field(default_factory=set)
-    """(system, entity, own key) of records that users deleted, took out, or made a second time."""
+    ended: set[str] = field(default_factory=set)
+    """Customers whom some user deleted, took out, or made again: what his system has no column for he did not see."""
 
 
 class Writing(Users):
@@ -96,8 +96,10 @@ class Writing(Users):
 
     def _forget(self, system: str, entity: str, key: str, how: str) -> None:
         """The user ends what he sees."""
-        self._see(system, entity, key, list(records(self.databases[system], entity)[key]))
-        self.fate.ended.add((system, entity, key))
+        row = records(self.databases[system], entity)[key]
+        self._see(system, entity, key, list(row))
+        if entity == "customer":
+            self.fate.ended |= persons_of({key: row})
         self._told(f"{system} {how} {entity} {key}")
 
     def _referred(self, system: str, entity: str, key: str) -> bool:
