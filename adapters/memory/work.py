@@ -159,8 +159,9 @@ class Work:
     def _make(self, part: int, values: Mapping[Place, Text], shared: Mapping[Place, Text]) -> None:
         table = self.assembly.parts[part].table
         columns = self.database.columns(table)
-        new = {column: text for (p, column), text in values.items() if p == part}
-        new.update(self._given(part))
+        new = self._given(part)
+        new.update({column: text for (p, column), text in values.items() if p == part})
+        new.update(self.assembly.parts[part].constants)
         new.update({column: text for (p, column), text in shared.items() if p == part and text is not None})
         new.update(self._root_key() if part == 0 else {})
         for name, other, position in self.assembly.parts[part].links:

@@ -2,6 +2,7 @@
 CREATE TABLE account (
     id           uuid         PRIMARY KEY DEFAULT gen_random_uuid(),
     account_name varchar(120) NOT NULL,
+    customer_no  varchar(12),
     vat_number   varchar(24),
     mail         varchar(120),
     fax          varchar(24),

@@ -21,7 +21,7 @@ from rules.assembly.sql import Sql, parsed
 from rules.findings import Findings
 from rules.forms import print_alike
 from rules.problem import Path, did_you_mean, quoted
-from rules.ruling import ROOT, columns_of, part_of, part_path, table_of
+from rules.ruling import ROOT, columns_of, groups_by_field, part_of, part_path, ruling, table_of
 from rules.syntax import ColumnSyntax, EntitySyntax, PartSyntax, TableSyntax
 
 
@@ -197,8 +197,15 @@ def _filled(site: Site, name: str, fields: Mapping[str, tuple[tuple[int, int], .
                 filled[equation.column] = f"it is joined to `{equation.part}.{equation.other}`"
             elif equation.part == name and points_at(site, other):
                 filled[equation.other] = f"it points at {quoted(other)}"
-    filled |= {columns[position]: f"it is the field {quoted(numbers[number])}" for number, position in fields[name]}
+    for number, position in fields[name]:
+        if not _is_own(site, numbers[number]):
+            filled[columns[position]] = f"it is the field {quoted(numbers[number])}"
     return filled
+
+
+def _is_own(site: Site, field: str) -> bool:
+    """True if nobody but this system may say what the field is: then a record from elsewhere comes without it."""
+    return ruling(site.entity, site.syntax, field, groups_by_field(site.syntax).get(field)).owner == site.system
 
 
 def _members(site: Site) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """`on_create`: what a row that duolog creates gets besides, as SQL on an allow-list or as another part's column.
 
 Turns the words of a binding and its parts into `Part.create` (rendered by sqlglot) and `Part.links`. A column that a
-field, a join or a condition fills already is refused: it would be set twice.
+field, a join or a condition fills already is refused: it would be set twice. (A field that only this system may write
+fills nothing in a record from elsewhere.)
 """
 
 from __future__ import annotations

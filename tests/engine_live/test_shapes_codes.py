@@ -1,4 +1,6 @@
-"""States and countries that are words in one system and keys of a code table in the other; between real servers."""
+"""Codes: states and countries that are words in one system and keys of a code table in the other, and numbers that the
+application draws from a sequence of its own; between real servers.
+"""
 
 from __future__ import annotations
 
@@ -94,4 +96,40 @@ CREATE TABLE customer (id serial PRIMARY KEY, name text, country integer REFEREN
     pair.becomes("erp", query, [("Acme", "DE"), ("nowhere", None)])
     pair.sql("erp", "UPDATE customer SET country = 1 WHERE name = 'nowhere'")
     pair.becomes("crm", "SELECT country FROM customer WHERE name = 'nowhere'", [("FR",)])
+    pair.agrees()
+
+
+def test_a_code_of_the_applications_own_sequence_is_told_on_the_other_side(shape: ShapeOf) -> None:
+    pair = shape(
+        """
+  customer:
+    identity: [name]
+    conflict: last_writer
+    bind:
+      erp: {table: customer, key: id, on_create: {code: "nextval('customer_code')"}}
+      crm: {table: customer, key: id}
+    fields:
+      name: name
+      city: city
+      code: {erp: code, crm: code, owner: erp}
+""",
+        """
+CREATE SEQUENCE customer_code START 700;
+CREATE TABLE customer (id serial PRIMARY KEY, name text, city text, code text NOT NULL UNIQUE);
+""",
+        "CREATE TABLE customer (id serial PRIMARY KEY, name text, city text, code text)",
+    )
+    codes: LiteralString = "SELECT name, code FROM customer ORDER BY code"
+    pair.sql("crm", "INSERT INTO customer (name) VALUES ('Acme')")
+    pair.becomes("crm", codes, [("Acme", "700")])
+    pair.sql("erp", "INSERT INTO customer (name, code) VALUES ('Bolt', nextval('customer_code'))")
+    pair.become(codes, [("Acme", "700"), ("Bolt", "701")])
+
+    pair.sql("crm", "UPDATE customer SET code = 'mine' WHERE name = 'Bolt'")
+    pair.sql("erp", "UPDATE customer SET code = '9' WHERE name = 'Acme'")
+    pair.become(codes, [("Bolt", "701"), ("Acme", "9")])
+    with pair.apart():
+        pair.sql("erp", "DELETE FROM customer WHERE name = 'Acme'")
+        pair.sql("crm", "UPDATE customer SET city = 'Ulm' WHERE name = 'Acme'")
+    pair.become(codes, [("Bolt", "701"), ("Acme", "9")])  # brought back under the code that it had
     pair.agrees()

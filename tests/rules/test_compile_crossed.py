@@ -326,6 +326,15 @@ def test_what_may_be_given_to_a_new_row_comes_back_as_it_was_said(sql: str, tmp_
     assert rendered.lower() == sql.lower()
 
 
+def test_a_field_that_only_one_system_may_write_can_be_made_there_for_a_record_from_elsewhere(tmp_path: Path) -> None:
+    fields = "name: name\ncode: {erp: code, crm: no, owner: erp}"
+
+    book, _ = book_of(entity("{table: party, on_create: {code: \"nextval('codes')\"}}", fields), tmp_path)
+
+    root = assembly(book).parts[0]
+    assert (root.fields, root.create) == (((0, 1), (1, 2)), (("code", "nextval('codes')"),))
+
+
 def test_null_as_an_empty_text_is_told_by_field(tmp_path: Path) -> None:
     fields = 'name: name\nnote: {erp: {column: note, empty: ""}, crm: note}'
 

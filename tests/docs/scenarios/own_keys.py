@@ -24,7 +24,8 @@ GENERATED_KEYS = [
                  ("9", "Bolt & Co", None, "", True, True, None)],
             ),
             "crm": (
-                "SELECT account_name, fax FROM account ORDER BY 1", [("Acme", None), ("Bolt & Co", None)],
+                "SELECT account_name, customer_no, fax FROM account ORDER BY 1",
+                [("Acme", "10001", None), ("Bolt & Co", "9", None)],
             ),
         },
     ),
