@@ -9,7 +9,16 @@ from __future__ import annotations
 from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.desk.merging import Merging
-from engine.merge import LOOKS_LIKE, EntityRules, Step, begin, held_alive_next, hold_identity, release_identity
+from engine.merge import (
+    LOOKS_LIKE,
+    EntityRules,
+    Step,
+    begin,
+    held_alive_next,
+    hold_identity,
+    release_identity,
+    tell_likeness,
+)
 from engine.record import Record, Side, is_fresh
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import Image, Position, Values
@@ -144,6 +153,9 @@ class Pairing(Merging):
         missing = [s for s, side in record.sides.items() if not held_alive_next(record, side)]
         if others and missing and not held:
             hold_identity(rules, id, record, sorted(others), step)
+        elif others and not held:
+            tell_likeness(rules, id, record, sorted(others), step)
+            return
         elif not others and held.startswith(LOOKS_LIKE):
             release_identity(rules, id, record, step)
         else:

@@ -57,6 +57,13 @@ def hold_identity(rules: EntityRules, key: str, record: Record, others: list[str
     step.holds[(rules.name, key, EXISTENCE)] = because
 
 
+def tell_likeness(rules: EntityRules, key: str, record: Record, others: list[str], step: Step) -> None:
+    """A record looks like others, and every system has all of them: too late to hold anything, but worth knowing."""
+    because = f"{LOOKS_LIKE} {', '.join(others)}; every system has both: `merge-records` makes them one"
+    kind = "unique_conflict"
+    step.journal.append(journal_entry(rules, key, EXISTENCE, kind, because, None, (), step.version, (), step))
+
+
 def release_identity(rules: EntityRules, key: str, record: Record, step: Step) -> None:
     """The record no longer looks like another one: it is made where it is missing."""
     del record.holds[EXISTENCE]
