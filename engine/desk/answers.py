@@ -224,8 +224,8 @@ class Answers(Changes):
         rules = self.rules[answer.entity]
         name = (answer.entity, answer.key)
         self._load([name])
-        if answer.own and answer.own != self.own_key(answer.system, *name):
-            self.rereads[answer.system][name] = None  # its key has changed since it was asked for
+        if answer.own and (answer.own != self.own_key(answer.system, *name) or self._too_soon(answer)):
+            self.rereads[answer.system][name] = None  # its key has changed since it was asked for, or may be ours
             return
         record = self.cache[name[0]].get(name[1])
         if record is not None and answer.system in record.sides:

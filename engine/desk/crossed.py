@@ -228,6 +228,14 @@ class Crossed(Pairing):
         self._image(rules, key, id, image, UPDATE, answer.position, step)
         return id
 
+    def _too_soon(self, answer: Reread) -> bool:
+        """True if the row may be one of a record that a batch under way makes there: it has yet to be recognised."""
+        mark = self.marks[answer.system]
+        if not self.rules[answer.entity].entity.crossed or mark.applied == mark.dispatched:
+            return False
+        record = self.record(answer.entity, answer.key)
+        return record is None or record.version(EXISTENCE) == UNSET_VERSION
+
     def _repaired(self, rules: EntityRules, id: str, record: Record, key: str, raw: Image, system: str) -> str:
         """A row that could not be understood when it was first seen, and so not be recognised: now it may be."""
         found = [other for other in self._recognised(rules, self.crossing.identity(rules, system, raw)) if other != id]

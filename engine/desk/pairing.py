@@ -107,6 +107,7 @@ class Pairing(Merging):
         self.cache[rules.name][other] = ghost
         self.dirty[rules.name, other] = ghost
         self._note_due((rules.name, other), ghost, [system])
+        self.crossing.index(rules, other, None, ghost.values)  # should a user write it yet, it is to be recognised
         self.crossing.keys.put(rules.name, system, key, other)
         record.keys = {s: k for s, k in record.keys.items() if s != system}
         record.sides[system] = Side(held={EXISTENCE: (None, (False,))}, fresh=[])
