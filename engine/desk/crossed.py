@@ -276,18 +276,6 @@ class Crossed(Pairing):
             self._retry_conflicts(rules.name, system)
         return rules.name, id
 
-    def _referenced(self, rules: EntityRules, id: str) -> bool:
-        """True if a record that is alive refers to this one."""
-        for child in self.rules.values():
-            for number, parent in child.references:
-                if parent != rules.name:
-                    continue
-                for other in self.crossing.keys.referring(child.name, number, id):
-                    record = self.record(child.name, other)
-                    if record is not None and record.alive:
-                        return True
-        return False
-
     # ------------------------------------------------------------ what waited for it
 
     def _retry_unknown(self, entity: str, id: str, system: str) -> None:

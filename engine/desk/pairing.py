@@ -38,7 +38,9 @@ class Pairing(Merging):
             assert record is not None
             if step.system not in record.keys:
                 id = alive[0]
-            elif self._is_past(rules, record, step.system, position):
+            elif self._is_past(rules, record, step.system, position) and not self._referenced(
+                rules, alive[0], step.system
+            ):
                 self._withdraw(rules, alive[0], record, step)
                 id = alive[0]
         elif not alive:
@@ -94,6 +96,18 @@ class Pairing(Merging):
         begin(rules, record, self.marks)
         side = record.sides.get(system)
         return side is not None and is_fresh(side, EXISTENCE, position)
+
+    def _referenced(self, rules: EntityRules, id: str, system: str | None = None) -> bool:
+        """True if a record that is alive refers to this one; with `system`: one of which that has a row."""
+        for child in self.rules.values():
+            for number, parent in child.references:
+                if parent != rules.name:
+                    continue
+                for other in self.crossing.keys.referring(child.name, number, id):
+                    record = self.record(child.name, other)
+                    if record is not None and (record.alive if system is None else system in record.keys):
+                        return True
+        return False
 
     def _withdraw(self, rules: EntityRules, id: str, record: Record, step: Step) -> None:
         """A user made the record in the same moment as we did: ours goes, as nobody can have written it."""
