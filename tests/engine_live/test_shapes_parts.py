@@ -11,6 +11,7 @@ from typing import LiteralString
 import pytest
 
 from tests.engine_live.shapes import ShapeOf, shapes
+from tests.engine_live.world import eventually
 
 PARTY: LiteralString = """
 CREATE TABLE party (
@@ -287,4 +288,56 @@ def test_three_tables_share_a_generated_key_and_two_link_rows_mirror_each_other(
     pair.becomes("erp", LINKS, [])
     pair.sql("erp", "DELETE FROM node WHERE name = 'Ann'")
     pair.becomes("crm", query, [])
+    pair.agrees()
+
+
+SWITCHED = """
+  customer:
+    identity: [name]
+    conflict: last_writer
+    delete: {erp: deactivate, crm: hold}
+    leave: {erp: LEAVE}
+    bind:
+      erp:
+        table: party
+        parts: {role: {table: role, on: "party = root.id", where: "what = 'customer'"}}
+        member_when: role
+        deactivate: {active: "false"}
+      crm: {table: account, deactivate: {fax: gone}, reactivate: {fax: here}, on_create: {fax: "'here'"}}
+    fields:
+      name: name
+"""
+STATES: LiteralString = "SELECT name, fax FROM account ORDER BY 1"
+
+
+def test_who_leaves_is_switched_off_elsewhere_and_on_again_when_he_is_back(shape: ShapeOf) -> None:
+    pair = shape(SWITCHED.replace("LEAVE", "deactivate"), PARTY, ACCOUNT)
+    pair.sql("erp", "INSERT INTO party (id, name) VALUES (900, 'Acme'), (901, 'Bolt')",
+                    "INSERT INTO role VALUES (900, 'customer'), (901, 'customer')")  # fmt: skip
+    pair.becomes("crm", STATES, [("Acme", "here"), ("Bolt", "here")])
+
+    pair.sql("erp", "DELETE FROM role WHERE party = 900", "UPDATE party SET active = false WHERE id = 901")
+    pair.becomes("crm", STATES, [("Acme", "gone"), ("Bolt", "gone")])
+    pair.sql("erp", "INSERT INTO role VALUES (900, 'customer')")
+    pair.sql("crm", "UPDATE account SET fax = 'here' WHERE name = 'Bolt'")
+    pair.becomes("crm", STATES, [("Acme", "here"), ("Bolt", "here")])
+    pair.becomes("erp", "SELECT name, active FROM party ORDER BY 1", [("Acme", True), ("Bolt", True)])
+    pair.agrees()
+
+
+@pytest.mark.parametrize(("system", "left"), [("erp", []), ("crm", [("Acme", "here")])])
+def test_who_leaves_or_is_deleted_waits_for_a_person_where_the_rules_say_so(
+    system: str, left: list[tuple[str, str]], shape: ShapeOf
+) -> None:
+    pair = shape(SWITCHED.replace("LEAVE", "hold"), PARTY, ACCOUNT)
+    pair.sql("erp", "INSERT INTO party (id, name) VALUES (900, 'Acme')", "INSERT INTO role VALUES (900, 'customer')")
+    pair.becomes("crm", STATES, [("Acme", "here")])
+
+    pair.sql("erp", "DELETE FROM role")
+    eventually(lambda: pair.live.json("held"), 10, pair.live.log_tail)
+    assert pair.sql("crm", STATES) == [("Acme", "here")]
+
+    pair.live.json("resolve", "customer", "Acme", "--take", system)
+    pair.becomes("erp", "SELECT count(*) FROM role", [(len(left),)])
+    pair.becomes("crm", "SELECT name, fax FROM account WHERE fax = 'here'", list(left))
     pair.agrees()
