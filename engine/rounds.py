@@ -241,9 +241,11 @@ class Rounds:
         for system, lane in self.lanes.items():
             if self.decider.waiting[system]:
                 self.sources[system].nudge()
+            if lane.writer == "running":
+                orders += self._asks(system, lane)
+        for system, lane in self.lanes.items():  # a batch bears the number of the last step: none may be decided after
             if lane.writer != "running":
                 continue
-            orders += self._asks(system, lane)
             batch = self.decider.next_batch(system)
             if batch is not None:
                 lane.busy_since = self.clock.monotonic()
