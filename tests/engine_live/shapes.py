@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, LiteralString, Protocol
 
 from psycopg import sql
 
 from tests.engine_live.pair import Pair
 from tests.engine_live.world import eventually
 
-ShapeOf = Callable[[str, LiteralString, LiteralString], "Shape"]
-"""(entities, the ERP's tables, the CRM's tables) → a shape at work."""
+
+class ShapeOf(Protocol):
+    """Makes a shape, and sets the engine to work."""
+
+    def __call__(self, entities: str, erp: LiteralString, crm: LiteralString, *, dies_at: str = "") -> Shape:
+        """`erp`, `crm`: their tables. `dies_at`: the point at which the engine's first start ends."""
 
 
 class Shape(Pair):
@@ -52,9 +57,12 @@ def shapes(folder: Path, addresses: dict[str, str]) -> Iterator[ShapeOf]:
     """Makes one shape between these databases, and takes it home."""
     made: list[Shape] = []
 
-    def make(entities: str, erp: LiteralString, crm: LiteralString) -> Shape:
+    def make(entities: str, erp: LiteralString, crm: LiteralString, *, dies_at: str = "") -> Shape:
         shape = Shape(folder, "shape", addresses, entities, {"erp": erp, "crm": crm})
         made.append(shape)
+        if dies_at:
+            shape.live.run(failpoint=dies_at)
+            assert shape.live.ended(60) == -signal.SIGKILL, shape.live.log_tail()
         shape.start()
         return shape
 

@@ -85,8 +85,9 @@ def shape(tmp_path: Path, erp_db: str, crm_db: str) -> Iterator[ShapeOf]:
         yield make
 
 
-def test_full_systems_are_paired_and_complete_each_other(shape: ShapeOf) -> None:
-    pair = shape(RULES, ERP + ERP_FULL, CRM + CRM_FULL)
+@pytest.mark.parametrize("dies_at", ["", "snapshots_taken", "first_merge", "base_agreed", "after_target_commit"])
+def test_full_systems_are_paired_and_complete_each_other(dies_at: str, shape: ShapeOf) -> None:
+    pair = shape(RULES, ERP + ERP_FULL, CRM + CRM_FULL, dies_at=dies_at)
 
     pair.becomes("crm", "SELECT count(*) FROM account", [(380,)])  # 270 and 200, 90 of them in both
     found = pair.sql("erp", BOTH["erp"])
