@@ -158,7 +158,26 @@ def _update(
             held += entry[1]
     if not columns:
         return None
+    if not layout.key_fields.isdisjoint(columns):
+        _guard_whole_row(record, side, layout, columns, new, held)
     return "update", tuple(columns), (due, key, _key(rules, record, layout), tuple(new), tuple(held))
+
+
+def _guard_whole_row(
+    record: Record,
+    side: Side,
+    layout: Layout,
+    columns: list[int],
+    new: list[Text | bool],
+    held: list[Text | bool],
+) -> None:
+    """A key that is written may be another row's by now: it is only if everything else is as it was, too."""
+    row = held_row(record, side, layout)
+    for number in layout.binding.columns:
+        if number not in columns and row[number] is not UNSET:
+            columns.append(number)
+            new.append(row[number])
+            held.append(row[number])
 
 
 def _is_written(record: Record, register: int, entry: Held, after: dict[int, Held] | None) -> bool:

@@ -185,7 +185,7 @@ class Mark:
 class Layout:
     """One entity's mapping to one system, prepared for speed: canonical values to stored rows and back."""
 
-    __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "keys", "owns", "owns_all", "width")
+    __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "key_fields", "keys", "owns", "owns_all", "width")
 
     def __init__(self, entity: Entity, binding: Binding, references: Iterable[int] = ()) -> None:
         """`references`: fields that refer to records whose systems have keys of their own."""
@@ -195,6 +195,9 @@ class Layout:
         self.bound = frozenset(binding.columns)
         self.codecs = tuple(binding.codecs.items())
         self.keys = entity.key
+        assembly = binding.assembly
+        self.key_fields = frozenset(assembly.key_fields if assembly is not None else ()) - {-1}
+        """Fields that are stored in the system's own key: to write one is to give the row another key."""
         self.width = len(entity.fields)
         self.direct = binding.columns == tuple(range(self.width))
         """The table's columns are the entity's fields, in their order."""
