@@ -36,6 +36,7 @@ def _says_so(entity: EntitySyntax) -> bool:
     alternatives = identities(entity)
     return (
         any(_is_put_together(table) for table in entity.bind.values())
+        or "restrict" in entity.delete.values()  # who refers to a record is known by its id
         or len(alternatives) > 1
         or any(item.same != "exact" for alternative in alternatives for item in alternative)
         or any(

@@ -64,7 +64,8 @@ def assembled(site: Site) -> Assembly:
     joins = {name: _joins(site, name) for name in site.joined}
     conditions = {name: _condition(site, name) for name in site.parts}
     orders = {name: _first_by(site, name) for name in site.joined}
-    goes = letting_go(site.table, site.top, site.parts[ROOT], site.findings)
+    ends = any(name in site.joined and _is_removed(site, name) for name in site.table.member_when)
+    goes = letting_go(site.table, site.top, site.parts[ROOT], ends, site.findings)
     filled = {name: _filled(site, name, fields, conditions) for name in site.parts}
     made = list(given(site.table, site.top, site.parts, filled, site.findings))
     parts = tuple(
@@ -107,6 +108,12 @@ def _belongs(site: Site, name: str) -> bool:
         for equation in site.joined[name].equations
         if equation.part in site.parts
     )
+
+
+def _is_removed(site: Site, name: str) -> bool:
+    """True if a part's row is deleted when the record is."""
+    said = site.table.parts[name].remove
+    return _belongs(site, name) if said is None else said == "row"
 
 
 def _columns(site: Site) -> dict[str, ColumnSyntax]:
@@ -259,5 +266,5 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
             if each.part == name and each.link is not None
         ),
         clear=words.clear if words is not None else "keep",
-        remove=words is None or (_belongs(site, name) if words.remove is None else words.remove == "row"),
+        remove=words is None or _is_removed(site, name),
     )

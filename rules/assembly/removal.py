@@ -29,8 +29,8 @@ class LettingGo:
     removal: Removal
 
 
-def letting_go(table: TableSyntax, top: Path, root: TableInUse, findings: Findings) -> LettingGo:
-    """How records are removed in one system."""
+def letting_go(table: TableSyntax, top: Path, root: TableInUse, ends: bool, findings: Findings) -> LettingGo:
+    """How records are removed in one system. `ends`: a row that makes them members goes with them."""
     gone, back = [], []
     for column, value in table.deactivate.items():
         found = _pair(root, column, value, (*top, "deactivate", column), findings)
@@ -55,19 +55,19 @@ def letting_go(table: TableSyntax, top: Path, root: TableInUse, findings: Findin
             findings.error("R337", (*top, "reactivate", column), f"`deactivate` does not set {quoted(column)}",
                            key=True, allowed=tuple(table.deactivate),
                            mend="say there what it is when the record is gone")  # fmt: skip
-    return LettingGo(tuple(gone), tuple(back), _removal(table, top, findings))
+    return LettingGo(tuple(gone), tuple(back), _removal(table, top, ends, findings))
 
 
-def _removal(table: TableSyntax, top: Path, findings: Findings) -> Removal:
+def _removal(table: TableSyntax, top: Path, ends: bool, findings: Findings) -> Removal:
     if table.remove == "columns" and not table.deactivate:
         findings.error("R337", (*top, "remove"), "nobody says which columns are set", found="`remove: columns`",
                        mend="say it: `deactivate: {active: \"false\"}`")  # fmt: skip
-    if table.remove == "membership" and not table.member_when:
-        findings.error("R337", (*top, "remove"), "nobody says which rows make it a member",
+    if table.remove == "membership" and not ends:
+        findings.error("R337", (*top, "remove"), "no row of its own makes it a member",
                        found="`remove: membership`", mend="say it: `member_when: …`")  # fmt: skip
     if table.remove is not None:
         return table.remove
-    return "columns" if table.deactivate else "membership" if table.member_when else "row"
+    return "columns" if table.deactivate else "membership" if ends else "row"
 
 
 def _opposite(root: TableInUse, column: str, value: str) -> str | None:

@@ -373,3 +373,9 @@ def test_an_entity_is_crossed_only_by_words_that_need_it(tmp_path: Path) -> None
     assert crossed("{table: party}", "name: name\nb: b", "[[name], [b]]")
     assert crossed("{table: party}", "name: name", "[{field: name, same: case}]")
     assert crossed("{table: party}", 'name: name\nb: {erp: {column: b, empty: ""}, crm: b}')
+
+
+def test_who_may_only_be_deleted_when_nobody_refers_to_it_has_an_id(tmp_path: Path) -> None:
+    text = CUSTOMER.replace("conflict: last_writer", "conflict: last_writer\n    delete: {crm: restrict}", 1)
+    assert "restrict" in text
+    assert crossed_entities(rules_of(HEAD + text, tmp_path).entities)
