@@ -156,6 +156,18 @@ def roots_of(assembly: Assembly, tables: Sequence[Table], rows: Rows, part: int,
     return found
 
 
+def looked_at(assembly: Assembly, tables: Sequence[Table]) -> frozenset[int]:
+    """The parts whose rows are others' affairs: no field is in them, and a field says their key. Such a row is there,
+    or it is not; it is never made."""
+    said = {(at, column) for at, part in enumerate(assembly.parts) for _, column in part.fields}
+    return frozenset(
+        at
+        for at, part in enumerate(assembly.parts)
+        if at and not part.fields
+        and {join.column for join in part.joins if (join.part, join.other) in said}.issuperset(tables[part.table].key)
+    )
+
+
 def linked_columns(assembly: Assembly, tables: Sequence[Table]) -> set[tuple[int, int]]:
     """(table, column) of every column by which rows are searched and that is not their table's whole key."""
     wanted: set[tuple[int, int]] = set()

@@ -13,7 +13,7 @@ from typing import Final
 
 from adapters.memory.system import MemorySystem
 from adapters.memory.work import NotWritten, Work
-from engine.assembly import KEY_SEPARATOR, belongs, key_of
+from engine.assembly import KEY_SEPARATOR, belongs, key_of, looked_at
 from engine.rulebook import Assembly, Lookup
 from engine.vocabulary import (
     MISSING_CODE,
@@ -171,6 +171,7 @@ class Assembled:
             raise NotWritten("unmatched")
         wanted = {0, *assembly.members, *_valued(work, asked)}
         wanted.update(at for at, part in enumerate(assembly.parts) if not part.fields and (part.links or part.create))
+        wanted -= looked_at(assembly, self.database.tables)
         work.write(sent, wanted, {**dict(assembly.parts[0].constants), **dict(assembly.back)})
         self._clear(work, asked)
         differs = self._deviations(work, work.places, asked, sent)
@@ -192,7 +193,7 @@ class Assembled:
         if assembly.removal == "columns":
             work.set_root(dict(assembly.gone))
         elif assembly.removal == "membership":
-            work.remove(assembly.members)
+            work.remove(part for part in assembly.members if assembly.parts[part].remove)
         else:
             further = range(len(assembly.parts) - 1, 0, -1)
             work.remove([*(part for part in further if assembly.parts[part].remove), 0])

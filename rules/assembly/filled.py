@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
+from engine.assembly import looked_at
 from engine.catalog import Column
 from engine.rulebook import Assembly
 from rules.assembly.assemble import Site
@@ -24,11 +25,12 @@ Node: TypeAlias = "tuple[str, str]"
 
 
 def check_filled(site: Site, assembly: Assembly, findings: Findings) -> None:
-    """Every part whose table a catalog has told."""
+    """Every part whose table a catalog has told, and whose rows are made."""
     rank = {part: index for index, part in enumerate(site.parts)}
+    others = {list(site.parts)[at] for at in looked_at(assembly, site.tables.tables())}
     given, lacking = set(_given(site, assembly)), set[Node]()
     for nodes in nx.connected_components(_values(site, assembly)):
-        needed = [node for node in nodes if _is_needed(site, node)]
+        needed = [node for node in nodes if node[0] not in others and _is_needed(site, node)]
         if needed and not any(node in given or _has_default(site, node) for node in nodes):
             lacking.add(min(needed, key=lambda node: (node[1] not in site.parts[node[0]].key, rank[node[0]], node[1])))
     for part in site.parts:

@@ -71,3 +71,22 @@ def test_what_is_unlinked_may_still_point_at_its_record(erp_db: str, user: psyco
     assert second.exceptions == []
     assert table(user, query) == [("C", "None")]
     assert table(user, "SELECT party FROM address") == [(key,)]
+
+
+def test_a_row_that_a_field_points_at_is_neither_made_nor_removed(erp_db: str, user: psycopg.Connection[Any]) -> None:
+    user.execute("INSERT INTO address (party, city) VALUES (1, 'Ulm')")
+    note = Crossed(
+        "note", {
+            "root": Rows("party", {"name": "name", "seat": "seat"}),
+            "place": Rows("address", {}, {"id": "root.seat"}, {"city": "Ulm"}, remove=False),
+        },
+        members=["place"], removal="membership",
+    )  # fmt: skip
+
+    with opened(erp_db, crossed_book(note)) as target:
+        first = target.apply(batch(1, note.write("insert", "name seat", (1, "n", "", ("N", "1")))))
+        second = target.apply(batch(2, note.write("update", "name", (2, "n", first.exceptions[0].made, ("M", "N")))))
+
+    assert [result.kind for result in first.exceptions] == ["created"]
+    assert second.exceptions == []
+    assert table(user, "SELECT name, seat, city FROM party JOIN address ON address.id = seat") == [("M", "1", "Ulm")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.assembly import looked_at
 from engine.conditions import All, Any, In, IsNull, Not
 from engine.rulebook import Assembly, Join, Lookup, Order, Part, RuleBook, Table
 from rules import Problem, compile_book
@@ -379,3 +380,20 @@ def test_who_may_only_be_deleted_when_nobody_refers_to_it_has_an_id(tmp_path: Pa
     text = CUSTOMER.replace("conflict: last_writer", "conflict: last_writer\n    delete: {crm: restrict}", 1)
     assert "restrict" in text
     assert crossed_entities(rules_of(HEAD + text, tmp_path).entities)
+
+
+def test_a_row_that_a_field_points_at_is_only_looked_at(tmp_path: Path) -> None:
+    deal = '{table: opportunity, on: "id = root.deal", where: "stage = \'won\'"}'
+    binding = f"{{table: line, parts: {{deal: {deal}}}, member_when: deal}}"
+    text = entity(binding, "name: name\ndeal: {erp: deal, crm: deal}")
+    erp = {
+        "public.line": "id int key default, name text not null, deal int not null",
+        "public.opportunity": "id int key default, stage text not null, no text not null",
+    }
+
+    book, problems = book_of(text, tmp_path, erp)
+
+    found = assembly(book)
+    assert problems == []
+    assert looked_at(found, book.tables["erp"]) == {1}
+    assert (found.members, found.removal, found.parts[1].remove) == ((1,), "row", False)

@@ -2,7 +2,7 @@
 
 Pure. A part's row is made when one of its fields gets a value, when the record could not be one without it, or when
 another row that is made hangs on it. Rows that only link others (no field is in them or in what hangs on them) are made
-with what they link.
+with what they link. A row that a field points at, and that has none itself, is never made.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def of_whole(shape: Shape, fields: tuple[int, ...], filled: Iterable[int], there
     for at in links(shape):
         if all(part in wanted | present or part in links(shape) for _, part, _ in shape.places[at].part.links):
             wanted |= shape.with_ancestors([at])
+    wanted -= shape.looked_at
     return Pattern(
         fields, present, frozenset(wanted - present), void=void(shape, fields, filled), back=bool(present)
     )
@@ -35,7 +36,8 @@ def of_change(
     """The pattern of a record that is changed. `rows`: its rows, by part, as far as they are there."""
     filled = [number for number in fields if new[number] is not None]
     touched = shape.parts_of(fields)
-    missing = shape.with_ancestors(part for part in shape.parts_of(filled) if part not in rows) - rows.keys()
+    missing = shape.with_ancestors(part for part in shape.parts_of(filled) if part not in rows)
+    missing -= rows.keys() | shape.looked_at
     for at in links(shape):
         part = shape.places[at].part
         others = {join.part for join in part.joins} | {other for _, other, _ in part.links}

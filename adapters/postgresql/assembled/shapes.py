@@ -17,6 +17,7 @@ from adapters.postgresql.catalog import ForeignKey, PgColumn, read_foreign_keys
 from adapters.postgresql.layouts import columns_of
 from adapters.postgresql.phrases import constant
 from adapters.postgresql.statements import Layout
+from engine.assembly import looked_at
 from engine.rulebook import Assembly, Binding, Part, RuleBook, Table
 
 
@@ -31,6 +32,8 @@ class Shape:
     """By field number: (part, position in its columns)."""
     codes: Mapping[int, Codes]
     """By number of a looked-up field."""
+    looked_at: frozenset[int]
+    """The parts whose rows are never made."""
     root: Layout
     """The root table, with the columns of its key under negative numbers."""
     told: set[int] = field(default_factory=set)
@@ -104,6 +107,7 @@ def shape(
             number: _codes(tables[lookup.table], known[lookup.table], lookup.missing == "insert")
             for number, lookup in assembly.lookups.items()
         },
+        looked_at=looked_at(assembly, tables),
         root=_root(binding.entity, assembly, places),
     )
 

@@ -265,7 +265,7 @@ class Assembled:
             case "row":
                 return {0, *(place.at for place in shape.places if place.part.remove)}
             case "membership":
-                return set(shape.assembly.members)
+                return {at for at in shape.assembly.members if shape.places[at].part.remove}
             case "columns":
                 return set()
             case _:
