@@ -57,10 +57,10 @@ PARTS = [
                 " VALUES ('Acme', 'DE 123', 'Ulm', 'DE', '0731 1', 'a@acme.example', 'Tools')",
             ],
             "erp": [
-                "INSERT INTO party (name) VALUES ('Bolt'), ('nobody''s customer');"
-                "INSERT INTO party_category (party, category) VALUES (1, 7);"
+                "INSERT INTO party (id, name) VALUES (901, 'Bolt'), (902, 'nobody''s customer');"
+                "INSERT INTO party_category (party, category) VALUES (901, 7);"
                 "INSERT INTO contact (party, type, value, sequence)"
-                " VALUES (1, 'phone', '2nd', 20), (1, 'phone', '1st', 10), (1, 'fax', '99', 1)",
+                " VALUES (901, 'phone', '2nd', 20), (901, 'phone', '1st', 10), (901, 'fax', '99', 1)",
             ],
         },
         {
@@ -93,7 +93,8 @@ PARTS = [
     ),
     Round(
         {"crm": ["DELETE FROM company WHERE name = 'Acme'"],
-         "erp": ["DELETE FROM party_category WHERE party = 1", "UPDATE party SET name = 'Bolt AG' WHERE id = 1"]},
+         "erp": ["DELETE FROM party_category WHERE party = 901",
+                 "UPDATE party SET name = 'Bolt AG' WHERE id = 901"]},
         {
             "erp": ("SELECT name, active FROM party ORDER BY 1",
                     [("Acme", False), ("Bolt AG", True), ("nobody's customer", True)]),
@@ -102,7 +103,7 @@ PARTS = [
     ),
     Round(
         {"erp": ["UPDATE party SET active = true WHERE name = 'Acme'",
-                 "INSERT INTO party_category (party, category) VALUES (1, 7)"]},
+                 "INSERT INTO party_category (party, category) VALUES (901, 7)"]},
         {"crm": ("SELECT name, mobile FROM company ORDER BY 1", [("Acme", "0171 2"), ("Bolt AG", None)])},
     ),
 ]  # fmt: skip
