@@ -1,4 +1,4 @@
-"""Two fresh PostgreSQL servers with the same table, filled alike: what every measure starts from.
+"""Two fresh PostgreSQL servers with the tables of a workload, filled alike: what every measure starts from.
 
 Settings are PostgreSQL's own but for those named in `SETTINGS`: durable (fsync, full_page_writes and
 synchronous_commit on), because that is how the databases of a business run.
@@ -10,20 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Final
+from typing import Final
 
-import psycopg
-
-from benchmarks import workload
 from benchmarks.sizes import Sizes
+from benchmarks.workload import Connection, Workload
 from service.embedded import EmbeddedServer
 
 SETTINGS: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_wal_size": "4GB"}
 DATABASE: Final = "bench"
 poll_interval_s: Final = 0.02
-
-Connection = psycopg.Connection[Any]
 
 
 class TooSlow(Exception):
@@ -32,9 +27,10 @@ class TooSlow(Exception):
 
 @dataclass(slots=True)
 class Bench:
-    """The two servers and how long one may wait for anything."""
+    """The two servers, what stands there, and how long one may wait for anything."""
 
     servers: dict[str, EmbeddedServer]
+    workload: Workload
     sizes: Sizes
 
     def url(self, side: str) -> str:
@@ -56,17 +52,15 @@ class Bench:
 
 
 @contextmanager
-def two_servers(sizes: Sizes) -> Iterator[Bench]:
-    """Starts them, makes and fills the table on both, ends them."""
-    schema = resources.files("benchmarks").joinpath("item.sql").read_text()
+def two_servers(sizes: Sizes, workload: Workload) -> Iterator[Bench]:
+    """Starts them, makes and fills the tables on both, ends them."""
     with EmbeddedServer(fsync=True, settings=SETTINGS) as erp, EmbeddedServer(fsync=True, settings=SETTINGS) as crm:
-        bench = Bench({"erp": erp, "crm": crm}, sizes)
+        bench = Bench({"erp": erp, "crm": crm}, workload, sizes)
         for side, server in bench.servers.items():
             server.create_database(DATABASE)
             with bench.connect(side) as connection:
-                connection.execute(schema)
-                workload.preload(connection, sizes.preload_rows)
-                connection.execute("VACUUM ANALYZE public.item")
+                workload.create(side, connection, sizes)
+                connection.execute("VACUUM ANALYZE")
                 connection.execute("CHECKPOINT")
         yield bench
 
@@ -74,11 +68,6 @@ def two_servers(sizes: Sizes) -> Iterator[Bench]:
 def other(side: str) -> str:
     """The side that a change of `side` must reach."""
     return {"erp": "crm", "crm": "erp"}[side]
-
-
-def arrived(connection: Connection, key: int) -> bool:
-    """True if the row is visible."""
-    return connection.execute("SELECT 1 FROM public.item WHERE id = %s", [key]).fetchone() is not None
 
 
 def streaming(connection: Connection) -> bool:

@@ -1,7 +1,7 @@
 """The contender to be measured against: PostgreSQL's built-in logical replication, one publication and
 subscription a way.
 
-`copy_data = false` because both tables are alike already; `origin = none` where both ways run, as the
+`copy_data = false` because the tables are alike already; `origin = none` where both ways run, as the
 documentation asks. All else is PostgreSQL's default (streaming = parallel since 18). It detects conflicts but
 merges nothing; the measures give it nothing to merge.
 
@@ -10,12 +10,13 @@ Its processes are the walsenders of the sources and the apply workers of the tar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from psycopg import sql
 
-from benchmarks.bench import Bench, Connection, other, streaming
+from benchmarks.bench import Bench, other, streaming
+from benchmarks.workload import Connection
 
 WORKERS = (
     "SELECT pid FROM pg_stat_activity WHERE backend_type IN "
@@ -27,20 +28,24 @@ class BuiltIn:
     """Built-in logical replication."""
 
     name = "built-in"
+    one_to_one = True
+    both_ways = False
 
     def __init__(self) -> None:
         self._bench: Bench | None = None
         self._sources: tuple[str, ...] = ()
         self._watchers: list[Connection] = []
 
-    def connect(self, bench: Bench, *, both: bool) -> None:
+    def connect(self, bench: Bench, sources: Sequence[str]) -> None:
         """Makes publications and subscriptions, and waits until every slot is streaming."""
         self._bench = bench
-        self._sources = ("erp", "crm") if both else ("erp",)
+        self._sources = tuple(sources)
         self._watchers = [bench.connect(side) for side in bench.servers]
         for source in self._sources:
             with bench.connect(source) as connection:
-                connection.execute("CREATE PUBLICATION bench FOR TABLE public.item")
+                tables = [sql.Identifier("public", table) for table in bench.workload.tables(source)]
+                publish = sql.SQL("CREATE PUBLICATION bench FOR TABLE {}")
+                connection.execute(publish.format(sql.SQL(", ").join(tables)))
         for source in self._sources:
             create = sql.SQL(
                 "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION bench WITH (copy_data = false, origin = none)"

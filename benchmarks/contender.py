@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from benchmarks.bench import Bench
@@ -12,9 +12,13 @@ class Contender(Protocol):
     """Something that carries changes from one server to the other."""
 
     name: str
+    one_to_one: bool
+    """It carries a table's rows only into a table of the same name and columns."""
+    both_ways: bool
+    """It always carries from both sides, whatever it is asked for."""
 
-    def connect(self, bench: Bench, *, both: bool) -> None:
-        """Starts to carry, from the ERP to the CRM or both ways, between tables that are alike already.
+    def connect(self, bench: Bench, sources: Sequence[str]) -> None:
+        """Starts to carry from each of these sides to the other, between tables that are alike already.
 
         Returns when a change would be carried at once."""
 

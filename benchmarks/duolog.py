@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.bench import Bench, TooSlow
 from service.demo.engine import Engine, quiet
-
-RULES = Path(__file__).with_name("rules.yaml")
 
 
 class Duolog:
     """duolog, with its store on disk and everything durable."""
 
     name = "duolog"
+    one_to_one = False
+    both_ways = True
 
     def __init__(self, profile: Path | None = None) -> None:
         """`profile`: where `duolog run` leaves one profile per thread."""
@@ -29,11 +29,11 @@ class Duolog:
         self._folder: Path | None = None
         self._environment = {"DUOLOG_PROFILE": str(profile)} if profile else {}
 
-    def connect(self, bench: Bench, *, both: bool) -> None:
+    def connect(self, bench: Bench, sources: Sequence[str]) -> None:
         """Sets up, runs the first merge, and waits until nothing is left to do."""
         self._folder = Path(tempfile.mkdtemp(prefix="duolog-bench-"))
         addresses = {"ERP_URL": bench.url("erp"), "CRM_URL": bench.url("crm")}
-        self._engine = Engine(RULES, addresses, self._folder)
+        self._engine = Engine(bench.workload.rules, addresses, self._folder)
         self._engine.call("setup")
         self._engine.start()
         if self._engine.until(quiet, bench.sizes.patience_s) is None:

@@ -1,15 +1,18 @@
-"""What is done with every contender: drain a backlog, carry a steady trickle, carry one huge transaction.
+"""What is done with every contender: drain a backlog, of plain rows and of records, carry a steady trickle, carry one
+huge transaction.
 
 Each measure starts from two fresh servers and returns plain figures. The method, the same for everybody:
 
-* drain: the contender is stopped, the backlog is written with a sentinel row behind it, the contender is
-started; the drain is over when the sentinel is visible in the target (the order of commits is kept).
-`seconds` counts from the moment when the first slot has a reader, `seconds_with_start` from the moment when
-starting began.
+* drain: the contender is stopped, the backlog is written with a sentinel behind it, the contender is started; the
+drain is over when the sentinel is visible in the target (the order of commits is kept). `seconds` counts from the
+moment when the first slot has a reader, `seconds_with_start` from the moment when starting began. `rows` are those of
+the source's log, `target_rows` those that were written in the target, as its own statistics count them. Who runs both
+ways also reads back what it wrote: `seconds_until_read` ends when a row that was written behind that in the target is
+visible in the source, and memory and CPU are those until then.
 * latency: see `benchmarks.latency`.
 * big: one transaction inserts a million rows; time from its commit until they are visible.
 
-Memory is the peak of the contender's own processes, and `equal` says whether both tables were the same at the
+Memory is the peak of the contender's own processes, and `equal` says whether both sides showed the same rows at the
 end.
 """
 
@@ -19,47 +22,77 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
-from benchmarks import workload
-from benchmarks.bench import Bench, Connection, arrived, other, streaming, two_servers
+from benchmarks import items, workload
+from benchmarks.bench import Bench, other, streaming, two_servers
 from benchmarks.contender import Contender
 from benchmarks.latency import trickle
 from benchmarks.probe import Sampler
+from benchmarks.records import Records
 from benchmarks.sizes import Sizes
+from benchmarks.workload import Connection, Workload
 
 Figures = dict[str, Any]
 
 
 def drain_one_way(contender: Contender, sizes: Sizes) -> Figures:
     """Rows a second out of the ERP's backlog."""
-    return drain(contender, sizes, ("erp",))
+    return drain(contender, sizes, items.Items(), ("erp",))
 
 
 def drain_both_ways(contender: Contender, sizes: Sizes) -> Figures:
     """Rows a second out of a backlog on each side, of different rows; both sides together."""
-    return drain(contender, sizes, ("erp", "crm"))
+    return drain(contender, sizes, items.Items(), ("erp", "crm"))
 
 
-def drain(contender: Contender, sizes: Sizes, sides: tuple[str, ...]) -> Figures:
+def records_out(contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second out of the CRM's plain tables, into the many tables of the ERP."""
+    return drain(contender, sizes, records("crm", contender), ("crm",))
+
+
+def records_in(contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second out of the many tables of the ERP, into the CRM's plain ones."""
+    return drain(contender, sizes, records("erp", contender), ("erp",))
+
+
+def records(source: str, contender: Contender) -> Records:
+    """The workload of records; for one that only copies tables, with the source's on both sides."""
+    return Records(source if contender.one_to_one else None)
+
+
+def drain(contender: Contender, sizes: Sizes, rows_of: Workload, sides: tuple[str, ...]) -> Figures:
     """Writes the backlog of these sides behind the contender's back, and lets it catch up."""
-    with two_servers(sizes) as bench, ExitStack() as stack:
+    with two_servers(sizes, rows_of) as bench, ExitStack() as stack:
         stack.callback(contender.close)
-        contender.connect(bench, both=len(sides) > 1)
+        contender.connect(bench, sides)
         contender.pause()
         rows = sum(write_backlog(bench, side, len(sides) > 1) for side in sides)
         sources = {side: stack.enter_context(bench.connect(side)) for side in sides}
         targets = {side: stack.enter_context(bench.connect(other(side))) for side in sides}
+        before = sum(written(bench, other(side)) for side in sides)
         with Sampler(contender.processes) as sampler:
             began = time.perf_counter()
             contender.resume()
             streams = bench.wait("the first reader", partial(any_streaming, sources), 0.002)
             sampler.mark()
-            ended = bench.wait("the backlog", partial(sentinels, targets), 0.01)
+            ended = read = bench.wait("the backlog", partial(all_arrived, bench, targets, 0), 0.01)
+            if contender.both_ways:
+                behind, read = read_back(bench, targets)
+                before += behind
+        contender.pause()
+        for target in targets.values():
+            target.close()
+        target_rows = sum(written(bench, other(side)) for side in sides) - before
         return {
             "rows": rows,
+            "target_rows": target_rows,
             "seconds": round(ended - streams, 3),
             "rows_per_s": round(rows / (ended - streams)),
+            "target_rows_per_s": round(target_rows / (ended - streams)),
+            "seconds_until_read": round(read - streams, 3),
+            "rows_per_s_until_read": round(rows / (read - streams)),
             "seconds_with_start": round(ended - began, 3),
             "rows_per_s_with_start": round(rows / (ended - began)),
             **engine_figures(sampler, rows),
@@ -69,9 +102,9 @@ def drain(contender: Contender, sizes: Sizes, sides: tuple[str, ...]) -> Figures
 
 def latency(contender: Contender, sizes: Sizes) -> Figures:
     """Commit-to-visible, both ways at once, at a steady rate on each side."""
-    with two_servers(sizes) as bench, ExitStack() as stack:
+    with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
         stack.callback(contender.close)
-        contender.connect(bench, both=True)
+        contender.connect(bench, ("erp", "crm"))
         with Sampler(contender.processes) as sampler:
             figures = trickle(bench)
         return {**figures, **engine_figures(sampler, int(figures["transactions"])), "equal": settled(bench)}
@@ -79,14 +112,15 @@ def latency(contender: Contender, sizes: Sizes) -> Figures:
 
 def big_transaction(contender: Contender, sizes: Sizes) -> Figures:
     """Memory and time for one transaction that inserts very many rows."""
-    with two_servers(sizes) as bench, ExitStack() as stack:
+    with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
         stack.callback(contender.close)
-        contender.connect(bench, both=False)
+        contender.connect(bench, ("erp",))
         source, target = stack.enter_context(bench.connect("erp")), stack.enter_context(bench.connect("crm"))
         with Sampler(contender.processes) as sampler:
-            source.execute(workload.BIG, [sizes.big_rows])
+            source.execute(items.BIG, [sizes.big_rows])
             committed = time.perf_counter()
-            ended = bench.wait("the large transaction", partial(arrived, target, 10_000_000 + sizes.big_rows), 0.05)
+            complete = partial(items.present, target, items.BIG_FIRST + sizes.big_rows)
+            ended = bench.wait("the large transaction", complete, 0.05)
         return {
             "rows": sizes.big_rows,
             "seconds": round(ended - committed, 3),
@@ -101,6 +135,8 @@ MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "drain_both_ways": drain_both_ways,
     "latency": latency,
     "big_transaction": big_transaction,
+    "records_out": records_out,
+    "records_in": records_in,
 }
 
 HEADLINES: Final = {
@@ -108,6 +144,8 @@ HEADLINES: Final = {
     "drain_both_ways": "rows_per_s",
     "latency": "p50_from_sending_ms",
     "big_transaction": "rows_per_s",
+    "records_out": "rows_per_s",
+    "records_in": "rows_per_s",
 }
 """By measure: the figure by which the median of several rounds is chosen."""
 
@@ -124,11 +162,23 @@ def median(measure: str, rounds: list[Figures]) -> Figures:
 
 
 def write_backlog(bench: Bench, side: str, both: bool) -> int:
-    """The number of rows written, the sentinel too."""
-    sizes = bench.sizes
-    transactions = workload.backlog(side, both, sizes.preload_rows, sizes.backlog_changes, sizes.transaction_rows)
+    """The number of rows written, the sentinel too. That no commit waits for the disk changes no byte of the log."""
+    transactions = bench.workload.backlog(side, both, bench.sizes)
     with bench.connect(side) as connection:
-        return workload.write(connection, transactions, side)
+        connection.execute("SET synchronous_commit = off")
+        rows = workload.write(connection, chain(transactions, [bench.workload.last(side, 0)]))
+        connection.execute("CHECKPOINT")
+    return rows
+
+
+def written(bench: Bench, side: str) -> int:
+    """How many rows were ever written in a side's tables by sessions that have ended."""
+    with bench.connect(side) as connection:
+        found = connection.execute(
+            "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'public'"
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def any_streaming(sources: dict[str, Connection]) -> bool:
@@ -136,9 +186,21 @@ def any_streaming(sources: dict[str, Connection]) -> bool:
     return any(streaming(connection) for connection in sources.values())
 
 
-def sentinels(targets: dict[str, Connection]) -> bool:
-    """True if the last row of every side's backlog is visible on the other side."""
-    return all(arrived(target, workload.SENTINEL + workload.SIDES[side]) for side, target in targets.items())
+def all_arrived(bench: Bench, targets: dict[str, Connection], lap: int) -> bool:
+    """True if what was written last by each of these sides is visible on the other side."""
+    return all(bench.workload.arrived(side, target, lap) for side, target in targets.items())
+
+
+def read_back(bench: Bench, targets: dict[str, Connection]) -> tuple[int, float]:
+    """Writes something behind the backlogs in their targets, and waits for it to come back to their sources: what the
+    contender itself wrote there has been read before it. The number of rows written, and the clock's reading."""
+    rows = 0
+    ways: dict[str, Connection] = {}
+    with ExitStack() as stack:
+        for side, target in targets.items():
+            rows += workload.write(target, [bench.workload.last(other(side), 1)])
+            ways[other(side)] = stack.enter_context(bench.connect(side))
+        return rows, bench.wait("what was written, to be read back", partial(all_arrived, bench, ways, 1), 0.01)
 
 
 def engine_figures(sampler: Sampler, rows: int) -> Figures:
@@ -148,12 +210,14 @@ def engine_figures(sampler: Sampler, rows: int) -> Figures:
 
 
 def equal(bench: Bench) -> bool:
-    """True if both tables hold the same rows."""
+    """True if both sides show the same rows."""
     with bench.connect("erp") as erp, bench.connect("crm") as crm:
-        return workload.checksum(erp) == workload.checksum(crm)
+        return all(
+            workload.checksum(erp, table) == workload.checksum(crm, table) for table in bench.workload.compared()
+        )
 
 
 def settled(bench: Bench) -> bool:
-    """True if both tables become the same within the measure's patience."""
+    """True if both sides become the same within the measure's patience."""
     bench.wait("both sides to be equal", partial(equal, bench), 0.5)
     return True

@@ -21,6 +21,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.sizes import FULL, QUICK
 
 lines_per_thread: Final = 15
+lines_with_callees: Final = 40
 WAITING: Final = ("sleep", "poll", "select", "acquire", "'wait'", "epoll")
 """Built-in functions in which a thread only waits for another, or for a server."""
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -60,7 +61,8 @@ def timings(profile: Path) -> dict[Function, Timing]:
 
 
 def told(functions: dict[Function, Timing], rows: int) -> list[str]:
-    """One thread: its modules, then its heaviest functions, own time in microseconds a row."""
+    """One thread: its modules and its heaviest functions, own time in microseconds a row; then our own functions with
+    all that they call."""
     modules: dict[str, float] = defaultdict(float)
     for function, timing in functions.items():
         modules[module(function)] += timing[2]
@@ -70,6 +72,13 @@ def told(functions: dict[Function, Timing], rows: int) -> list[str]:
     lines += [f"  {'µs/row':>8}  {'calls/row':>9}  function"]
     lines += [
         f"  {per_row(timing[2], rows):>8}  {timing[1] / rows:>9.3f}  {module(function)}:{function[2]}"
+        for function, timing in heaviest
+    ]
+    ours = [item for item in functions.items() if "/" in module(item[0])]
+    heaviest = sorted(ours, key=lambda item: -item[1][3])[:lines_with_callees]
+    lines += [f"  {'µs/row':>8}  {'calls/row':>9}  function, with what it calls"]
+    lines += [
+        f"  {per_row(timing[3], rows):>8}  {timing[1] / rows:>9.3f}  {module(function)}:{function[2]}"
         for function, timing in heaviest
     ]
     return lines

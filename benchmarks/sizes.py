@@ -13,6 +13,10 @@ class Sizes:
     preload_rows: int
     backlog_changes: int
     """Per side that writes."""
+    preload_records: int
+    """Companies of the workload of records; four in five have an order."""
+    record_changes: int
+    """Of the side that writes."""
     transaction_rows: int
     latency_s: float
     latency_per_s: int
@@ -29,6 +33,8 @@ class Sizes:
 FULL: Final = Sizes(
     preload_rows=100_000,
     backlog_changes=100_000,
+    preload_records=20_000,
+    record_changes=30_000,
     transaction_rows=10,
     latency_s=20,
     latency_per_s=100,
@@ -41,6 +47,8 @@ FULL: Final = Sizes(
 QUICK: Final = Sizes(
     preload_rows=2_000,
     backlog_changes=2_000,
+    preload_records=1_000,
+    record_changes=1_000,
     transaction_rows=10,
     latency_s=3,
     latency_per_s=50,

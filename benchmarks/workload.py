@@ -1,31 +1,28 @@
-"""Makes the benchmark's rows and the backlog: the same seed, the same statements, for every contender.
+"""What a measure asks of the rows that are carried, and how a list of transactions becomes the log of a server.
 
-A backlog is a list of transactions of ten changes: seven updates of two or three columns, two inserts, one
-delete. With two writing sides each keeps to its own rows (even ids the ERP, odd ids the CRM), so that nothing
-conflicts and built-in replication, which does not merge, can do the same work.
+A workload fills two databases, alike in what they mean, and makes a backlog: transactions of some changes each, from a
+fixed seed, the same for every contender. Changes never conflict, so that built-in replication, which does not merge,
+can do the same work.
 
-Never measures anything; writes without waiting for the disk (`synchronous_commit = off`), which changes no
-byte of the log that is drained afterwards.
+Never measures anything, and decides nothing about durability: that is a session's own affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
-from decimal import Decimal
-from random import Random
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import psycopg
+from psycopg import sql
+
+from benchmarks.sizes import Sizes
 
 SEED: Final = 20_261_121
-SENTINEL: Final = 9_000_000_000
-"""Rows from this id on say "everything before me has arrived"; the id's last digit is the side's."""
 
 SIDES: Final = {"erp": 0, "crm": 1}
-"""By name: the remainder of the ids that a side writes when both write."""
+"""By name: a number, for seeds and for what a side writes when both write."""
 
-COLUMNS: Final = "id, code, name, street, city, postcode, country, email, phone, price, quantity, active, changed_on"
 CITIES: Final = (
     ("Nürnberg", "90402", "DE"),
     ("上海市", "200040", "CN"),
@@ -33,90 +30,39 @@ CITIES: Final = (
     ("Orléans", "45000", "FR"),
 )
 
-INSERT: Final = "INSERT INTO public.item VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-DELETE: Final = "DELETE FROM public.item WHERE id = %s"
-UPDATES: Final = (
-    "UPDATE public.item SET price = %s, quantity = %s, changed_on = %s WHERE id = %s",
-    "UPDATE public.item SET email = %s, phone = %s WHERE id = %s",
-    "UPDATE public.item SET street = %s, city = %s, postcode = %s WHERE id = %s",
-    "UPDATE public.item SET name = %s, active = %s WHERE id = %s",
-)
-BIG: Final = (
-    "INSERT INTO public.item SELECT 10000000 + n, 'BIG-' || n, 'Large transaction item number ' || n, "
-    "'Gewerbepark ' || n %% 977, 'Nürnberg', '90402', 'DE', 'b' || n || '@example.com', '+49 911 ' || n, "
-    "n %% 100000 / 100.0, n %% 500, n %% 2 = 0, date '2026-01-05' + n %% 300 FROM generate_series(1, %s) AS n"
-)
-
 Statement = tuple[str, tuple[Any, ...]]
+"""One statement, which changes one row, and its values."""
 Connection = psycopg.Connection[Any]
 
 
-def row(chance: Random, key: int) -> tuple[Any, ...]:
-    """One row of the table."""
-    city, postcode, country = chance.choice(CITIES)
-    return (
-        key,
-        f"IT-{key:09d}",
-        f"Item number {key} in {chance.choice(('steel', 'brass', 'Edelstahl', '不锈钢'))}",
-        f"Königstraße {chance.randrange(1, 300)}",
-        city,
-        postcode,
-        country,
-        f"item{key}@example.com",
-        f"+49 911 {chance.randrange(10**5, 10**7)}",
-        Decimal(chance.randrange(100, 10**6)) / 100,
-        chance.randrange(0, 10_000),
-        chance.random() < 0.9,
-        date(2026, 1, 5) + timedelta(days=chance.randrange(300)),
-    )
+class Workload(Protocol):
+    """Tables on two sides, what stands in them, and what is written to them."""
+
+    rules: Path
+    """duolog's."""
+
+    def tables(self, side: str) -> tuple[str, ...]:
+        """The tables of a side, all in the schema `public`: what built-in replication publishes."""
+
+    def compared(self) -> tuple[str, ...]:
+        """The tables, or views, that must show the same rows on both sides in the end."""
+
+    def create(self, side: str, connection: Connection, sizes: Sizes) -> None:
+        """Makes and fills a side's tables."""
+
+    def backlog(self, side: str, both: bool, sizes: Sizes) -> Iterator[list[Statement]]:
+        """The transactions of one side, in order; with `both`, the other side writes, too."""
+
+    def last(self, side: str, lap: int) -> list[Statement]:
+        """The transaction behind a side's backlog: what it makes says "everything before me has arrived". `lap`: 0,
+        then 1 where a side writes such a transaction once more."""
+
+    def arrived(self, side: str, target: Connection, lap: int) -> bool:
+        """True if what `last` made on this side is visible in the other's database."""
 
 
-def preload(connection: Connection, rows: int) -> None:
-    """Fills the empty table; both sides get the same rows."""
-    chance = Random(SEED)
-    with connection.cursor() as cursor, cursor.copy(f"COPY public.item ({COLUMNS}) FROM STDIN") as copy:
-        for key in range(1, rows + 1):
-            copy.write_row(row(chance, key))
-
-
-def backlog(side: str, both: bool, rows: int, changes: int, per_transaction: int) -> Iterator[list[Statement]]:
-    """The transactions of one side, in order; with `both`, of its own rows only."""
-    chance = Random(SEED + 1 + SIDES[side])
-    step, first = (2, 2 - SIDES[side]) if both else (1, 1)
-    own = list(range(first, rows + 1, step))
-    chance.shuffle(own)
-    doomed = own[: changes // 10]
-    lasting = own[changes // 10 :]
-    fresh = iter(range(1_000_000 + first, 9_000_000, step))
-    for _ in range(changes // per_transaction):
-        statements: list[Statement] = []
-        for place in range(per_transaction):
-            if place % 10 in (3, 7):
-                statements.append((INSERT, row(chance, next(fresh))))
-            elif place % 10 == 9 and doomed:
-                statements.append((DELETE, (doomed.pop(),)))
-            else:
-                statements.append(update(chance, chance.choice(lasting)))
-        yield statements
-
-
-def update(chance: Random, key: int) -> Statement:
-    """Two or three columns of one row."""
-    new = row(chance, key)
-    match chance.randrange(4):
-        case 0:
-            return UPDATES[0], (new[9], new[10], new[12], key)
-        case 1:
-            return UPDATES[1], (f"new{chance.randrange(10**6)}.{new[7]}", new[8], key)
-        case 2:
-            return UPDATES[2], (new[3], new[4], new[5], key)
-        case _:
-            return UPDATES[3], (f"{new[2]}, lot {chance.randrange(10**6)}", new[11], key)
-
-
-def write(connection: Connection, transactions: Iterator[list[Statement]], side: str) -> int:
-    """Commits them one after the other, then the sentinel; the number of rows written."""
-    connection.execute("SET synchronous_commit = off")
+def write(connection: Connection, transactions: Iterable[list[Statement]]) -> int:
+    """Commits them one after the other; the number of rows written."""
     written = 0
     with connection.pipeline():
         for count, statements in enumerate(transactions):
@@ -127,16 +73,25 @@ def write(connection: Connection, transactions: Iterator[list[Statement]], side:
             written += len(statements)
             if count % 200 == 0:
                 connection.pgconn.send_flush_request()
-    connection.execute(INSERT, row(Random(SEED), SENTINEL + SIDES[side]))
-    connection.execute("RESET synchronous_commit")
-    connection.execute("CHECKPOINT")
-    return written + 1
+    return written
 
 
-def checksum(connection: Connection) -> tuple[int, str]:
+def load(connection: Connection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Copies rows into a table; if the keys are of a sequence, that goes on behind them."""
+    named = sql.SQL(", ").join(sql.Identifier(name) for name in columns.split(", "))
+    copying = sql.SQL("COPY public.{} ({}) FROM STDIN").format(sql.Identifier(table), named)
+    with connection.cursor() as cursor, cursor.copy(copying) as copy:
+        for row in rows:
+            copy.write_row(row)
+    behind = sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), max(id)) FROM public.{}")
+    connection.execute(behind.format(sql.Literal(f"public.{table}"), sql.Identifier(table)))
+
+
+def checksum(connection: Connection, table: str) -> tuple[int, str]:
     """Number of rows, and one hash of all of them in any order: equal on both sides when all has arrived."""
-    found = connection.execute(
-        "SELECT count(*), coalesce(sum(hashtextextended(item::text, 0)::numeric), 0)::text FROM public.item"
-    ).fetchone()
+    query = sql.SQL(
+        "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM public.{} AS t"
+    )
+    found = connection.execute(query.format(sql.Identifier(table))).fetchone()
     assert found is not None
     return int(found[0]), str(found[1])
