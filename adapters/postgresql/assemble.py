@@ -34,6 +34,9 @@ from engine.vocabulary import ABSENT, DELETE, TRUNCATE, UPDATE, Change, Progress
 transaction_rows_max: Final = 10_000
 """A transaction of more rows is spooled to a file."""
 
+own_rows_max: Final = 100_000
+"""So is one of ours of more rows: one of our batches may have several for each record."""
+
 transaction_bytes_max: Final = 32 << 20
 """So is one whose messages are longer than this in sum."""
 
@@ -172,7 +175,8 @@ class Assembler:
         else:
             transaction.changes.append(_with_old(bound, operation, new, old, kind))
         transaction.size += len(message)
-        if len(transaction.changes) > transaction_rows_max or transaction.size > transaction_bytes_max:
+        rows_max = own_rows_max if transaction.own else transaction_rows_max
+        if len(transaction.changes) > rows_max or transaction.size > transaction_bytes_max:
             self._spill(transaction)
         return None
 

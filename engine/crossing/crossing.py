@@ -13,6 +13,7 @@ import msgspec
 from engine.assembly import PartRows, belongs, image_of, is_gone
 from engine.conditions import columns_of
 from engine.crossing.entries import Entries, Find
+from engine.crossing.foresight import reached
 from engine.crossing.identity import Identity, identity_of
 from engine.crossing.keys import CrossReference, shown
 from engine.crossing.rows import KeptRows, decode_row, kept_tables, row_space
@@ -86,20 +87,21 @@ class Crossing:
     def fetch(self, system: str, changes: Sequence[Change], wanted: dict[str, dict[str, None]]) -> None:
         """Loads the rows and keys that these changes will ask for, and adds the records to `wanted`."""
         staging = self.staging[system]
-        kept, roots = staging.rows_of(changes)
-        for table, rows in kept.items():
-            staging.rows.fetch_rows(table, rows)
-        for entity, known in roots.items():
+        for entity, roots in reached(staging, changes).items():
+            self.keys.fetch(entity, system, roots)
+            self._want(entity, system, roots, wanted)
+        for entity, known in staging.direct_rows(changes).items():
             self.keys.fetch(entity, system, known)
-            found = wanted.setdefault(entity, {})
-            new: list[Row] = []
-            for key, row in known.items():
-                id = self.keys.id_of(entity, system, key)
-                found[id or shown(system, key)] = None
-                if id is None and row is not None:
-                    new.append(row)
-            if new and len(staging.assemblies[entity].parts) == 1:
+            self._want(entity, system, known, wanted)
+            new = [row for key, row in known.items() if row and self.keys.id_of(entity, system, key) is None]
+            if new:
                 self._fetch_recognised(self.rules[entity], system, new)
+
+    def _want(self, entity: str, system: str, keys: Iterable[str], wanted: dict[str, dict[str, None]]) -> None:
+        """The records of these keys; of a key that is new, the one that may have had its id."""
+        ids = wanted.setdefault(entity, {})
+        for key in keys:
+            ids[self.keys.id_of(entity, system, key) or shown(system, key)] = None
 
     def _fetch_recognised(self, rules: EntityRules, system: str, rows: list[Row]) -> None:
         """Loads what these rows may be recognised as."""

@@ -20,6 +20,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[str | None | bool]).decode
 
 
+DECODED_MAX = 50_000
+"""Rows kept in both forms at a time."""
+
+
 class KeptRows:
     """One system's kept rows; implements `engine.assembly.Rows`. `kept`: by table, the columns to be searched by."""
 
@@ -31,6 +35,8 @@ class KeptRows:
             for table, columns in kept.items()
         }
         self._spaces = {table: row_space(system, tables[table]) for table in kept}
+        self._decoded: dict[tuple[int, str], tuple[bytes, Row]] = {}
+        """By (table, key): the bytes that a row was made of, and the row."""
 
     def __contains__(self, table: object) -> bool:
         """True if the rows of this table are kept."""
@@ -39,7 +45,29 @@ class KeptRows:
     def row(self, table: int, key: str) -> Row | None:
         """The row of a table with this key."""
         state = self._entries.only(self._spaces[table], key)
-        return decode_row(state) if state is not None else None
+        if state is None:
+            return None
+        known = self._decoded.get((table, key))
+        if known is None or known[0] is not state:
+            known = self._remember(table, key, state, decode_row(state))
+        return known[1]
+
+    def _remember(self, table: int, key: str, state: bytes, row: Row) -> tuple[bytes, Row]:
+        if len(self._decoded) >= DECODED_MAX:
+            self._decoded.clear()
+        known = self._decoded[table, key] = (state, row)
+        return known
+
+    def search(self, table: int, column: int, texts: Sequence[str]) -> dict[str, Row]:
+        """The rows of a table whose column has one of these texts, by key; loaded in one go."""
+        if self._tables[table].key == (column,):
+            keys: Iterable[str] = texts
+        else:
+            space = next(space for known, space in self._links[table] if known == column)
+            self._entries.fetch(space, texts)
+            keys = [key for text in texts for key in self._entries.items(space, text)]
+        self.fetch(table, keys)
+        return {key: row for key in keys if (row := self.row(table, key)) is not None}
 
     def rows_with(self, table: int, column: int, text: str) -> list[Row]:
         """The rows of a table whose column has this text."""
@@ -68,7 +96,9 @@ class KeptRows:
         """A row as it is now, in place of what was known under its key."""
         key = key_of(self._tables[table], row)
         former = self.row(table, key)
-        self._entries.put(self._spaces[table], key, "", encode_row(row))
+        state = encode_row(row)
+        self._entries.put(self._spaces[table], key, "", state)
+        self._remember(table, key, state, row)
         for column, space in self._links[table]:
             value, before = row[column], former[column] if former is not None else None
             if value != before:

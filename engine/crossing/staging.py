@@ -55,22 +55,15 @@ class Staging:
         self.concerned = frozenset(self.direct) | frozenset(self.parts) | whole
         """The tables that this is about."""
 
-    def rows_of(self, changes: Iterable[Change]) -> tuple[dict[int, list[Row]], dict[str, dict[str, Row | None]]]:
-        """What will be asked for: rows by kept table, and by entity and root key the row, if that is not gone."""
-        kept: dict[int, list[Row]] = {}
+    def direct_rows(self, changes: Iterable[Change]) -> dict[str, dict[str, Row | None]]:
+        """The changes of records that are one row: by entity and root key the row, if that is not gone."""
         roots: dict[str, dict[str, Row | None]] = {}
         for table, _, new, old in changes:
-            if table not in self.concerned:
-                continue
-            entities = [*self.direct.get(table, ()), *(e for e, part in self.parts.get(table, ()) if part == 0)]
-            for row in (old, new):
-                if row is None:
-                    continue
-                if table in self.rows:
-                    kept.setdefault(table, []).append(row)
-                for entity in entities:
-                    roots.setdefault(entity, {})[key_of(self.tables[table], row)] = new
-        return kept, roots
+            for entity in self.direct.get(table, ()):
+                for row in (old, new):
+                    if row is not None:
+                        roots.setdefault(entity, {})[key_of(self.tables[table], row)] = new
+        return roots
 
     def stage(self, changes: Sequence[Change]) -> Staged:
         """Works through the changes, in order."""
