@@ -32,7 +32,7 @@ class Entries:
         """To become durable with the next delta."""
 
     def items(self, space: str, value: str) -> Items:
-        """The items of a value. Not to be written to."""
+        """The items of a value. Not to be written to, nor to be kept: they follow what is put in."""
         known = self._spaces.get(space)
         if known is None:
             known = self._spaces[space] = {}
@@ -61,14 +61,16 @@ class Entries:
         items = self.items(space, value)
         if items.get(item) == state:
             return
-        self._spaces[space][value] = {**items, item: state}
+        if items is NONE:
+            items = self._spaces[space][value] = {}
+        items[item] = state
         self.dirty[(space, value, item)] = state
 
     def remove(self, space: str, value: str, item: str = "") -> None:
         """Takes an entry out."""
         items = self.items(space, value)
         if item in items:
-            self._spaces[space][value] = {other: state for other, state in items.items() if other != item}
+            del items[item]
             self.dirty[(space, value, item)] = None
 
     def taken(self) -> dict[Entry, bytes | None]:
