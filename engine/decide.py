@@ -1,10 +1,11 @@
 """The deciding desk: whole transactions in, durable state and batches of writes out. One thread, no waiting, no I/O.
 
-Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, `desk.due`
-what is due to whom, `desk.batches` forms batches; `desk.merging` hands a change to the merge, `desk.pairing` finds out
-which record a row is, `desk.crossed` which records a transaction changed, `desk.changes` decides it; `desk.answers`
-takes in what became of batches, `desk.joining` makes two records one; here is what people ask for. What it decides
-depends only on the order of its inputs, so that a simulation can run the real thing.
+Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, and
+`desk.quarantine` who waits for what; `desk.due` what is due to whom, `desk.batches` forms batches; `desk.merging` hands
+a change to the merge, `desk.pairing` finds out which record a row is, `desk.crossed` which records a transaction
+changed, `desk.changes` decides it; `desk.answers` takes in what became of batches, `desk.joining` makes two records
+one; here is what people ask for. What it decides depends only on the order of its inputs, so that a simulation can run
+the real thing.
 """
 
 from __future__ import annotations
@@ -49,8 +50,7 @@ class Decider(Joining):
             and (not system or place[2] == system)
         ]
         before = len(self.quarantined)
-        for place in chosen:
-            self._retry((place[0], place[1]), place[2])
+        self._retry_all(chosen)
         return f"{before - len(self.quarantined)} retried"
 
     def _request_resolve(self, arguments: dict[str, str], asked_at: int) -> str:
@@ -61,7 +61,7 @@ class Decider(Joining):
         system = arguments["take"]
         wanted = arguments.get("field")
         step = self._step("", asked_at, 0, f"resolved by {arguments.get('by', 'a person')}: take {system}")
-        done = 0
+        done, before = 0, record.values
         for register in sorted(record.holds):
             if wanted and register != EXISTENCE and wanted not in rules.names(register):
                 continue
@@ -73,6 +73,7 @@ class Decider(Joining):
             self.dirty[name] = record
             self._note_due(name, record, sorted(step.touched))
             done += 1
+        self._decided_apart(rules, arguments["key"], record, before, step)
         self._close(step)
         return f"{done} resolved"
 

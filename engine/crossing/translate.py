@@ -14,6 +14,16 @@ from engine.record import FOREIGN
 from engine.rulebook import Assembly, Entity
 from engine.vocabulary import Image
 
+UNKNOWN_CODE = "has no such key"
+"""What the refusal ends with, if a code is in no code table, as far as that was read."""
+
+REFERS_TO, NOT_KNOWN = "refers to ", "which is not known"
+
+
+def unknown_reference(entity: str, key: str) -> str:
+    """What the refusal ends with, if a row refers to a record that nobody knows."""
+    return f"{REFERS_TO}{entity} `{key}`, {NOT_KNOWN}"
+
 
 class Translation:
     """One entity's values in one system. `references`: by field number, the entity whose keys stand there; `codes`: by
@@ -62,12 +72,12 @@ class Translation:
         natural = self._codes[number].get(text)
         if natural is None:
             field = self._entity.fields[number].name
-            raise ValueRefused(f"{field}: {self._names[number]} has no such key", system=self._system)
+            raise ValueRefused(f"{field}: {self._names[number]} {UNKNOWN_CODE}", system=self._system)
         return natural
 
     def _id(self, number: int, parent: str, text: str) -> str:
         id = self._keys.id_of(parent, self._system, text)
         if id is None:
             field = self._entity.fields[number].name
-            raise ValueRefused(f"{field}: refers to a {parent} that is not known", system=self._system)
+            raise ValueRefused(f"{field}: {unknown_reference(parent, text)}", system=self._system)
         return id + FOREIGN + text if self._keys.is_alias(parent, self._system, text) else id

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from engine.desk.changes import Changes
-from engine.desk.crossed import CONFLICT
+from engine.desk.quarantine import CONFLICT, WAITS_FOR
 from engine.desk.records import Name
 from engine.errors import EngineFault, ValueRefused
 from engine.merge import DEFAULT, EntityRules, take_defaults
@@ -148,10 +148,10 @@ class Answers(Changes):
         else:
             rules = self.rules[name[0]]
             parent = self._bad_parent(rules, record, system)
-            reason = f"waits for {parent}, which is in quarantine" if parent else exception.reason
+            reason = f"{WAITS_FOR} {parent}, which is in quarantine" if parent else exception.reason
             if not parent and exception.reason.startswith(MISSING_PARENT):
                 missing = self._missing_parent(rules, record, system) or "a record"
-                reason = f"waits for {missing}, which is not in {system}"
+                reason = f"{WAITS_FOR} {missing}, which is not in {system}"
             self._quarantine(rules, name[1], record, system, reason)
 
     def _made(self, name: Name, system: str, key: str) -> None:
@@ -190,9 +190,11 @@ class Answers(Changes):
             return
         image = tuple([owned.get(n, ABSENT) for n in range(layout.width)])
         step = self._step(system, 0, outcome.separator, DEFAULT)
+        before = record.values
         take_defaults(rules, name[1], record, image, step)
         self.dirty[name] = record
         self._note_due(name, record, sorted(step.touched))
+        self._decided_apart(rules, name[1], record, before, step)
         self._close(step)
 
     def retry_deferred(self, system: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.desk.due import Due
+from engine.desk.quarantine import WAITS_FOR
 from engine.desk.records import Name
 from engine.errors import EngineFault
 from engine.merge import EntityRules
@@ -89,9 +90,9 @@ class Batches(Due):
             parent = self._bad_parent(rules, record, system) if self.quarantined else None
             missing = self._missing_parent(rules, record, system) if rules.crossed_references and not parent else None
             if parent:
-                self._quarantine(rules, key, record, system, f"waits for {parent}, which is in quarantine")
+                self._quarantine(rules, key, record, system, f"{WAITS_FOR} {parent}, which is in quarantine")
             elif missing:
-                self._quarantine(rules, key, record, system, f"waits for {missing}, which is not in {system}")
+                self._quarantine(rules, key, record, system, f"{WAITS_FOR} {missing}, which is not in {system}")
             else:
                 free.append(item)
         return free

@@ -10,15 +10,26 @@ from collections.abc import Iterable, Mapping
 
 from engine.assembly import KEY_SEPARATOR, PartRows
 from engine.crossing.staging import Place, Staged
+from engine.crossing.translate import unknown_reference
 from engine.desk.pairing import Pairing
+from engine.desk.quarantine import CONFLICT
 from engine.errors import TableTruncated, ValueRefused
 from engine.merge import EntityRules, Step, journal_entry
-from engine.record import REREAD, UNREAD, UNSET_VERSION, Record, held_alive
+from engine.record import REREAD, UNSET_VERSION, Record, held_alive
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import DELETE, INSERT, TRUNCATE, UPDATE, Change, Image, Position, Reread, Transaction, Values
-
-CONFLICT = "unique_conflict"
-"""What the reason begins with, if a record's key in a system is taken."""
+from engine.vocabulary import (
+    DELETE,
+    INSERT,
+    MISSING_CODE,
+    TRUNCATE,
+    UPDATE,
+    Change,
+    Image,
+    Position,
+    Reread,
+    Transaction,
+    Values,
+)
 
 
 class Crossed(Pairing):
@@ -113,9 +124,9 @@ class Crossed(Pairing):
             for number, parent in rules.references:
                 if before is not None and after is not None and before[number] and after.values[number]:
                     moved.add((parent, str(before[number]), str(after.values[number])))
-        for rules, _, id, _, first in known:
-            if first and self.quarantined:
-                self._retry_unknown(rules.name, id, step.system)
+        for rules, key, _, _, first in known:
+            if first:
+                self._retry_unknown(rules.name, key, step.system)
         return moved
 
     def _tell_joined(self, moved: set[tuple[str, str, str]], ended: set[tuple[str, str] | None], step: Step) -> None:
@@ -226,6 +237,7 @@ class Crossed(Pairing):
             id = self._repaired(rules, id, record, key, image, system)
         self._take_key(rules.name, system, key, id)
         self._image(rules, key, id, image, UPDATE, answer.position, step)
+        self._retry_unknown(rules.name, key, system)
         return id
 
     def _too_soon(self, answer: Reread) -> bool:
@@ -278,24 +290,14 @@ class Crossed(Pairing):
 
     # ------------------------------------------------------------ what waited for it
 
-    def _retry_unknown(self, entity: str, id: str, system: str) -> None:
-        """This record has become known: rows that refer to one that was not are read again."""
-        waits = f"refers to a {entity} that is not known"
-        for name, key, other in list(self.quarantined):
-            reason = self.quarantined.get((name, key, other), "")
-            if other == system and (name, key) != (entity, id) and reason.startswith(UNREAD) and reason.endswith(waits):
-                self._retry((name, key), system)
+    def _retry_unknown(self, entity: str, key: str, system: str) -> None:
+        """A key means a record now: rows that refer to it are read again."""
+        self._retry_all(self.quarantined.waiting(unknown_reference(entity, key), system))
 
     def _retry_codes(self, system: str) -> None:
         """A code table has changed: what lacked a code is tried again."""
-        for name, key, other in list(self.quarantined):
-            reason = self.quarantined.get((name, key, other), "")
-            if other == system and ("no such code" in reason or "has no such key" in reason):
-                self._retry((name, key), system)
+        self._retry_all(self.quarantined.waiting(MISSING_CODE, system))
 
     def _retry_conflicts(self, entity: str, system: str) -> None:
         """A key has become free: what wanted it is tried again."""
-        for name, key, other in list(self.quarantined):
-            reason = self.quarantined.get((name, key, other), "")
-            if (name, other) == (entity, system) and reason.startswith(CONFLICT):
-                self._retry((name, key), system)
+        self._retry_all(place for place in self.quarantined.waiting(CONFLICT, system) if place[0] == entity)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.desk.quarantine import WAITS_FOR, Place
 from engine.desk.records import Name, Records
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, begin, empty_record
@@ -97,12 +98,20 @@ class Due(Records):
 
     def _release_waiting(self, system: str) -> None:
         """Something has come out of quarantine: what waits there for its parent is tried; it may have been this one."""
-        for entity, key, other in list(self.quarantined):
-            reason = self.quarantined.get((entity, key, other), "")
-            if other == system and reason.startswith("waits for"):
-                self._retry((entity, key), system)
+        for entity, key, _ in self.quarantined.waiting(WAITS_FOR, system):
+            self._try_again((entity, key), system)
 
-    def _retry(self, name: Name, system: str) -> bool:
+    def _retry(self, name: Name, system: str) -> None:
+        self._retry_all([(*name, system)])
+
+    def _retry_all(self, places: Iterable[Place]) -> None:
+        """Whatever it was: it is tried again, and what waits for its parent with it."""
+        systems = {system for entity, key, system in places if self._try_again((entity, key), system)}
+        for system in sorted(systems):
+            self._release_waiting(system)
+
+    def _try_again(self, name: Name, system: str) -> bool:
+        """Takes a record out of quarantine, to be read or written again. False: it is not in it."""
         record = self.record(*name)
         side = record.sides.get(system) if record is not None else None
         if record is None or side is None or not side.bad:
@@ -115,7 +124,6 @@ class Due(Records):
             self._read_later(self.rules[name[0]], name[1], system)
         else:
             self._due_again(name, record, system, side)
-        self._release_waiting(system)
         return True
 
     def _bad_parent(self, rules: EntityRules, record: Record, system: str) -> str | None:

@@ -36,6 +36,7 @@ class Joining(Answers):
         )
         foreign = self._hand_over(rules, loser, old, survivor, new)
         self._bury(rules, loser, old, step)
+        self._tell_likeness(rules, loser, old, None, step)
         children = self._re_point(rules, loser, survivor, foreign, step)
         self._close(step)
         return f"joined; {children} references re-pointed"

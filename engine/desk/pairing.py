@@ -146,6 +146,13 @@ class Pairing(Merging):
 
     # ------------------------------------------------------------ by what it is found again
 
+    def _decided_apart(self, rules: EntityRules, id: str, record: Record, before: Values, step: Step) -> None:
+        """A record was changed by no row that was read: it is found again by what it says now."""
+        if not rules.entity.crossed:
+            return
+        if self.crossing.index(rules, id, before, record.values) or not record.alive:
+            self._tell_likeness(rules, id, record, before, step)
+
     def _tell_likeness(self, rules: EntityRules, id: str, record: Record, before: Values | None, step: Step) -> None:
         """A record looks like others now, or no longer like those that it did before: all of them are looked at."""
         concerned = {id: None}

@@ -11,6 +11,7 @@ from itertools import islice
 
 from engine.assembly import KEY_SEPARATOR
 from engine.crossing import Crossing
+from engine.desk.quarantine import Quarantine
 from engine.merge import EntityRules, Step, rules_of
 from engine.ports import Delta, Pending, Store
 from engine.record import Layout, Mark, Record, decode, encode
@@ -71,7 +72,7 @@ class Records:
         """Found while the ledgers were asked one by one: what is under way to the other systems is not known yet."""
         self.stuck: dict[tuple[str, Name], int] = {}
         """Since which step a record waits: its pending row must not be forgotten."""
-        self.quarantined: dict[tuple[str, str, str], str] = {}
+        self.quarantined = Quarantine()
         self.held: set[tuple[str, str, int]] = set()
         self.truncations: dict[tuple[str, str], str] = {}
         """(system, entity) → what a person said that its emptying means; good for one transaction."""

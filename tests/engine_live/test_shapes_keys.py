@@ -191,7 +191,7 @@ def test_a_child_waits_for_a_parent_that_is_not_there_yet(shape: ShapeOf) -> Non
     pair.sql("erp", "ALTER TABLE visit DROP CONSTRAINT visit_customer_fkey")
     pair.sql("erp", "INSERT INTO visit (customer, day, note) VALUES (77, '2026-03-03', 'early')")
     waiting = eventually(pair.quarantine, 10, pair.live.log_tail)
-    assert list(waiting.values()) == ["cannot be read: customer: refers to a customer that is not known"]
+    assert list(waiting.values()) == ["cannot be read: customer: refers to customer `77`, which is not known"]
 
     pair.sql("erp", "INSERT INTO customer (id, name) VALUES (77, 'late')")
 

@@ -147,7 +147,7 @@ def test_a_reference_is_the_other_systems_key_or_a_place_for_it(desk: CrossedDes
 def test_a_child_whose_parent_is_not_known_is_listed_and_read_again_when_it_is(desk: CrossedDesk) -> None:
     desk.tx("crm", desk.row("crm", "users", id="4", email="a@x", name="Ann", manager="3"))
     place = ("employee", "crm:4", "crm")
-    assert desk.decider.quarantined[place] == "cannot be read: boss: refers to a employee that is not known"
+    assert desk.decider.quarantined[place] == "cannot be read: boss: refers to employee `3`, which is not known"
     desk.tx("crm", desk.row("crm", "users", id="3", email="b@x", name="Bo"))
     assert list(desk.decider.rereads["crm"]) == [("employee", "crm:4")]
     desk.reread("crm", "employee", "crm:4", (("4", "a@x", "Ann", "3"),))

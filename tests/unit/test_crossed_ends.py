@@ -185,3 +185,68 @@ def test_a_record_that_could_not_be_made_is_out_of_quarantine_when_a_user_makes_
     assert desk.record("customer", "crm:1").keys == {"crm": "1", "erp": "5"}
     assert desk.decider.quarantined == {}
     assert desk.deliver("erp") == []
+
+
+PEOPLE = """\
+  person:
+    identity: [email]
+    conflict: last_writer
+    bind: {erp: {table: people, key: id}, crm: {table: users, key: id}}
+    fields: {email: {erp: email, crm: email, conflict: hold}, name: name}
+  task:
+    identity: [no]
+    conflict: last_writer
+    bind: {erp: {table: task, key: id}, crm: {table: todo, key: id}}
+    fields:
+      no: no
+      who: {erp: who, crm: assignee, reference: person}
+"""
+
+
+def test_any_number_may_wait_for_one_parent(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, PEOPLE)
+    tasks = [desk.row("crm", "todo", id=str(n), no=f"T{n}", assignee="1") for n in range(2_000)]
+    desk.tx("crm", desk.row("crm", "users", id="1", email="a@x", name="Ann"), *tasks)
+    desk.batch("erp")
+    refused = [RowResult("task", f"crm:{n}", "failed", reason="its parent is not there") for n in range(2_000)]
+    desk.answer("erp", RowResult("person", "crm:1", "failed", reason="constraint `c`"), *refused)
+    assert len(desk.decider.quarantined) == 2_001
+    desk.tx("crm", desk.update("crm", "users", id="1", email="a@x", name="Anna"))
+    assert desk.decider.quarantined == {}
+    assert sum(len(write.rows) for write in desk.batch("erp")) == 2_001
+
+
+def test_only_what_refers_to_a_record_is_read_again_when_it_becomes_known(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, PEOPLE)
+    desk.tx("crm", desk.row("crm", "todo", id="1", no="T1", assignee="8"))
+    desk.tx("crm", desk.row("crm", "todo", id="2", no="T2", assignee="9"))
+    desk.tx("crm", desk.row("crm", "users", id="9", email="a@x", name="Ann"))
+    assert list(desk.decider.rereads["crm"]) == [("task", "crm:2")]
+    assert list(desk.decider.quarantined) == [("task", "crm:1", "crm")]
+
+
+def test_a_record_is_recognised_by_what_a_person_decided(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, PEOPLE)
+    desk.tx("crm", desk.row("crm", "users", id="3", email="a@x", name="Ann"))
+    desk.deliver("erp", person="41")
+    desk.tx("crm", desk.update("crm", "users", id="3", email="b@x", name="Ann"), at=1_000)
+    desk.tx("erp", desk.update("erp", "people", id="41", email="c@x", name="Ann"), at=1_001)
+    assert desk.ask("resolve", entity="person", key="crm:3", take="erp", by="me") == "1 resolved"
+    assert desk.values("person", "crm:3")["email"] == "c@x"
+    desk.tx("crm", desk.row("crm", "users", id="4", email="b@x", name="Bo"))
+    assert desk.record("person", "crm:4").holds == {}
+    desk.tx("crm", desk.row("crm", "users", id="5", email="c@x", name="Cy"))
+    assert desk.record("person", "crm:5").holds == {EXISTENCE: "identity: looks like crm:3"}
+
+
+def test_what_looked_like_a_record_goes_on_when_that_was_joined_into_another(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, PEOPLE)
+    for id, email in (("3", "a@x"), ("4", "b@x")):
+        desk.tx("crm", desk.row("crm", "users", id=id, email=email, name="Ann"))
+        desk.deliver("erp", person=f"4{id}")
+    desk.tx("crm", desk.row("crm", "users", id="5", email="a@x", name="Amy"))
+    assert EXISTENCE in desk.record("person", "crm:5").holds
+    assert desk.ask("join", entity="person", key="crm:3", into="crm:4", by="me").startswith("joined")
+    assert desk.record("person", "crm:5").holds == {}
+    [write] = desk.deliver("erp", person="45")
+    assert (write.kind, write.rows[0][1]) == ("insert", "crm:5")
