@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from engine.desk.batches import PAGE_RECORDS
 from engine.desk.changes import Changes
 from engine.desk.quarantine import CONFLICT, WAITS_FOR
 from engine.desk.records import Name
@@ -84,11 +85,7 @@ class Answers(Changes):
         """A batch has been committed by its target."""
         system = outcome.system
         mark = self.marks[system]
-        self._load([(e.entity, e.key) for e in outcome.exceptions])
-        defaults: list[tuple[Name, dict[int, Text]]] = []
-        # What was refused last: whether a parent is only late is known then.
-        for exception in sorted(outcome.exceptions, key=lambda e: e.kind == "failed"):
-            self._except(outcome, exception, defaults)
+        defaults = self._take_exceptions(outcome)
         self._count("written", outcome.rows)
         mark.applied = outcome.number_to
         mark.recent.append((outcome.number_to, outcome.separator))
@@ -103,6 +100,31 @@ class Answers(Changes):
         self._end_waits(system)
         if self.quarantined and any(e.kind == "created" for e in outcome.exceptions):
             self._release_waiting(system)
+
+    def _take_exceptions(self, outcome: Outcome) -> list[tuple[Name, dict[int, Text]]]:
+        """Page by page, as a batch larger than memory is answered with a key for every row that it made. Returns what
+        was stored in fields that nobody had set."""
+        defaults: list[tuple[Name, dict[int, Text]]] = []
+        # What was refused last: whether a parent is only late is known then.
+        exceptions = sorted(outcome.exceptions, key=lambda e: e.kind == "failed")
+        for at in range(0, len(exceptions), PAGE_RECORDS):
+            if at:
+                self._write_answered()
+            page = exceptions[at : at + PAGE_RECORDS]
+            self._load([(e.entity, e.key) for e in page])
+            for entity in self.rules:
+                made = [e.made for e in page if e.kind == "created" and e.entity == entity]
+                self.crossing.keys.fetch(entity, outcome.system, made)
+            for exception in page:
+                self._except(outcome, exception, defaults)
+        return defaults
+
+    def _write_answered(self) -> None:
+        """What is known by now goes into the store's open transaction, and is committed with the rest."""
+        self.wait_until_stored()
+        self.store.write(self._delta())
+        self.half_written = True
+        self._trim()
 
     def _look_again(self, system: str) -> None:
         """Values that cannot be stored, of records that changed while a write of them was under way."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.desk.quarantine import WAITS_FOR, Place
+from engine.desk.quarantine import WAITS_FOR, Quarantined
 from engine.desk.records import Name, Records
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, begin, empty_record
@@ -104,7 +104,7 @@ class Due(Records):
     def _retry(self, name: Name, system: str) -> None:
         self._retry_all([(*name, system)])
 
-    def _retry_all(self, places: Iterable[Place]) -> None:
+    def _retry_all(self, places: Iterable[Quarantined]) -> None:
         """Whatever it was: it is tried again, and what waits for its parent with it."""
         systems = {system for entity, key, system in places if self._try_again((entity, key), system)}
         for system in sorted(systems):

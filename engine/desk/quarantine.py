@@ -11,7 +11,7 @@ from collections.abc import Iterator, MutableMapping
 from engine.crossing.translate import NOT_KNOWN, REFERS_TO, UNKNOWN_CODE
 from engine.vocabulary import MISSING_CODE
 
-Place = tuple[str, str, str]
+Quarantined = tuple[str, str, str]
 """(entity, record key, system)"""
 
 WAITS_FOR = "waits for"
@@ -31,27 +31,27 @@ def cause_of(reason: str) -> str:
     return MISSING_CODE if MISSING_CODE in reason or reason.endswith(UNKNOWN_CODE) else ""
 
 
-class Quarantine(MutableMapping[Place, str]):
+class Quarantine(MutableMapping[Quarantined, str]):
     """By place, the reason."""
 
     def __init__(self) -> None:
-        self._reasons: dict[Place, str] = {}
-        self._places: dict[tuple[str, str], dict[Place, None]] = {}
+        self._reasons: dict[Quarantined, str] = {}
+        self._places: dict[tuple[str, str], dict[Quarantined, None]] = {}
         """By (cause, system)."""
 
-    def waiting(self, cause: str, system: str) -> list[Place]:
+    def waiting(self, cause: str, system: str) -> list[Quarantined]:
         """Who waits, for this system, for this."""
         return list(self._places.get((cause, system), ()))
 
-    def __getitem__(self, place: Place) -> str:
+    def __getitem__(self, place: Quarantined) -> str:
         return self._reasons[place]
 
-    def __setitem__(self, place: Place, reason: str) -> None:
+    def __setitem__(self, place: Quarantined, reason: str) -> None:
         self.pop(place, None)
         self._reasons[place] = reason
         self._places.setdefault((cause_of(reason), place[2]), {})[place] = None
 
-    def __delitem__(self, place: Place) -> None:
+    def __delitem__(self, place: Quarantined) -> None:
         group = (cause_of(self._reasons.pop(place)), place[2])
         del self._places[group][place]
         if not self._places[group]:
@@ -60,7 +60,7 @@ class Quarantine(MutableMapping[Place, str]):
     def __contains__(self, place: object) -> bool:
         return place in self._reasons
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[Quarantined]:
         return iter(self._reasons)
 
     def __len__(self) -> int:

@@ -55,7 +55,7 @@ class Records:
         self.trimmed = False
         """True: the cache was trimmed since `prefetch` (by a spooled transaction), what it had loaded may be gone."""
         self.half_written = False
-        """True: chunks of a spooled transaction are written, not committed; no batch may be formed before they are."""
+        """True: a part of what is to be committed at once is written, and no batch may be sent before the rest is."""
         self.dirty: dict[Name, Record] = {}
         self.due: dict[Name, None] = {}
         """Records that became due somewhere since the last commit."""
@@ -86,7 +86,7 @@ class Records:
         self.stored_apart = False
         """True: another thread commits what is taken, while this one goes on deciding."""
         self.wait_until_stored: Callable[[], None] = lambda: None
-        """Called before a spooled transaction, which writes into the store's open transaction itself."""
+        """Called before this thread writes into the store's open transaction itself, a part at a time."""
         self.number = 0
         self.forgotten = 0
         self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)

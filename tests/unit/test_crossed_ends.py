@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.desk.batches import PAGE_RECORDS
 from engine.record import REREAD
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import RowResult
+from engine.vocabulary import Outcome, RowResult
 from tests.unit.crossed_desk import CrossedDesk, book_of
 
 SOFT = """\
@@ -250,3 +251,22 @@ def test_what_looked_like_a_record_goes_on_when_that_was_joined_into_another(tmp
     assert desk.record("person", "crm:5").holds == {}
     [write] = desk.deliver("erp", person="45")
     assert (write.kind, write.rows[0][1]) == ("insert", "crm:5")
+
+
+def test_a_batch_larger_than_memory_is_answered_page_by_page_and_all_or_nothing(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, PEOPLE)
+    count = 3 * PAGE_RECORDS
+    desk.tx("crm", *[desk.row("crm", "users", id=str(n), email=f"{n}@x", name="x") for n in range(count)])
+    desk.batch("erp")
+    made = [RowResult("person", f"crm:{n}", "created", made=f"4{n}") for n in range(count)]
+    outcome = Outcome("erp", desk.sent, 200, made)
+    desk.decider.confirm(outcome)
+    assert len(desk.decider.dirty) <= PAGE_RECORDS
+    desk.store.crash()
+    desk.restart()
+    assert desk.record("person", "crm:7").keys == {"crm": "7"}
+    desk.decider.recover("erp", [outcome])
+    desk.decider.commit()
+    desk.restart()
+    assert all(desk.record("person", f"crm:{n}").keys == {"crm": str(n), "erp": f"4{n}"} for n in range(count))
+    assert desk.batch("erp") == []
