@@ -179,7 +179,10 @@ class Work:
         key, row = self.keys[part], self._row(part)
         if key is None or row is None:
             return
-        named = KEY_SEPARATOR.join([str(new.get(column, row[column])) for column in self._key_columns(part)])
+        named_by = [new.get(column, row[column]) for column in self._key_columns(part)]
+        if None in named_by:
+            raise NotWritten("failed", "constraint `not null`")
+        named = KEY_SEPARATOR.join(map(str, named_by))
         if named != key and named in self.database.stored[table]:
             raise NotWritten("failed", "constraint `primary key`")
         columns = self.database.columns(table)

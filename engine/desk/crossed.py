@@ -14,8 +14,8 @@ from engine.crossing.translate import unknown_reference
 from engine.desk.pairing import Pairing
 from engine.desk.quarantine import CONFLICT
 from engine.errors import TableTruncated, ValueRefused
-from engine.merge import EntityRules, Step, journal_entry
-from engine.record import REREAD, UNSET_VERSION, Record, held_alive
+from engine.merge import EntityRules, Step, begin, journal_entry
+from engine.record import REREAD, UNSET_VERSION, Record, held_alive, held_row
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import (
     DELETE,
@@ -53,7 +53,7 @@ class Crossed(Pairing):
             self.crossing.codes_changed(system, table, concerned)
             self._retry_codes(system)
         for entity, former, key in staged.renamed:
-            self._rename(self.rules[entity], system, former, key, transaction.position)
+            self._rename(self.rules[entity], transaction, former, key)
         return staged
 
     def _judge(self, rows: Mapping[Place, PartRows | None], position: Position, step: Step) -> None:
@@ -84,13 +84,15 @@ class Crossed(Pairing):
             "compared anew, and what it lacks is created there",
         )
 
-    def _rename(self, rules: EntityRules, system: str, former: str, key: str, position: Position) -> None:
+    def _rename(self, rules: EntityRules, transaction: Transaction, former: str, key: str) -> None:
         """A row's key was changed: it is the same record."""
-        entity = rules.name
+        entity, system, position = rules.name, transaction.system, transaction.position
         id = self.crossing.keys.id_of(entity, system, former)
         record = self.record(entity, id) if id is not None else None
         if id is None or (record is not None and self._is_past(rules, record, system, position)):
             return  # the former key means a row that we made later: the renamed one is recognised by what it says
+        if transaction.own and record is not None and self._held_key(rules, record, system) == former:
+            return  # likewise, made by this very transaction: its outcome has told already whose key that is now
         alias = self.crossing.keys.is_alias(entity, system, former)
         self.crossing.keys.remove(entity, system, former)
         self.crossing.keys.put(entity, system, key, id, alias=alias)
@@ -212,8 +214,18 @@ class Crossed(Pairing):
 
     def _wanted_key(self, rules: EntityRules, record: Record, system: str) -> str | None:
         """The key that a record will have in a system, where the record's own fields are that key."""
+        return self._key_in(rules, rules.layouts[system].stored_row(record.values), system)
+
+    def _held_key(self, rules: EntityRules, record: Record, system: str) -> str | None:
+        """The key that a record has in a system, as far as we know, where the record's own fields are that key."""
+        begin(rules, record, self.marks)
+        side = record.sides.get(system)
+        there = held_alive(record, side)
+        return self._key_in(rules, held_row(record, side, rules.layouts[system]), system) if there else None
+
+    def _key_in(self, rules: EntityRules, row: Values, system: str) -> str | None:
+        """The key that a row, as a system stores it, says itself."""
         fields = self.crossing.staging[system].assemblies[rules.name].key_fields
-        row = rules.layouts[system].stored_row(record.values)
         values = [row[number] if number >= 0 else None for number in fields]
         if not values or not all(isinstance(value, str) for value in values):
             return None

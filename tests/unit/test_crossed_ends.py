@@ -270,3 +270,27 @@ def test_a_batch_larger_than_memory_is_answered_page_by_page_and_all_or_nothing(
     desk.restart()
     assert all(desk.record("person", f"crm:{n}").keys == {"crm": str(n), "erp": f"4{n}"} for n in range(count))
     assert desk.batch("erp") == []
+
+
+NATURAL_KEY = """\
+  order:
+    identity: [code]
+    conflict: last_writer
+    bind: {erp: {table: sale, key: id}, crm: {table: jobs, key: code}}
+    fields: {code: code, memo: memo}
+"""
+
+
+def test_a_key_that_our_own_batch_gave_from_one_record_to_another_is_the_latters(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path, NATURAL_KEY)
+    desk.tx("erp", desk.row("erp", "sale", id="1", code="c0", memo="a"))
+    desk.deliver("crm", order="c0")
+    desk.tx("crm", desk.row("crm", "jobs", code="c0", memo="a"), own=True)
+    desk.tx("erp", desk.update("erp", "sale", id="1", code="c9", memo="a"))
+    desk.tx("erp", desk.row("erp", "sale", id="2", code="c0", memo="b"))
+    desk.deliver("crm", order="c0")
+    echo = [desk.rekeyed("crm", "jobs", "c0", code="c9", memo="a"), desk.row("crm", "jobs", code="c0", memo="b")]
+    desk.tx("crm", *echo, own=True)
+    assert desk.record("order", "erp:1").keys == {"erp": "1", "crm": "c9"}
+    assert desk.record("order", "erp:2").keys == {"erp": "2", "crm": "c0"}
+    assert desk.deliver("erp") == desk.deliver("crm") == []
