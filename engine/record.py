@@ -350,8 +350,3 @@ def by_field(row: Row, layout: Layout) -> Image:
     for number, value in zip(columns, row, strict=True):
         out[number] = value
     return tuple(out)
-
-
-def is_unset(values: Values, fields: tuple[int, ...]) -> bool:
-    """True if nobody entitled has written any of these fields yet."""
-    return any(values[f] is UNSET for f in fields)

@@ -6,7 +6,7 @@ the transaction. It brings the kept rows up to date on the way, and knows neithe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.assembly import PartRows, key_of, part_rows, roots_of
@@ -124,8 +124,3 @@ class Staging:
     def _touch(self, touched: dict[Place, None], entity: str, part: int, row: Row) -> None:
         for root in sorted(roots_of(self.assemblies[entity], self.tables, self.rows, part, row)):
             touched[entity, root] = None
-
-
-def texts_of(rows: Mapping[str, Row]) -> dict[str, str]:
-    """A code table's natural texts by key."""
-    return {key: row[1] for key, row in rows.items() if isinstance(row[1], str)}
