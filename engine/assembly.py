@@ -163,7 +163,8 @@ def looked_at(assembly: Assembly, tables: Sequence[Table]) -> frozenset[int]:
     return frozenset(
         at
         for at, part in enumerate(assembly.parts)
-        if at and not part.fields
+        if at
+        and not part.fields
         and {join.column for join in part.joins if (join.part, join.other) in said}.issuperset(tables[part.table].key)
     )
 

@@ -1,7 +1,8 @@
 """Day one for records whose systems have keys of their own: which rows are the same record.
 
 Turns the rows of all systems' snapshots into records with the rows that each system has of them: recognised by
-identity, never guessed. It decides no value.
+identity, never guessed. Where the systems are merged again, what was known of their keys still holds: pairings, what a
+person joined or told apart. It decides no value.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class FirstPairing(Gathering):
     ) -> None:
         crossed = {name for name, each in rules.items() if each.entity.crossed}
         super().__init__(book, rules, crossed, snapshots, store, store.find)
+        number = store.state().number
+        self._mark = f"@{number}" if number else ""
+        """Tells ids made now from those of an earlier merge, which keys may still mean."""
 
     def records(self, rules: EntityRules) -> Iterator[Found]:
         """All records of an entity, ascending by id. What was put aside for them is taken out again."""
@@ -46,30 +50,46 @@ class FirstPairing(Gathering):
 
     def _place(self, rules: EntityRules, system: str, rows: Sequence[OwnRow]) -> None:
         identities = [self.crossing.identity(rules, system, raw) for _, raw in rows]
-        keys, ids = self.crossing.keys, {shown(system, key) for key, _ in rows}
+        keys, ids = self.crossing.keys, {self._new_id(system, key) for key, _ in rows}
         keys.fetch(rules.name, system, [key for key, _ in rows])
+        ids.update(id for key, _ in rows if (id := keys.id_of(rules.name, system, key)) is not None)
         for way in range(len(rules.entity.identities)):
             wanted = [text for identity in identities if (text := identity[way]) is not None]
             keys.fetch_recognised(rules.name, way, wanted)
             ids.update(id for text in wanted for id in keys.recognised(rules.name, way, text))
         self.crossing.entries.fetch(aside(rules), sorted(ids))
         for row, identity in zip(rows, identities, strict=True):
-            self._pair(rules, system, row, identity)
+            if not keys.is_alias(rules.name, system, row[0]):  # left over after a join: no record's own row
+                self._pair(rules, system, row, identity)
 
     def _pair(self, rules: EntityRules, system: str, row: OwnRow, identity: Identity) -> None:
         crossing = self.crossing
-        found: list[str] = []
-        for way, text in enumerate(identity):
-            if text is not None and not found:
-                found = crossing.keys.recognised(rules.name, way, text)
-        id = shown(system, row[0])
-        if len(found) == 1 and system not in crossing.entries.items(aside(rules), found[0]):
-            id = found[0]
+        id = self._known(rules, system, row[0]) or self._recognised(rules, system, identity)
+        id = id or self._new_id(system, row[0])
         crossing.keys.put(rules.name, system, row[0], id)
         for way, text in enumerate(identity):
             if text is not None:
                 crossing.keys.recognise(rules.name, way, text, id)
         self._put_aside(rules, system, id, row)
+
+    def _known(self, rules: EntityRules, system: str, key: str) -> str | None:
+        """The record that this key meant before the systems were merged again."""
+        id = self.crossing.keys.id_of(rules.name, system, key)
+        return id if id is not None and self._is_free(rules, system, id) else None
+
+    def _recognised(self, rules: EntityRules, system: str, identity: Identity) -> str | None:
+        """The one record that the first way which knows any recognises, if this system has no row of it yet."""
+        for way, text in enumerate(identity):
+            found = self.crossing.keys.recognised(rules.name, way, text) if text is not None else []
+            if found:
+                return found[0] if len(found) == 1 and self._is_free(rules, system, found[0]) else None
+        return None
+
+    def _is_free(self, rules: EntityRules, system: str, id: str) -> bool:
+        return system not in self.crossing.entries.items(aside(rules), id)
+
+    def _new_id(self, system: str, key: str) -> str:
+        return shown(system, key) + self._mark
 
     def _take(self, rules: EntityRules, found: Found, system: str, raw: Image) -> None:
         super()._take(rules, found, system, raw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.crossing import shown
+from engine.crossing import OWN_KEYS, shown
 from engine.crossing.entries import Find
 from engine.errors import ValueRefused
 from engine.gathering import Found, Gathering, OwnRow, Tables, aside
@@ -20,9 +20,6 @@ from engine.vocabulary import UNSET, Image
 
 UNKNOWN = "\x1d"
 """What the made-up id begins with that stands for a row of which the engine knows nothing yet."""
-
-OWN_KEYS = "x/"
-"""What the spaces of the cross-reference begin with (`engine.crossing.keys`)."""
 
 
 class Standing(Gathering):

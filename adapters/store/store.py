@@ -24,6 +24,7 @@ from adapters.store.opening import open_place
 from adapters.store.place import Place, told
 from adapters.store.requests import Waiting, ask
 from adapters.store.writing import put
+from engine.crossing import OWN_KEYS
 from engine.errors import StoreUnfit
 from engine.ports import Applied, Delta, Pending, Request, StoreState
 
@@ -190,16 +191,16 @@ class SqlStore:
 
     def forget_base(self) -> None:
         """Forgets what was agreed, because it is agreed anew: records, multimap, what is due, holds, quarantine. The
-        journal, and how far the deciding steps are, stay. Written, not committed: the first merge commits. Deciding
-        thread only."""
+        journal, how far the deciding steps are, and which key means which record stay. Written, not committed: the
+        first merge commits. Deciding thread only."""
         with self._telling():
             writing = self._writing()
             if self._open_rows < 0:
                 self._place.begin(writing)
                 self._open_rows = 0
-            agreed = (schema.record, schema.entry, schema.pending, schema.applied, schema.quarantine, schema.hold)
-            for table in agreed:
+            for table in (schema.record, schema.pending, schema.applied, schema.quarantine, schema.hold):
                 writing.execute(delete(table))
+            writing.execute(delete(schema.entry).where(~schema.entry.c.space.startswith(OWN_KEYS, autoescape=True)))
 
     # ---- the port: any thread, committed only
 

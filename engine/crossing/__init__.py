@@ -6,6 +6,6 @@ from a system's keys and codes to ours. It decides nothing about values: that is
 """
 
 from engine.crossing.crossing import Crossing
-from engine.crossing.keys import shown
+from engine.crossing.keys import OWN_KEYS, shown
 
-__all__ = ["Crossing", "shown"]
+__all__ = ["OWN_KEYS", "Crossing", "shown"]

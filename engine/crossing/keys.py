@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from engine.assembly import KEY_SEPARATOR
 from engine.crossing.entries import Entries
 
+OWN_KEYS = "x/"
+"""What the spaces begin with that say which record a key means."""
+
 ALIAS = b"alias"
 """What stands by a key whose row is not the record's own: two records were merged, and this row is left over."""
 
@@ -82,7 +85,7 @@ def shown(system: str, key: str) -> str:
 
 
 def _space(entity: str, system: str) -> str:
-    return f"x/{entity}/{system}"
+    return f"{OWN_KEYS}{entity}/{system}"
 
 
 def _identity(entity: str, way: int) -> str:

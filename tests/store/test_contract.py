@@ -355,7 +355,7 @@ def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore)
     store.commit(
         Delta(
             records={("customer", "1"): b"1"},
-            entries={("key", "1", "a"): b"1"},
+            entries={("key", "1", "a"): b"1", ("x/customer/crm", "7", "crm:7"): b""},
             journal=[entry(1)],
             pending=[Pending(1, [])],
             applied=[Applied("erp", 1, 10)],
@@ -372,6 +372,7 @@ def test_forgetting_the_base_keeps_journal_positions_and_number(store: SqlStore)
 
     assert list(store.scan("customer")) == [("2", b"2")]
     assert list(store.entries("key")) == []
+    assert list(store.entries("x/customer/crm")) == [("7", "crm:7", b"")], "which key means which record still holds"
     assert (list(store.pending(0)), store.held(), store.quarantined()) == ([], [], [])
     assert store.state() == StoreState(1, "", {"erp": 5}, [])
     assert len(store.journal()) == 1
