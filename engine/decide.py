@@ -10,8 +10,9 @@ the real thing.
 
 from __future__ import annotations
 
+from engine.crossing.identity import identity_of
 from engine.desk.joining import Joining
-from engine.merge import LOOKS_LIKE, EntityRules, settle_hold
+from engine.merge import LOOKS_LIKE, EntityRules, Step, settle_hold
 from engine.ports import Request
 from engine.record import Record
 from engine.rulebook import EXISTENCE
@@ -72,10 +73,21 @@ class Decider(Joining):
             name = (rules.name, arguments["key"])
             self.dirty[name] = record
             self._note_due(name, record, sorted(step.touched))
+            if alone:
+                self._settle_twins(rules, name[1], record, step)
             done += 1
         self._decided_apart(rules, arguments["key"], record, before, step)
         self._close(step)
         return f"{done} resolved"
+
+    def _settle_twins(self, rules: EntityRules, key: str, record: Record, step: Step) -> None:
+        """That one is a record of its own says the same of those that only look like this one."""
+        for other in self._recognised(rules, identity_of(rules.entity, record.values)):
+            twin = self.record(rules.name, other)
+            if twin is not None and twin.holds.get(EXISTENCE) == f"{LOOKS_LIKE} {key}":
+                settle_hold(rules, other, twin, EXISTENCE, (), step)
+                self.dirty[rules.name, other] = twin
+                self._note_due((rules.name, other), twin, sorted(step.touched))
 
 
 def _value_of(rules: EntityRules, record: Record, register: int, system: str) -> tuple[Text | bool, ...] | None:

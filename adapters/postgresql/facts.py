@@ -134,6 +134,12 @@ WHERE CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE') 
 """
 """Those of the named sequences that our role may not use."""
 
+ABSENT_SEQUENCES: Final = """
+SELECT w.name FROM unnest(%s::text[]) AS w(name) LEFT JOIN pg_class s ON s.oid = to_regclass(w.name)
+WHERE s.relkind IS DISTINCT FROM 'S'
+"""
+"""Those of the named sequences that are none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -221,6 +227,8 @@ class Facts:
     tables: Mapping[TableName, TableFacts] = field(default_factory=dict)
     closed_sequences: tuple[str, ...] = ()
     """Sequences that the rules name and our role may not use, as the rules write them."""
+    absent_sequences: tuple[str, ...] = ()
+    """Names that the rules give for sequences, and that are none."""
     assembled: bool = False
     """Some entity's records are put together out of rows here: what happens to any of those matters."""
     loose: tuple[LooseJoin, ...] = ()
@@ -265,6 +273,7 @@ def gather(
         generated_keys=_both_create(book, system),
         tables={(row.pop("schema"), row.pop("name")): TableFacts(**_frozen(row)) for row in tables},
         closed_sequences=tuple(name for (name,) in conn.execute(CLOSED.encode(), [named])),
+        absent_sequences=tuple(name for (name,) in conn.execute(ABSENT_SEQUENCES.encode(), [named])),
         assembled=any(binding.assembly is not None for binding in book.bound[system]),
         loose=_loose(book, system, read_foreign_keys(conn, names)),
         steps=tuple(statements(book, system, read_facts(conn, book, system))),

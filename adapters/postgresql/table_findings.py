@@ -36,6 +36,7 @@ class _Judge:
         self.key = tuple(needed.table.columns[at] for at in needed.table.key)
         self.role = facts.server.role
         self.closed = facts.closed_sequences
+        self.absent = facts.absent_sequences
         self._system = facts.system
 
     def error(self, code: str, found: str, mend: str) -> Finding:
@@ -177,6 +178,10 @@ def _judge_rights(judge: _Judge, shape: TableShape, table: TableFacts) -> Iterat
     if needed.delete and not table.may_delete:
         said = f"the role `{judge.role}` may not remove rows of `{judge.name}`"
         yield judge.error("P233", said, judge.grant("DELETE"))
+    for sequence in needed.sequences:
+        if sequence in judge.absent:
+            said = f"`on_create` draws from the sequence `{sequence}` for rows of `{judge.name}`, and there is none"
+            yield judge.error("P244", said, "correct the name in the rule file, or CREATE SEQUENCE")
     if needed.insert:
         numbered = table.closed_identities if needed.numbers else ()
         named = tuple(name for name in needed.sequences if name in judge.closed)

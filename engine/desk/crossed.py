@@ -81,7 +81,8 @@ class Crossed(Pairing):
             f"table `{named.schema}.{named.name}` was emptied by TRUNCATE",
             system=system,
             mend="fill it again from a backup or by hand, then `duolog run RULES --merge-again`: the systems are "
-            "compared anew, and what it lacks is created there",
+            "compared anew. A record whose root row is missing is created there; a part that is missing counts as "
+            "NULL, as if a user had emptied it",
         )
 
     def _rename(self, rules: EntityRules, transaction: Transaction, former: str, key: str) -> None:

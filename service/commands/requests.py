@@ -43,7 +43,15 @@ def resolve(
         if truncated:
             system, _, name = truncated.partition(".")
             if restore == delete or name not in place.rules or system not in systems:
-                raise typer.BadParameter("say --truncated SYSTEM.ENTITY with either --restore or --delete")
+                raise typer.BadParameter(
+                    "say --truncated SYSTEM.ENTITY with either --restore or --delete; there are the systems "
+                    f"{', '.join(systems)} and the entities {', '.join(place.rules)}"
+                )
+            if place.rules[name].entity.crossed:
+                raise typer.BadParameter(
+                    f"the systems have keys of their own for `{name}`: fill the table again from a backup or by hand, "
+                    "then `duolog run RULES --merge-again`"
+                )
             arguments = {"system": system, "entity": name, "choice": "restore" if restore else "delete"}
             _ask(place.store, "truncated", arguments, as_json)
             return

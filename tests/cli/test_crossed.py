@@ -145,9 +145,11 @@ def test_where_several_records_have_an_identity_they_are_named(twins: Place) -> 
 
 
 def test_a_hold_for_looking_like_another_names_the_two_ways_out(twins: Place) -> None:
-    [hold] = twins.told("held")
+    other, hold = twins.told("held")
     text = twins.said("held").stdout
     shown = twins.said("explain", "customer", "crm:18").stdout
+
+    assert (other["key"], other["why"]) == ("crm:17", "identity: looks like crm:18")  # it is not made elsewhere either
 
     assert (hold["entity"], hold["key"], hold["why"]) == ("customer", "crm:18", "identity: looks like crm:17")
     assert hold["values"] == {"erp": "absent", "crm": "exists"}

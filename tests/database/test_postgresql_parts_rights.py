@@ -115,6 +115,17 @@ def test_a_part_that_no_foreign_key_ties_to_its_record_is_told(dba: psycopg.Conn
     )
 
 
+def test_a_sequence_that_is_none_is_told_before_the_first_row_needs_it(dba: psycopg.Connection[Any]) -> None:
+    dba.execute('DROP SEQUENCE "Shop codes"')
+
+    (absent,) = [f for f in assess(gather(dba, RULES, "erp")) if f.code == "P244"]
+
+    assert absent.severity == "error"
+    assert absent.found == (
+        "`on_create` draws from the sequence `\"Shop codes\"` for rows of `public.shop`, and there is none"
+    )
+
+
 def test_our_own_transactions_are_read_where_records_are_assembled(dba: psycopg.Connection[Any]) -> None:
     dba.execute("CREATE TABLE item (id int PRIMARY KEY)")
 
