@@ -62,6 +62,8 @@ def describe(version: Version) -> str:
 
 def _by_time(policy: str, register: Register, incoming: Contender, current: Contender) -> Verdict:
     ours, theirs = incoming.version.committed_at, current.version.committed_at
+    if ours == theirs == 0:
+        return _by_order(register, incoming, current, f"{policy}: when either committed is not known")
     if ours == theirs:
         return _by_order(register, incoming, current, f"{policy}: both committed at the same microsecond")
     incoming_wins = (ours > theirs) == (policy == "last_writer")

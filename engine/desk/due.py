@@ -145,7 +145,8 @@ class Due(Records):
             if parent is None:
                 return f"{entity} `{value}`"
             side = parent.sides.get(system)
-            if system in parent.keys or (side is not None and side.due and EXISTENCE not in parent.holds):
+            coming = parent.alive and side is not None and side.due and EXISTENCE not in parent.holds
+            if system in parent.keys or coming:
                 continue
             return f"{entity} `{value}`"
         return None
