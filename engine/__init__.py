@@ -14,8 +14,8 @@ One change, on its way through:
           ─ports.Target→ one transaction: ledger, writes, separator
           ─desk.answers→ the watermark moves; what did not match waits for its log, or is read again
 
-`rulebook` is the rules as the engine asks them; `first_merge` makes one base of full systems (`first_pairing` says which
-rows are the same record), `audit` compares them (`standing` says what is where; both stand on `gathering`);
+`rulebook` is the rules as the engine asks them; `first_merge` makes one base of full systems (`first_pairing` says
+which rows are the same record), `audit` compares them (`standing` says what is where; both stand on `gathering`);
 `catalog` is what a database says of itself, `errors` everything that stops. The same way on one example, with reasons:
 `docs/tour.md`. The words: `docs/vocabulary.md`.
 """
