@@ -126,6 +126,8 @@ class CrossedOracle:
                     if named in judged:
                         continue
                     name = {"customer": "", "employee": "number", "order": "code"}[entity]
+                    if name and row[name] is None:
+                        continue  # nothing tells what it is
                     identity = str(row[name]) if name else person_of(row)
                     assert identity not in seen, f"L1: {system} has {entity} {identity} as {seen[identity]} and {key}"
                     seen[identity] = key
