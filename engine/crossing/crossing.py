@@ -133,13 +133,14 @@ class Crossing:
     def identity(self, rules: EntityRules, system: str, raw: Image) -> Identity:
         """The identity that a row's raw values tell, as far as they can be understood."""
         translation = self.translations[rules.name, system]
-        values: list[object] = [None] * len(raw)
+        image = list(raw)
         for number in rules.identifying:
-            text = raw[number]
+            text = image[number]
             if isinstance(text, str):
+                image[number] = None
                 with suppress(ValueRefused):
-                    values[number] = rules.layouts[system].canonical(number, translation.value(number, text))
-        return identity_of(rules.entity, values)
+                    image[number] = translation.value(number, text)
+        return self.identity_of_image(rules, system, tuple(image))
 
     def identity_of_image(self, rules: EntityRules, system: str, image: Image) -> Identity:
         """The same, of an image whose keys are translated."""
