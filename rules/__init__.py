@@ -4,12 +4,11 @@ A rule file on its way:
 
     bytes ─located→ a tree whose every key and value knows its line and column
           ─shape→ the models of `syntax`, short forms made long
-          ─check, maps, assembly→ names that exist, nothing said twice, nothing left open
+          ─check, assembly→ names that exist, nothing said twice, nothing left open
           ─addresses, secrets→ `${NAME}` resolved; no secret is ever shown
           = `load`: a `RuleFile`
-          ─fit→ the catalog's tables and columns
+          ─values→ one canonical form for each field, named pairs there and back, and what is lost on the way
           ─assembly→ records of several tables, put together and taken apart
-          ─forms, loss→ one canonical form for each field, `codecs` there and back, and what is lost on the way
           = `compile_book`: a `RuleBook`
 
 Every step adds `problem`s to one list: all at once, each with its place, what was found, what is allowed and the mend.

@@ -1,7 +1,7 @@
 """The meaning of a rule file by itself: names that must exist, things said twice, things that nobody said.
 
-Needs no database. What needs the catalogs is in `rules/fit.py`; maps are in `rules/maps.py`, and what is said of
-tables, columns and references in `rules/check_bindings.py`.
+Needs no database. What needs the catalogs, and all maps, are in `rules/values`; what is said of tables, columns and
+references in `rules/check_bindings.py`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from rules.assembly.bindings import bound
 from rules.check_bindings import check_columns, check_leaving, check_references, check_tables
 from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
-from rules.maps import check_maps
 from rules.order import parents_first
 from rules.problem import Path, did_you_mean, listed, quoted
 from rules.ruling import columns_of, groups_by_field, identities, identity_fields, identity_places, ruling
 from rules.shape import Shaped, unknown_key
 from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
+from rules.values.maps import check_maps
 
 SINGLE_VALUE_POLICIES = ("max", "min", "delta")
 

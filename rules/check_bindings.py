@@ -1,7 +1,7 @@
 """What the bindings of an entity say by themselves: tables, parts, columns, references, and how a record is let go.
 
-Needs no database. That names are known to a catalog is for `rules/fit.py` to say; what stands in `on`, `where` and
-`on_create` for `rules/assembly`.
+Needs no database. That names are known to a catalog is for `rules/values/fit.py` to say; what stands in `on`, `where`
+and `on_create` for `rules/assembly`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 
 from rules.assembly.bindings import lookups
 from rules.findings import Findings
-from rules.maps import check_reference_maps
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import ROOT, column_path, columns_of, identity_fields, part_of, part_path, parts_of, table_of
 from rules.shape import Shaped
 from rules.syntax import EntitySyntax, FileSyntax, LookupSyntax, PartSyntax, TableSyntax
+from rules.values.maps import check_reference_maps
 
 IDENTIFIER_BYTES_MAX = 63
 """What PostgreSQL keeps of a name."""

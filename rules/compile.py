@@ -14,8 +14,6 @@ from rules.assembly.bindings import Bound, bound
 from rules.assembly.checked import check_bound
 from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
-from rules.fit import check_fields, known_columns
-from rules.forms import FieldKey, Form, check_maps_fit, forms, stored_fields
 from rules.load import RuleFile
 from rules.order import parents_first
 from rules.problem import Problem, in_order
@@ -32,6 +30,8 @@ from rules.ruling import (
     table_of,
 )
 from rules.syntax import EntitySyntax
+from rules.values.fit import check_fields, known_columns
+from rules.values.forms import FieldKey, Form, check_maps_fit, forms, stored_fields
 
 
 def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tuple[RuleBook, list[Problem]]:

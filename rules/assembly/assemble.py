@@ -19,10 +19,10 @@ from rules.assembly.joins import Equation, Joined
 from rules.assembly.removal import letting_go
 from rules.assembly.sql import Sql, parsed
 from rules.findings import Findings
-from rules.forms import print_alike
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import ROOT, columns_of, groups_by_field, part_of, part_path, ruling, table_of
 from rules.syntax import ColumnSyntax, EntitySyntax, PartSyntax, TableSyntax
+from rules.values.forms import print_alike
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from rules.assembly.bindings import Bound, lookups
 from rules.assembly.columns import TableInUse
 from rules.assembly.filled import check_filled, is_needed, told_apart
 from rules.findings import Findings
-from rules.forms import print_alike
 from rules.problem import Path, listed, quoted
 from rules.ruling import ROOT, column_path, columns_of, create_of, identity_places, part_path, table_of
 from rules.syntax import EntitySyntax
+from rules.values.forms import print_alike
 
 
 def check_bound(

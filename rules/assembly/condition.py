@@ -12,11 +12,11 @@ from sqlglot import exp
 from engine.catalog import Column
 from engine.conditions import All, Any, Condition, In, IsNull, Not
 from engine.errors import ValueRefused
-from rules import codecs
 from rules.assembly.columns import TableInUse
 from rules.assembly.sql import Sql, column_name
-from rules.forms import normal
 from rules.problem import quoted
+from rules.values import codecs
+from rules.values.forms import normal
 
 ALLOWED = ("and", "or", "not", "=", "<>", "in", "is null", "is not null", "a boolean column")
 COMPARED = frozenset({"boolean", "integer", "text", "uuid", "enum"})

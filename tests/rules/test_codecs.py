@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
-from rules import codecs
-from rules.moments import rounded
+from rules.values import codecs
+from rules.values.moments import rounded
 from tests.rules.catalogs import column
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=8)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.catalog import Column
-from rules import codecs
 from rules.findings import Findings
-from rules.forms import Stored, join
 from rules.problem import listed, quoted
+from rules.values import codecs
+from rules.values.forms import Stored, join
 
 _INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
 _UUID_CHARACTERS = 36

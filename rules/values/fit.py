@@ -1,7 +1,7 @@
 """The rules against the catalogs: tables and columns that must exist, be writable, and suit what is asked of them.
 
 Says for each column that the rules name which one of the catalog it is; what is missing is a problem at the place where
-the rules name it. Types are compared in `rules/forms.py`, losses told in `rules/loss.py`. Rows are never looked at.
+the rules name it. Types are compared in `forms`, losses told in `loss`. Rows are never looked at.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from engine.catalog import Catalog, Column, TableShape
 from engine.rulebook import PolicyName
 from rules.crossing import shared_key
 from rules.findings import Findings
-from rules.forms import FieldKey, Fields, Form, Stored, is_offline, refers_across
-from rules.loss import check_losses
 from rules.names import check_writable, find_column, find_table
 from rules.problem import Path, quoted
 from rules.ruling import (
@@ -29,6 +27,8 @@ from rules.ruling import (
     table_of,
 )
 from rules.syntax import ColumnSyntax, EntitySyntax, TableSyntax
+from rules.values.forms import FieldKey, Fields, Form, Stored, is_offline, refers_across
+from rules.values.loss import check_losses
 
 NO_KEYS = frozenset({"float", "json", "array"})
 _COUNTED = frozenset({"integer", "numeric"})

@@ -16,11 +16,11 @@ import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 from engine.catalog import Column
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
-from rules import codecs
 from rules.findings import Findings
 from rules.problem import Path, listed, quoted
 from rules.ruling import column_path, columns_of, identity_fields
 from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax
+from rules.values import codecs
 
 FieldKey: TypeAlias = "tuple[str, str]"
 """(entity, field)"""

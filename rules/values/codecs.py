@@ -19,8 +19,8 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from engine.catalog import Column
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
-from rules.floats import narrowed, widened
-from rules.moments import rounded
+from rules.values.floats import narrowed, widened
+from rules.values.moments import rounded
 
 _PLENTY = Context(prec=200_000, rounding=ROUND_HALF_UP, Emin=-200_000, Emax=200_000)
 """More digits than PostgreSQL's numeric can have (131,072 before the point, 16,383 after)."""
