@@ -7,13 +7,16 @@ field, or a group of fields that are decided together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from engine.conditions import Condition
+from engine.vocabulary import Text
 
-PolicyName: TypeAlias = Literal["last_writer", "first_writer", "system_of_record", "max", "min", "delta", "hold"]
+PolicyName: TypeAlias = Literal[
+    "last_writer", "first_writer", "system_of_record", "max", "min", "delta", "union", "expression", "hold"
+]
 DeletePolicy: TypeAlias = Literal["propagate", "deactivate", "ignore", "restore", "restrict", "hold"]
 """What a deletion in one system means: delete it elsewhere too (`deactivate`: where every other system does that by
 setting columns); that system alone no longer has it; it is overruled and the record created there again; that, while
@@ -35,6 +38,21 @@ EXISTENCE = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Formula:
+    """An SQL expression of a rule file, made ready: canonical texts in, canonical text out, exactly, NULL as in SQL."""
+
+    text: str
+    """As it stands in the rule file."""
+    family: str
+    """The canonical type of the result; `boolean` for a condition, whose result is `t`, `f` or None."""
+    fields: frozenset[int]
+    """Positions in `values` that it looks at."""
+    value: Callable[[Sequence[Text | bool]], Text]
+    """Given canonical values by field number (UNSET counts as NULL). Raises `engine.errors.ValueRefused` where SQL
+    would raise an error (a division by zero, a text that is no number). Always returns, in bounded time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Codec:
     """A named pair there and back: a column's text as stored, and the field's canonical text. Never sees NULL.
 
@@ -45,6 +63,8 @@ class Codec:
     """stored → canonical"""
     encode: Callable[[str], str]
     """canonical → stored: exactly the text that the column prints after storing it"""
+    many: bool = False
+    """Several stored texts mean the same: what a system has stays as long as it means what it should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +77,76 @@ class Field:
     """The register it is decided in; -1 for a key field (a changed key is another record)."""
     family: str = "text"
     """Canonical type: text, integer, numeric, boolean, date, time, timestamp, timestamptz, interval, uuid, bytes,
-    json, enum, array, float or other. Only `max`, `min` and `delta` look at it."""
+    json, enum, array, float or other. Only `max`, `min`, `delta` and `union` look at it."""
     reference: str | None = None
     """The entity that this field refers to: its canonical value is that record's id."""
+    same: Form = "exact"
+    """By what form two of its values are the same. Values that are, are no conflict, and each system keeps its own
+    spelling."""
+    formula: Formula | None = None
+    """It is worked out of the record's other fields, and no system's writes of it count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who owns a register, as long as a condition holds."""
+
+    system: str
+    when: Formula | None
+    """None: always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One field that is the others put together, and can be taken apart again: a full name, and its two parts.
+
+    Both sides of it are fields of one register. A system has the whole, or the parts."""
+
+    whole: int
+    parts: tuple[int, ...]
+    join: Callable[[tuple[Text, ...]], Text]
+    """The parts' canonical texts → the whole's."""
+    split: Callable[[Text], tuple[Text, ...]]
+    """The other way: `join(split(whole)) == whole`, always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """`conflict: {expression: …}`: of two writes, the one for which the formula gives more wins; NULL is least."""
+
+    formula: Formula
+    """Over the record's values with the contender's own in place, and at positions `len(fields)` and `len(fields) + 1`
+    its system, and when it committed (canonical timestamptz, None if that is not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What must be so (true, or NULL) for a user's write to go to the other systems."""
+
+    name: str
+    """How the rule file calls it; else the expression."""
+    condition: Formula
+    otherwise: Literal["hold", "overrule"] = "hold"
+    """What becomes of a write that breaks it: it waits for a person, or it is put right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """More of these within so many seconds of one system's commit times stops the entity, and a person is asked."""
+
+    number: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an entity's writes may be at most, by system of origin, before somebody is asked."""
+
+    inserts: Limit | None = None
+    updates: Limit | None = None
+    deletes: Limit | None = None
+    emptied: bool = True
+    """A system that loses its last row of the entity (of more than a handful) stops it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +161,18 @@ class Register:
     policy: PolicyName
     order: tuple[str, ...]
     """All systems, the most trusted first: `system_of_record` asks it, and every other policy's tie."""
+    claims: tuple[Claim, ...] = ()
+    """Owners by the record's state, instead of `owner`: the first whose condition holds is it; nobody, if none does.
+    The state is that which the writer's own system held before the write."""
+    closed: frozenset[str] = frozenset()
+    """Systems whose writes never count, whoever else owns it (`one_way`; of a derived field: all)."""
+    fallback: PolicyName = "system_of_record"
+    """Asked by `last_writer` and `first_writer` about writes that are too close to tell apart."""
+    margin_us: int = 0
+    """How close is too close, besides what is known of the systems' clocks."""
+    preference: Preference | None = None
+    """For the policy `expression`."""
+    joint: Joint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +220,8 @@ class Part:
     those that are read."""
     links: tuple[tuple[str, int, int], ...] = ()
     """(column, part, position in that part's columns): what a row that we create gets of another part's row."""
+    written: tuple[tuple[str, str], ...] = ()
+    """(column, SQL expression on the allow-list): what every insert and update of ours sets besides."""
     clear: Clearing = "keep"
     remove: bool = True
     """Its row is deleted when the record is (by `Removal` `row`); False: it stays."""
@@ -190,6 +291,9 @@ class Table:
     """Positions in `columns` of the key columns."""
     whole: bool = False
     """A code table: all of its rows are kept in memory."""
+    written: tuple[tuple[str, str], ...] = ()
+    """(column, SQL expression on the allow-list): what every insert and update of ours sets besides, in a table whose
+    binding has no assembly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +319,8 @@ class Entity:
     several such sets are tried one after the other."""
     leave: Mapping[str, DeletePolicy] = field(default_factory=dict)
     """By system: what it means that a record's row is still there, but no longer a member."""
+    checks: tuple[Check, ...] = ()
+    limits: Limits = Limits()
 
     @property
     def crossed(self) -> bool:

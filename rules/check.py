@@ -14,7 +14,7 @@ from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
 from rules.order import parents_first
 from rules.problem import Path, did_you_mean, listed, quoted
-from rules.ruling import columns_of, groups_by_field, identities, identity_fields, identity_places, ruling
+from rules.ruling import columns_of, groups_by_field, identities, identity_fields, identity_places, ruling, sole_owner
 from rules.shape import Shaped, unknown_key
 from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
 from rules.values.maps import check_maps
@@ -74,11 +74,12 @@ def _known_system(findings: Findings, path: Path, system: str, known: Iterable[s
 
 def _check_entity_words(top: Path, entity: EntitySyntax, accepted: tuple[str, ...], findings: Findings) -> None:
     """`owner`, `order`, `create`, `delete`: each names systems in which the entity is bound."""
-    if entity.owner is not None:
-        _known_system(findings, (*top, "owner"), entity.owner, accepted)
+    owner = sole_owner(entity.owner)
+    if owner is not None:
+        _known_system(findings, (*top, "owner"), owner, accepted)
         if entity.conflict is not None:
             findings.warn(
-                "R352", (*top, "conflict"), f"this policy is never asked: `owner: {entity.owner}` decides every field"
+                "R352", (*top, "conflict"), f"this policy is never asked: `owner: {owner}` decides every field"
                 " that says nothing itself", mend="leave one of them out",
                 also=(("the owner is named here", (*top, "owner")),),
             )  # fmt: skip
@@ -188,17 +189,18 @@ def check_ruling(name: str, entity: EntitySyntax, field: str | None, group: str 
     decided = field if field is not None else group
     path: Path = ("entities", name, "fields" if field is not None else "groups", str(decided))
     own = entity.fields[field] if field is not None else entity.groups[str(group)]
-    if own.owner is not None and own.conflict is not None:
-        findings.error("R310", (*path, "conflict"), f"{quoted(own.owner)} owns {quoted(decided)}: no conflict can"
+    owner = sole_owner(own.owner)
+    if owner is not None and own.conflict is not None:
+        findings.error("R310", (*path, "conflict"), f"{quoted(owner)} owns {quoted(decided)}: no conflict can"
                        " arise", mend="leave out `owner` or `conflict`",
                        also=(("the owner is named here", (*path, "owner")),))  # fmt: skip
     said = ruling(name, entity, field, group)
-    if own.owner is not None and not _known_system(findings, (*path, "owner"), own.owner, entity.bind):
+    if owner is not None and not _known_system(findings, (*path, "owner"), owner, entity.bind):
         return
     if said.owner in entity.bind and said.owner not in systems:
         mend = "choose another owner, or a policy"
         what = f"{quoted(said.owner)} owns {quoted(decided)}, but does not have it"
-        findings.error("R311", (*path, "owner") if own.owner is not None else path, what, key=own.owner is None,
+        findings.error("R311", (*path, "owner") if owner is not None else path, what, key=owner is None,
                        mend=mend)  # fmt: skip
     if said.policy is None and len(systems) > 1:
         findings.error("R309", path, f"{quoted(decided)} has neither owner nor policy", key=True,

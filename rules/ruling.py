@@ -15,11 +15,13 @@ from engine.rulebook import DeletePolicy, PolicyName
 from rules.problem import Path
 from rules.syntax import (
     ColumnSyntax,
+    ConflictSyntax,
     EntitySyntax,
     FieldSyntax,
     IdentitySyntax,
     Leaving,
     LookupSyntax,
+    OwnerSyntax,
     PartSyntax,
     TableSyntax,
 )
@@ -104,10 +106,15 @@ def groups_by_field(entity: EntitySyntax) -> dict[str, str]:
     return {field: name for name, group in entity.groups.items() for field in group.fields}
 
 
+def sole_owner(owners: list[OwnerSyntax] | None) -> str | None:
+    """The one system that owns it, whatever the record's state; None if there is no such."""
+    return owners[0].system if owners and owners[0].when is None else None
+
+
 def ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None) -> Ruling:
     """Who decides a field (its group, where it is in one); both None: what the entity says."""
     top: Path = ("entities", name)
-    levels: list[tuple[str | None, PolicyName | None, Path]] = []
+    levels: list[tuple[list[OwnerSyntax] | None, ConflictSyntax | None, Path]] = []
     if field is not None:
         own = entity.fields[field]
         levels.append((own.owner, own.conflict, (*top, "fields", field)))
@@ -115,11 +122,11 @@ def ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None
         both = entity.groups[group]
         levels.append((both.owner, both.conflict, (*top, "groups", group)))
     levels.append((entity.owner, entity.conflict, top))
-    for owner, policy, path in levels:
-        if owner is not None:
-            return Ruling(owner, "system_of_record", (*path, "owner"))
-        if policy is not None:
-            return Ruling(None, policy, (*path, "conflict"))
+    for owners, conflict, path in levels:
+        if owners is not None:
+            return Ruling(sole_owner(owners), "system_of_record", (*path, "owner"))
+        if conflict is not None:
+            return Ruling(None, conflict.policy, (*path, "conflict"))
     return Ruling(None, None, top)
 
 
@@ -150,7 +157,8 @@ def create_of(entity: EntitySyntax) -> frozenset[str]:
     """Whose inserts make a record."""
     if entity.create is not None:
         return frozenset(entity.create)
-    return frozenset({entity.owner} if entity.owner is not None else entity.bind)
+    owner = sole_owner(entity.owner)
+    return frozenset({owner} if owner is not None else entity.bind)
 
 
 def delete_of(entity: EntitySyntax) -> dict[str, DeletePolicy]:

@@ -1,4 +1,4 @@
-"""The JSON Schema of rule files, for editors: generated from the models of `rules/syntax.py`, never written by hand.
+"""The JSON Schema of rule files, for editors: generated from the models of `rules/syntax`, never written by hand.
 
 `python -m rules.schema > rules/duolog.schema.json` prints it again; a test keeps the file fresh. It says less than
 `duolog check` does: only the shape. What is done here is to add the short forms, which the models take as long ones,
@@ -17,7 +17,8 @@ def schema() -> str:
     """The schema as it stands in `rules/duolog.schema.json`."""
     generated = _plain(FileSyntax.model_json_schema(by_alias=True))
     models = generated["$defs"]
-    models["ColumnSyntax"]["properties"]["map"]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
+    scalar = {"type": ["string", "number", "boolean"]}
+    models["ColumnSyntax"]["properties"]["map"]["additionalProperties"] = scalar
     properties = models["FieldSyntax"]["properties"]
     models["FieldSyntax"]["properties"] = {name: properties[name] for name in FIELD_OPTIONS}
     models["FieldSyntax"]["additionalProperties"] = {"$ref": "#/$defs/ColumnSyntax"}

@@ -1,0 +1,155 @@
+"""Entities, their fields and groups, their tests; and the file as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from engine.rulebook import DeletePolicy, Form
+from rules.syntax.deciding import CheckSyntax, ConflictSyntax, JoinSyntax, LimitsSyntax, Owners
+from rules.syntax.places import ColumnSyntax, SystemSyntax, TableSyntax
+from rules.syntax.words import FieldName, Leaving, Nonempty, OnceEach, Syntax, SystemName, Whole, not_mixed
+
+
+class FieldSyntax(Syntax):
+    """`city: city`, or `name: {erp: name, crm: account_name, conflict: last_writer}`"""
+
+    everywhere: str | None = Field(default=None)
+    columns: dict[str, ColumnSyntax] = Field(default_factory=dict)
+    owner: Owners | None = Field(default=None, description="The only system whose writes count; or several, in turn.")
+    conflict: ConflictSyntax | None = Field(default=None, description="Who wins when two write at the same time.")
+    reference: str | None = Field(default=None, description="The entity whose key this field holds.")
+    same: Form = Field(default="exact", description="In what form two values are the same; each keeps its spelling.")
+    check: CheckSyntax | None = Field(default=None, description="What must be so for a write to go elsewhere.")
+    derive: str | None = Field(default=None, description="What it is worked out of, as SQL over the other fields.")
+    join: JoinSyntax | None = Field(default=None, description="The fields that it is put together of.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"everywhere": value}
+        if not isinstance(value, dict):
+            return value
+        options = {key: value[key] for key in FIELD_OPTIONS if key in value}
+        return {"columns": {k: v for k, v in value.items() if k not in FIELD_OPTIONS}, **options}
+
+
+FIELD_OPTIONS: Final = ("owner", "conflict", "reference", "same", "check", "derive", "join")
+
+
+class GroupSyntax(Syntax):
+    """`[street, city]`, or `{fields: [street, city], conflict: last_writer}`"""
+
+    fields: Annotated[list[str], OnceEach] = Field(description="Fields that are decided together.")
+    owner: Owners | None = Field(default=None, description="The only system whose writes count; or several, in turn.")
+    conflict: ConflictSyntax | None = Field(default=None, description="Who wins when two write at the same time.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"fields": value} if isinstance(value, list) else value
+
+
+class IdentitySyntax(Syntax):
+    """`vat_no`, or `{field: vat_no, same: compact}`"""
+
+    field: str = Field(description="A field by which a record is recognised.")
+    same: Form = Field(default="exact", description="In what form its values are compared.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"field": value} if isinstance(value, str) else value
+
+
+Together = Annotated[list[IdentitySyntax], OnceEach]
+Identity = Annotated[
+    Annotated[IdentitySyntax, Tag("<field>")] | Annotated[Together, Tag("<together>")],
+    Discriminator(lambda value: "<together>" if isinstance(value, list) else "<field>"),
+]
+"""A field, or fields that are one of several alternatives. (The tags are no names that a file could have.)"""
+
+
+class TestSyntax(Syntax):
+    """`{erp: {name: A}, crm: {name: B}, agreed: {name: X}, then: {name: B}, because: last_writer}`
+
+    `agreed` is what all had before (nothing: the record is new), a system's entry what its users made of it without
+    having seen the others' (null: deleted), in the order of the file the commits; `then` what all have in the end."""
+
+    name: str | None = Field(default=None, description="What it is called when it fails.")
+    agreed: dict[str, str | None] | None = Field(default=None, description="What all had before; nothing: new.")
+    systems: dict[str, dict[str, str | None] | None] = Field(description="What the users of a system wrote.")
+    then: dict[str, str | None] | None = Field(default=None, description="What all have in the end; null: deleted.")
+    stored: dict[str, dict[str, str | None]] = Field(
+        default_factory=dict, description="By system: what its columns have in the end."
+    )
+    because: str | None = Field(default=None, description="A word of the reason that the journal gives.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        if not isinstance(value, dict) or "systems" in value:
+            return value
+        words = {key: value[key] for key in TEST_OPTIONS if key in value}
+        return {"systems": {k: v for k, v in value.items() if k not in TEST_OPTIONS}, **words}
+
+
+TEST_OPTIONS: Final = ("name", "agreed", "then", "stored", "because")
+
+
+class EntitySyntax(Syntax):
+    """A business object that is kept in step."""
+
+    identity: Annotated[list[Identity], OnceEach, BeforeValidator(not_mixed)] = Field(
+        description="The fields that tell which rows are one record; a list of lists: alternatives, tried in turn."
+    )
+    bind: Annotated[dict[str, TableSyntax], Nonempty] = Field(description="By system: where it lives.")
+    fields: Annotated[dict[FieldName, FieldSyntax], Nonempty] = Field(description="What is kept in step.")
+    groups: dict[FieldName, GroupSyntax] = Field(default_factory=dict, description="Fields decided together.")
+    owner: Owners | None = Field(default=None, description="The owner of fields that say nothing themselves.")
+    conflict: ConflictSyntax | None = Field(
+        default=None, description="The policy of fields that say nothing themselves."
+    )
+    order: Annotated[list[str], OnceEach] | None = Field(
+        default=None, description="The systems, the most trusted first: for `system_of_record`, and for every tie."
+    )
+    create: Annotated[list[str], OnceEach] | None = Field(default=None, description="Whose inserts make a record.")
+    delete: dict[str, DeletePolicy] = Field(
+        default_factory=dict, description="What a deletion means: by system, or one word for all."
+    )
+    leave: dict[str, Leaving] = Field(
+        default_factory=dict,
+        description="What it means that a row is there, but no record any more: by system, or one word for all.",
+    )
+    on_delete_conflict: Literal["keep", "delete"] = Field(
+        default="keep", description="When a deletion meets a write that it had not seen."
+    )
+    checks: list[CheckSyntax] = Field(default_factory=list, description="What must be so for a write to go elsewhere.")
+    limits: LimitsSyntax | None = Field(default=None, description="How much may happen before somebody is asked.")
+    tests: list[TestSyntax] = Field(default_factory=list, description="Cases that `check` and `duolog test` run.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        bound = value.get("bind")
+        systems = list(bound) if isinstance(bound, dict) and bound else ["*"]
+        for word in ("delete", "leave"):
+            if isinstance(value.get(word), str):
+                value = {**value, word: dict.fromkeys(systems, value[word])}
+        return value
+
+
+class FileSyntax(Syntax):
+    """A rule file."""
+
+    duolog: Whole = Field(description="The format version.")
+    name: SystemName | None = Field(default=None, description="Names the slot, the origin and the ledger's rows.")
+    store: str | None = Field(
+        default=None, repr=False, description="Where our own state is kept; default: SQLite beside this file."
+    )
+    systems: Annotated[dict[SystemName, SystemSyntax], Nonempty] = Field(description="The databases that take part.")
+    entities: Annotated[dict[FieldName, EntitySyntax], Nonempty] = Field(description="What is kept in step.")
