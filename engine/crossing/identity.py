@@ -6,11 +6,11 @@ means the same. A record that lacks a value has no identity by that way.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from engine.assembly import KEY_SEPARATOR
 from engine.rulebook import Entity, Form
+from engine.sameness import normal
 
 Identity = tuple[str | None, ...]
 """By way of telling: the normal form of the values; None where one of them is missing."""
@@ -30,17 +30,3 @@ def _joined(way: tuple[tuple[int, Form], ...], values: Sequence[object]) -> str 
             return None
         texts.append(text)
     return KEY_SEPARATOR.join(texts)
-
-
-def normal(text: str, form: Form) -> str:
-    """The form in which two values are the same; NFKC and case folding as in the Unicode standard (UAX 15, UAX 21)."""
-    if form == "exact":
-        return text
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    if form == "case":
-        return folded
-    if form == "blanks":
-        return " ".join(folded.split())
-    if form == "digits":
-        return "".join([c for c in folded if c.isdecimal()])
-    return "".join([c for c in folded if c.isalnum()])
