@@ -67,6 +67,11 @@ class Target(Protocol):
 
         `keys`: record keys; of an entity whose systems have keys of their own, this system's."""
 
+    def clock(self) -> tuple[int, int]:
+        """(how far the server's clock is ahead of ours, the most by which that may be wrong), microseconds.
+
+        Measured on `open`; the server is asked again at most every minute. Raises SystemUnavailable."""
+
     def close(self) -> None:
         """Hangs up; may be opened again."""
 

@@ -117,6 +117,10 @@ class FailingTarget:
         """As the inner one."""
         return self.inner.reread(entity, keys)
 
+    def clock(self) -> tuple[int, int]:
+        """As the inner one."""
+        return self.inner.clock()
+
     def close(self) -> None:
         """As the inner one."""
         self.inner.close()

@@ -67,6 +67,8 @@ class MemorySystem:
     rows: dict[str, dict[str, list[Text]]] = field(default_factory=dict)
     """By entity that lives in one table under a shared key: its committed rows by key, in table column order."""
     log: list[Transaction] = field(default_factory=list)
+    skew_us: int = 0
+    """How far its clock is ahead of ours: whoever gives it commit times has added so much."""
     end: Position = 100
     """The end of the log."""
     locked: set[tuple[str, str]] = field(default_factory=set)

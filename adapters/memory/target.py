@@ -156,5 +156,9 @@ class MemoryTarget:
             answers.append(Reread(self.system, entity, key, row, database.end))
         return answers
 
+    def clock(self) -> tuple[int, int]:
+        """How far the database's clock is ahead; exactly known."""
+        return self.database.skew_us, 0
+
     def close(self) -> None:
         """Nothing to let go of."""

@@ -7,7 +7,6 @@ judgement can be tried without a database.
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,14 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from adapters.postgresql.catalog import ForeignKey, TableName, read_catalog, read_foreign_keys
+from adapters.postgresql.clock import clock_offset
 from adapters.postgresql.names import origin_name, slot_name
 from adapters.postgresql.rights import TableRights, rights
 from adapters.postgresql.setup import SetupStep, read_facts, statements
 from engine.catalog import Catalog
 from engine.rulebook import RuleBook, Table
-
-clock_samples: Final = 5
-"""Questions asked to measure the server's clock; the quickest answer counts."""
 
 SERVER: Final = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
@@ -264,7 +261,7 @@ def gather(
     assert server is not None, "the role of the session is in pg_roles"
     needed = tuple(rights(book, system))
     named = [name for each in needed for name in each.sequences]
-    offset, error = _clock(conn)
+    offset, error = clock_offset(conn)
     return Facts(
         system=system,
         server=ServerFacts(**_frozen(server)),
@@ -322,20 +319,6 @@ def _loose(book: RuleBook, system: str, keys: Sequence[ForeignKey]) -> tuple[Loo
             if not any((name, column, (other.schema, other.name)) in tied for column, other in pairs):
                 found.append(LooseJoin(name, tuple(columns), part.name, binding.entity))
     return tuple(found)
-
-
-def _clock(conn: psycopg.Connection[Any]) -> tuple[int, int]:
-    """(the server's clock minus ours, the most by which that may be wrong), microseconds."""
-    best = (0, 1 << 62)
-    for _ in range(clock_samples):
-        before = time.time_ns()
-        row = conn.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8").fetchone()
-        after = time.time_ns()
-        assert row is not None
-        error = (after - before) // 2000
-        if error < best[1]:
-            best = (row[0] - (before + after) // 2000, error)
-    return best
 
 
 def _hosts(conn: psycopg.Connection[Any], url: str) -> list[str]:

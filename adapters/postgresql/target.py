@@ -19,6 +19,7 @@ from psycopg import sql
 from adapters.postgresql import ledger, refusals
 from adapters.postgresql.assembled.reread import looking
 from adapters.postgresql.assembled.shapes import Shape, shapes
+from adapters.postgresql.clock import clock_offset
 from adapters.postgresql.executor import Executor
 from adapters.postgresql.isolation import Again, Isolation
 from adapters.postgresql.layouts import layouts
@@ -36,6 +37,9 @@ replan_rows_min: Final = 1000
 replan_interval_s: Final = 10.0
 """Prepared plans are made anew when we have written so many rows, twice as many, and so on; and after this time. A plan
 made for a small table reads all of it, and would be kept while the table grows."""
+
+clock_interval_s: Final = 60.0
+"""For so long a measured clock is believed: in that time, two clocks drift apart by a few milliseconds at most."""
 
 DEFERRABLE: Final = (
     "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable AND tgrelid IN ("
@@ -69,6 +73,9 @@ class PostgresTarget:
         self._rows = 0
         self._replan_rows = replan_rows_min
         self._replan_at = 0.0
+        self._clock = (0, 0)
+        self._clock_at = 0.0
+        """When the clock is to be measured again."""
 
     def open(self) -> None:
         """Connects, marks the session with our origin, and reads the columns' types.
@@ -82,6 +89,7 @@ class PostgresTarget:
             self._mark(conn)
             self._prepare_session(conn)
             self._read_layouts(conn)
+            self._measure_clock()
 
     def close(self) -> None:
         """Hangs up; may be opened again."""
@@ -122,6 +130,17 @@ class PostgresTarget:
                 records = looking(self._executor.run, self.system, self._shapes[entity])
                 return look_again(self._executor.conn, self.system, records, keys)
             return reread(self._executor.conn, self.system, self._layouts[entity], keys)
+
+    def clock(self) -> tuple[int, int]:
+        """How far the server's clock is ahead of ours; see `engine.ports.Target.clock`."""
+        if time.monotonic() >= self._clock_at:
+            with self._translated():
+                self._measure_clock()
+        return self._clock
+
+    def _measure_clock(self) -> None:
+        self._clock = clock_offset(self._executor.conn)
+        self._clock_at = time.monotonic() + clock_interval_s
 
     @property
     def _executor(self) -> Executor:
