@@ -36,7 +36,7 @@ Every step adds `problem`s to one list: all at once, each with its place, what w
 Secret('***')
 >>> book, problems = compile_book(loaded.rules, None)
 >>> book.tables["crm"]
-(Table(schema='sales', name='account', columns=('account_no', 'city'), key=(0,), whole=False),)
+(Table(schema='sales', name='account', columns=('account_no', 'city'), key=(0,), whole=False, written=()),)
 """
 
 from rules.compile import compile_book

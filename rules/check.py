@@ -19,7 +19,9 @@ from rules.shape import Shaped, unknown_key
 from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
 from rules.values.maps import check_maps
 
-SINGLE_VALUE_POLICIES = ("max", "min", "delta")
+SINGLE_VALUE_POLICIES = ("max", "min", "delta", "union")
+POLICY_FORMS = {"expression": "{expression: …}"}
+"""Of policies that one word does not say."""
 
 
 def check(shaped: Shaped, findings: Findings) -> None:
@@ -205,7 +207,7 @@ def check_ruling(name: str, entity: EntitySyntax, field: str | None, group: str 
     if said.policy is None and len(systems) > 1:
         findings.error("R309", path, f"{quoted(decided)} has neither owner nor policy", key=True,
                        allowed=tuple(f"owner: {system}" for system in systems_in_order(entity, systems))
-                       + tuple(f"conflict: {policy}" for policy in POLICIES),
+                       + tuple(f"conflict: {POLICY_FORMS.get(policy, policy)}" for policy in POLICIES),
                        mend="choose one, here or for the whole entity")  # fmt: skip
 
 

@@ -47,7 +47,7 @@ CODES: Final[dict[str, str]] = {
     "R313": "A field is in two groups; both lines are named.",
     "R314": "A field of a group has an owner or a policy of its own; both lines are named.",
     "R315": "The fields of a group are not bound in the same systems.",
-    "R316": "`max`, `min` or `delta` for a group: they decide one value.",
+    "R316": "`max`, `min`, `delta` or `union` for a group: they decide one value.",
     "R317": "A value map is not one-to-one: the colliding values are shown.",
     "R318": "A reference to an entity that the file does not have.",
     "R319": "A reference to an entity whose identity has several fields.",

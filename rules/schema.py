@@ -10,20 +10,48 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rules.syntax import FIELD_OPTIONS, FileSyntax
+from rules.syntax import FIELD_OPTIONS, TEST_OPTIONS, FileSyntax
+
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_VALUES = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
+"""What a record has, in a test: NULL is a value."""
 
 
 def schema() -> str:
     """The schema as it stands in `rules/duolog.schema.json`."""
     generated = _plain(FileSyntax.model_json_schema(by_alias=True))
     models = generated["$defs"]
-    scalar = {"type": ["string", "number", "boolean"]}
-    models["ColumnSyntax"]["properties"]["map"]["additionalProperties"] = scalar
-    properties = models["FieldSyntax"]["properties"]
-    models["FieldSyntax"]["properties"] = {name: properties[name] for name in FIELD_OPTIONS}
-    models["FieldSyntax"]["additionalProperties"] = {"$ref": "#/$defs/ColumnSyntax"}
+    _with_short_forms(models)
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "duolog rule file",
+        "description": "What keeps which databases in step.",
+    }
+    return json.dumps({**generated, **about}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _with_short_forms(models: dict[str, Any]) -> None:
+    models["ColumnSyntax"]["properties"]["map"]["additionalProperties"] = _SCALAR
+    for model, options, others in (
+        ("FieldSyntax", FIELD_OPTIONS, {"$ref": "#/$defs/ColumnSyntax"}),
+        ("TestSyntax", TEST_OPTIONS, _or(_VALUES, {"type": "null"})),
+    ):
+        properties = models[model]["properties"]
+        models[model]["properties"] = {name: properties[name] for name in options}
+        models[model]["additionalProperties"] = others
+        models[model].pop("required", None)
+    cases = models["TestSyntax"]["properties"]
+    for word in ("agreed", "then"):
+        cases[word] = {**_or(_VALUES, {"type": "null"}), "description": cases[word]["description"]}
+    cases["stored"]["additionalProperties"] = _VALUES
+    one = {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": 1}
+    models["OwnerSyntax"] = {"description": models["OwnerSyntax"]["description"], "anyOf": [{"type": "string"}, one]}
+    policy = models["ConflictSyntax"]["properties"]["policy"]
+    models["ConflictSyntax"]["required"] = []
     for name, short in (
+        ("CheckSyntax", {"type": "string"}),
         ("ColumnSyntax", {"type": "string"}),
+        ("ConflictSyntax", policy),
         ("FieldSyntax", {"type": "string"}),
         ("GroupSyntax", models["GroupSyntax"]["properties"]["fields"]),
         ("IdentitySyntax", {"type": "string"}),
@@ -32,16 +60,13 @@ def schema() -> str:
     entity = models["EntitySyntax"]["properties"]
     for word in ("delete", "leave"):
         entity[word] = _or(entity[word], entity[word]["additionalProperties"])
+    for model in ("EntitySyntax", "FieldSyntax", "GroupSyntax"):
+        inner = models[model]["anyOf"][1] if "anyOf" in models[model] else models[model]
+        inner["properties"]["owner"] = _or(inner["properties"]["owner"], {"$ref": "#/$defs/OwnerSyntax"})
     for words in (models["TableSyntax"]["properties"], models["PartSyntax"]["properties"]):
-        words["on_create"]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
-    for word in ("deactivate", "reactivate"):
-        models["TableSyntax"]["properties"][word]["additionalProperties"] = {"type": ["string", "number", "boolean"]}
-    about = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "duolog rule file",
-        "description": "What keeps which databases in step.",
-    }
-    return json.dumps({**generated, **about}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for word in ("on_create", "on_write", "deactivate", "reactivate"):
+            if word in words:
+                words[word]["additionalProperties"] = _SCALAR
 
 
 def _or(long: dict[str, Any], short: dict[str, Any]) -> dict[str, Any]:

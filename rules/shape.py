@@ -20,17 +20,23 @@ from rules.syntax import (
     FORMAT,
     LATER_KEYS,
     LATER_WORDS,
+    TEST_OPTIONS,
+    CheckSyntax,
     ColumnSyntax,
+    ConflictSyntax,
     EntitySyntax,
     FieldSyntax,
     FileSyntax,
     GroupSyntax,
     IdentitySyntax,
+    JoinSyntax,
+    LimitsSyntax,
     LookupSyntax,
     PartSyntax,
     Syntax,
     SystemSyntax,
     TableSyntax,
+    TestSyntax,
 )
 
 _NEVER_SHOWN = frozenset({"url", "store"})
@@ -101,7 +107,9 @@ def _newer(document: Document) -> Problem | None:
 
 
 def _empty(tree: Tree, path: Path) -> Iterator[Path]:
-    """The ways to all values that are nothing; nothing is lawful nowhere."""
+    """The ways to all values that are nothing: lawful in the cases of `tests` (NULL, or deleted), and nowhere else."""
+    if path[:1] == ("entities",) and path[2:3] == ("tests",) and len(path) > 4:
+        return
     if tree is None:
         yield path
     elif isinstance(tree, dict):
@@ -170,12 +178,24 @@ def _keys(path: Path) -> tuple[str, ...]:
             model = LookupSyntax
         case ("entities", _, "groups", _):
             model = GroupSyntax
+        case ("entities", _, "conflict") | ("entities", _, "fields" | "groups", _, "conflict"):
+            model = ConflictSyntax
+        case ("entities", _, "checks", _) | ("entities", _, "fields", _, "check"):
+            model = CheckSyntax
+        case ("entities", _, "limits"):
+            model = LimitsSyntax
+        case ("entities", _, "tests", _):
+            model = TestSyntax
+        case ("entities", _, "fields", _, "join"):
+            model = JoinSyntax
         case ("entities", _, "fields", _, _):
             model = ColumnSyntax
         case _:
             model = FieldSyntax
     if model is FieldSyntax:
         return FIELD_OPTIONS
+    if model is TestSyntax:
+        return TEST_OPTIONS
     return tuple(known.alias or name for name, known in model.model_fields.items())
 
 

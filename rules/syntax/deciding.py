@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from engine.rulebook import PolicyName
 from rules.syntax.words import OnceEach, Syntax
@@ -24,7 +25,9 @@ class OwnerSyntax(Syntax):
         if isinstance(value, dict) and len(value) == 1:
             ((system, when),) = value.items()
             return {"system": system, "when": when}
-        return value
+        allowed = ("erp", "{crm: \"stage = 'prospect'\"}")
+        raise PydanticCustomError("R204", "a system must stand here, or one system and its condition",
+                                  {"allowed": allowed})  # fmt: skip
 
 
 Owners = Annotated[

@@ -235,4 +235,18 @@ def test_the_editors_schema_knows_the_short_forms() -> None:
     assert models["ColumnSyntax"]["anyOf"][0] == {"type": "string"}
     assert models["GroupSyntax"]["anyOf"][0]["type"] == "array"
     assert models["FieldSyntax"]["anyOf"][1]["additionalProperties"] == {"$ref": "#/$defs/ColumnSyntax"}
-    assert "null" not in schema()
+    short, long = models["ConflictSyntax"]["anyOf"]
+    assert short["enum"] == long["properties"]["policy"]["enum"]
+    assert {"$ref": "#/$defs/OwnerSyntax"} in models["EntitySyntax"]["properties"]["owner"]["anyOf"]
+    assert {name for name, model in models.items() if _null_is_lawful(model)} == {"TestSyntax"}
+
+
+def _null_is_lawful(node: object) -> bool:
+    """If nothing may stand somewhere in it."""
+    if isinstance(node, dict):
+        return "null" in (node.get("type"), *_types(node)) or any(_null_is_lawful(inner) for inner in node.values())
+    return isinstance(node, list) and any(_null_is_lawful(inner) for inner in node)
+
+
+def _types(node: dict[str, object]) -> list[object]:
+    return kinds if isinstance(kinds := node.get("type"), list) else []
