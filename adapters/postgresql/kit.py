@@ -122,6 +122,10 @@ class PostgresKit:
         """A consistent picture at a known position."""
         return snapshot.PostgresSnapshot(self.system, self._url, book)
 
+    def picture(self, book: RuleBook) -> snapshot.PostgresSnapshot:
+        """What is there now, for a look that needs nothing but the right to read."""
+        return snapshot.PostgresSnapshot(self.system, self._url, book, at_once=True)
+
     @contextmanager
     def reading(self, book: RuleBook) -> Iterator[Reading]:
         """Rows as they are now, for comparing."""

@@ -33,8 +33,12 @@ def columns_of(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
     tables = book.tables[system]
     known = read_columns(conn, [(table.schema, table.name) for table in tables])
     found = [known.get((table.schema, table.name), {}) for table in tables]
-    for table, columns in zip(tables, found, strict=True):
-        for column in table.columns:
+    written = {(number, name) for number, table in enumerate(tables) for name, _ in table.written}
+    for binding in book.bound[system]:
+        parts = binding.assembly.parts if binding.assembly is not None else ()
+        written |= {(part.table, name) for part in parts for name, _ in part.written}
+    for number, (table, columns) in enumerate(zip(tables, found, strict=True)):
+        for column in (*table.columns, *sorted(name for at, name in written if at == number)):
             if column not in columns:
                 raise SchemaChanged(
                     f"`{table.schema}.{table.name}` has no column `{column}`",

@@ -77,6 +77,16 @@ def constant(column: PgColumn, text: str) -> sql.Composed:
     )
 
 
+def expression(said: str, column: PgColumn) -> sql.Composed:
+    """An expression of the catalog or the rules, as a value of the column's type."""
+    return sql.SQL("({})::{}").format(sql.SQL(said), sql.Identifier(*column.base))
+
+
+def besides(written: Iterable[tuple[PgColumn, str]]) -> list[sql.Composed]:
+    """Columns take what the rules write besides."""
+    return [sql.SQL("{} = {}").format(sql.Identifier(c.shape.name), expression(said, c)) for c, said in written]
+
+
 def unnested(first: int, names: Sequence[str]) -> sql.Composed:
     """The parameters from number `first` on, as the columns of rows `u`, numbered by `ord` from 1."""
     arrays = comma(sql.SQL("{}::pg_catalog.text[]").format(numbered(first + at)) for at in range(len(names)))

@@ -37,6 +37,8 @@ class TableRights:
     """We give its rows keys of its own making: also the sequence of an identity column is asked by us then."""
     sequences: tuple[str, ...] = ()
     """Sequences that the rules name for its rows, as they write them."""
+    written: tuple[str, ...] = ()
+    """Columns that the rules set besides, in every row that we write (`on_write`)."""
 
 
 def rights(book: RuleBook, system: str) -> list[TableRights]:
@@ -78,12 +80,24 @@ class _Wanted:
     delete: bool = False
     numbers: bool = False
     sequences: dict[str, None] = field(default_factory=dict)
+    written: dict[str, None] = field(default_factory=dict)
+
+    def beside(self, written: Iterable[tuple[str, str]], *, inserts: bool) -> None:
+        """What is set in every row that we write: asked for once all else is."""
+        for column, said in written:
+            self.written[column] = None
+            self.sequences.update(dict.fromkeys(NEXTVAL.findall(said)))
+            if inserts:
+                self.insert[column] = None
+            if self.update:
+                self.update[column] = None
 
     def of(self, table: Table) -> TableRights:
         lock = () if self.update else tuple(table.columns[place] for place in table.key[:1])
         return TableRights(
-            table, tuple(self.insert), tuple(self.update), self.delete, lock, self.numbers, tuple(self.sequences)
-        )
+            table, tuple(self.insert), tuple(self.update), self.delete, lock, self.numbers, tuple(self.sequences),
+            tuple(self.written),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,7 @@ def _want_row(wanted: _Wanted, book: RuleBook, system: str, binding: Binding) ->
         wanted.insert.update(dict.fromkeys(table.columns))
     pairs = zip(table.columns, binding.columns, strict=True)
     wanted.update.update(dict.fromkeys(column for column, number in pairs if number in ours.fields))
+    wanted.beside(table.written, inserts=ours.inserts)
     wanted.delete |= any(
         book.entities[binding.entity].delete.get(name) == "propagate"
         for name in book.entities[binding.entity].bindings
@@ -145,6 +160,8 @@ def _want_assembly(wanted: list[_Wanted], book: RuleBook, system: str, binding: 
         wanted[binding.table].update.update(dict.fromkeys(root[place] for place, _ in assembly.gone))
     if ours.inserts:
         wanted[binding.table].update.update(dict.fromkeys(root[place] for place, _ in assembly.back))
+    for part in assembly.parts:
+        wanted[part.table].beside(part.written, inserts=bool(wanted[part.table].insert))
     for lookup in assembly.lookups.values():
         if lookup.missing == "insert":
             wanted[lookup.table].insert.update({book.tables[system][lookup.table].columns[1]: None})

@@ -41,17 +41,25 @@ class PostgresSnapshot:
     `position`: the end of the last transaction that is in it; reading the log from there misses nothing and repeats
     nothing. While it is open the server keeps old row versions, so it should not be held longer than needed.
 
-    Raises SystemUnavailable, SchemaChanged, AccessDenied. Making it waits for transactions that are writing now."""
+    `at_once`: without a slot, for a look that only needs the right to read: then the picture may hold transactions
+    beyond `position`, and no log is to be read on from there.
 
-    def __init__(self, system: str, url: str, book: RuleBook) -> None:
+    Raises SystemUnavailable, SchemaChanged, AccessDenied. Making it waits for transactions that are writing now, unless
+    `at_once`."""
+
+    def __init__(self, system: str, url: str, book: RuleBook, *, at_once: bool = False) -> None:
         self.system = system
         self.position: Position = 0
         self._reader: psycopg.Connection[Any] | None = None
-        self._holder = _replication_connection(system, url)
+        self._holder = None if at_once else _replication_connection(system, url)
         """Keeps the slot, and so the exported snapshot, until the reader has taken it over."""
         try:
-            self.position, name = self._export()
+            name: str | None = None
+            if self._holder is not None:
+                self.position, name = self._export(self._holder)
             self._reader = connect(system, url, application_name="duolog snapshot")
+            if name is None:
+                self.position = _position_now(self._reader)
             _begin(self._reader, name)
             self._layouts = layouts(self._reader, book, system)
             self._columns = columns_of(self._reader, book, system)
@@ -63,7 +71,8 @@ class PostgresSnapshot:
         except DuologError:
             self.close()
             raise
-        self._holder.finish()  # the picture is the reader's now: nothing needs the slot any more
+        if self._holder is not None:
+            self._holder.finish()  # the picture is the reader's now: nothing needs the slot any more
 
     def rows(self, entity: str) -> Iterator[tuple[str, Row]]:
         """All rows of an entity as (record key, values in field order), ascending by record key (code point order).
@@ -87,20 +96,21 @@ class PostgresSnapshot:
 
     def close(self) -> None:
         """Lets go of the picture, and of the temporary slot."""
-        self._holder.finish()
+        if self._holder is not None:
+            self._holder.finish()
         if self._reader is not None:
             self._reader.close()
         self._reader = None
 
-    def _export(self) -> tuple[Position, str]:
+    def _export(self, holder: pq.abc.PGconn) -> tuple[Position, str]:
         """Makes the slot; answers its consistent point and the name of the exported snapshot."""
         slot = "duolog_snapshot_" + secrets.token_hex(8)
-        bracketed = self._holder.server_version >= export_option_version
+        bracketed = holder.server_version >= export_option_version
         option = "(SNAPSHOT 'export')" if bracketed else "EXPORT_SNAPSHOT"
         command = " ".join(("CREATE_REPLICATION_SLOT", slot, "TEMPORARY LOGICAL pgoutput", option))
-        result = self._holder.exec_(command.encode())
+        result = holder.exec_(command.encode())
         if result.status != pq.ExecStatus.TUPLES_OK:
-            raise _replication_error(result, self._holder, self.system)
+            raise _replication_error(result, holder, self.system)
         point, name = result.get_value(0, 1), result.get_value(0, 2)
         assert point is not None and name is not None, "a slot answers its consistent point and its snapshot"
         return lsn_number(point.decode()), name.decode()
@@ -167,6 +177,12 @@ def _stream_table(conn: psycopg.Connection[Any], table: Table, columns: Mapping[
         cursor.itersize = rows_per_fetch
         cursor.execute(select_table(table, columns))
         yield from cursor
+
+
+def _position_now(conn: psycopg.Connection[Any]) -> Position:
+    row = conn.execute("SELECT pg_catalog.pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None, "a function answers one row"
+    return lsn_number(row[0])
 
 
 def _needs_utf8_order(conn: psycopg.Connection[Any]) -> bool:

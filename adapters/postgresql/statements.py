@@ -20,8 +20,11 @@ from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.phrases import (
     array_literal,
     assigned,
+    besides,
     cast,
     comma,
+    constant,
+    expression,
     key_matches,
     lettered,
     numbered,
@@ -51,8 +54,14 @@ class Layout:
     """What a row of `t` must fulfil to be a record of the entity; None: every row is one."""
     empty: frozenset[int] = frozenset()
     """Fields that are the same whether they are NULL or an empty text."""
-    gone: tuple[sql.Composable, ...] = ()
-    """What is assigned to a row to delete it, if it is not removed."""
+    gone: tuple[tuple[PgColumn, str], ...] = ()
+    """(column, text): what a row is given to delete it, if it is not removed."""
+    written: tuple[tuple[PgColumn, str], ...] = ()
+    """(column, expression): what every row that we insert or update is given besides."""
+
+    def besides(self, given: Sequence[PgColumn]) -> list[tuple[PgColumn, str]]:
+        """What is written besides these columns."""
+        return [(column, said) for column, said in self.written if column not in given]
 
     def readable(self) -> tuple[int, ...]:
         """The fields of this system outside the key, ascending."""
@@ -80,6 +89,7 @@ def layout(entity: Entity, binding: Binding, table: Table, known: Mapping[str, P
     return Layout(
         entity=entity.name, schema=table.schema, name=table.name, key=entity.key,
         fields=len(entity.fields), columns=columns,
+        written=tuple((known[name], said) for name, said in table.written),
     )  # fmt: skip
 
 
@@ -164,6 +174,7 @@ def _update(place: Layout, fields: tuple[int, ...]) -> str:
         sql.SQL('{} COLLATE "C" IS DISTINCT FROM {}').format(printed(column), sql.Identifier("u", name))
         for column, name in zip(columns, new, strict=True)
     ]
+    changes = [assigned(column, name) for column, name in zip(columns, new, strict=True)]
     return _text(
         sql.SQL(
             "WITH done AS (UPDATE {table} AS t SET {assigned} FROM {given} WHERE {guards}"
@@ -172,7 +183,7 @@ def _update(place: Layout, fields: tuple[int, ...]) -> str:
             " json_agg(json_build_array(ord, stored)) FILTER (WHERE stored IS NOT NULL) FROM done"
         ).format(
             table=_table(place),
-            assigned=comma(assigned(column, name) for column, name in zip(columns, new, strict=True)),
+            assigned=comma([*changes, *besides(place.besides(columns))]),
             given=unnested(1, keys + new + held),
             guards=_guards(place, fields, held),
             deviates=sql.SQL(" OR ").join(deviates),
@@ -192,6 +203,8 @@ def _insert(place: Layout, fields: tuple[int, ...], unset: tuple[int, ...]) -> s
     given = [*(place.columns[number] for number in place.key), *(place.columns[number] for number in fields)]
     every = [*given, *(place.columns[number] for number in unset)]
     sent, stored = keys + new, lettered("s", len(every))
+    further = place.besides(given)
+    values = [cast(column, name) for column, name in zip(given, sent, strict=True)]
     same = [
         sql.SQL("array_agg({}) IS NOT DISTINCT FROM {}::pg_catalog.text[]").format(sql.Identifier(name), numbered(at))
         for at, name in enumerate(stored[: len(sent)], 1)
@@ -204,9 +217,9 @@ def _insert(place: Layout, fields: tuple[int, ...], unset: tuple[int, ...]) -> s
             " ELSE json_agg(json_build_array({stored})) END FROM done WHERE {rows}::int8 IS NOT NULL"
         ).format(
             table=_table(place),
-            columns=comma(sql.Identifier(column.shape.name) for column in given),
+            columns=comma(sql.Identifier(column.shape.name) for column in [*given, *(c for c, _ in further)]),
             overriding=sql.SQL(" OVERRIDING SYSTEM VALUE" if any(c.identity_always for c in given) else ""),
-            values=comma(cast(column, name) for column, name in zip(given, sent, strict=True)),
+            values=comma([*values, *(expression(said, column) for column, said in further)]),
             given=unnested(1, sent),
             key=comma(sql.Identifier(place.columns[number].shape.name) for number in place.key),
             returned=comma(
@@ -223,6 +236,7 @@ def _insert(place: Layout, fields: tuple[int, ...], unset: tuple[int, ...]) -> s
 def _delete(place: Layout, fields: tuple[int, ...]) -> str:
     """Answers: how many rows were removed; their ordinals, if not all; NULL."""
     keys, held = lettered("k", len(place.key)), lettered("h", len(fields))
+    marked = besides(place.besides([column for column, _ in place.gone]))
     removed = sql.SQL("DELETE FROM {table} AS t USING {given}")
     if place.gone:
         removed = sql.SQL("UPDATE {table} AS t SET {gone} FROM {given}")
@@ -234,7 +248,7 @@ def _delete(place: Layout, fields: tuple[int, ...]) -> str:
             removed=removed.format(
                 table=_table(place),
                 given=unnested(1, keys + held),
-                gone=comma(place.gone),
+                gone=comma([constant(column, text) for column, text in place.gone] + marked),
             ),
             guards=_guards(place, fields, held),
             rows=numbered(len(keys) + len(fields) + 1),

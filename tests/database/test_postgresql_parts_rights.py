@@ -122,7 +122,7 @@ def test_a_sequence_that_is_none_is_told_before_the_first_row_needs_it(dba: psyc
 
     assert absent.severity == "error"
     assert absent.found == (
-        "`on_create` draws from the sequence `\"Shop codes\"` for rows of `public.shop`, and there is none"
+        "the rules number rows of `public.shop` from the sequence `\"Shop codes\"`, and there is none"
     )
 
 

@@ -192,7 +192,8 @@ class Making:
     ) -> psycopg.RawCursor[Any]:
         sent = [column for column, _ in insert.columns]
         form = ("insert", place.entity, place.at, tuple(column.shape.name for column in sent), insert.made)
-        query = self._query(form, lambda: rows.insert(place, sent, insert.made, _told_columns(place)))
+        made = [*insert.made, *place.written([*sent, *(column for column, _ in insert.made)])]
+        query = self._query(form, lambda: rows.insert(place, sent, made, _told_columns(place)))
         return self._run(query, [*map(array_literal, columns), str(count)])
 
     # ------------------------------------------------------------ rows that are there
@@ -217,7 +218,7 @@ class Making:
         values: Sequence[Sequence[Text]],
         fields: Sequence[int | None],
     ) -> None:
-        form = ("update", place.table, place.key, tuple(column.shape.name for column in columns))
+        form = ("update", place.table, place.key, place.part.written, tuple(column.shape.name for column in columns))
         query = self._query(form, lambda: rows.update(place, columns))
         keys = zip(*(record.keys[place.at] for record in records), strict=True)
         cursor = self._run(query, [*map(array_literal, keys), *map(array_literal, values)])

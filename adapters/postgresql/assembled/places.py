@@ -4,7 +4,7 @@ together, as values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from adapters.postgresql.catalog import ForeignKey, PgColumn, TableName
@@ -32,6 +32,11 @@ class Place:
     def key_columns(self) -> list[PgColumn]:
         """The columns that tell a row from all others."""
         return [self.columns[position] for position in self.key]
+
+    def written(self, given: Iterable[PgColumn]) -> list[tuple[PgColumn, str]]:
+        """(column, expression): what every row of this part that we write is given besides these columns."""
+        names = {column.shape.name for column in given}
+        return [(self.known[name], said) for name, said in self.part.written if name not in names]
 
 
 @dataclass(frozen=True, slots=True)

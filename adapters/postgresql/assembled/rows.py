@@ -14,8 +14,10 @@ from adapters.postgresql.assembled.places import Place
 from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.phrases import (
     assigned,
+    besides,
     cast,
     comma,
+    expression,
     key_matches,
     lettered,
     numbered,
@@ -73,9 +75,10 @@ def insert(
 
 def update(place: Place, columns: Sequence[PgColumn]) -> str:
     """Given: one array a key column, one a column. Answers: how many rows were written; a list of [ordinal, [stored
-    text, ...]] of those where something else is stored than was sent."""
+    text, ...]] of those where something else is stored than was sent. What the rules write besides is set, too."""
     keys, new = lettered("k", len(place.key)), lettered("n", len(columns))
     unchanged = [same(printed(column), sql.Identifier("u", name)) for column, name in zip(columns, new, strict=True)]
+    changes = [assigned(column, name) for column, name in zip(columns, new, strict=True)]
     return (
         sql.SQL(
             "WITH done AS (UPDATE {table} AS t SET {assigned} FROM {given} WHERE {matches}"
@@ -84,7 +87,7 @@ def update(place: Place, columns: Sequence[PgColumn]) -> str:
         )
         .format(
             table=sql.Identifier(*place.table),
-            assigned=comma(assigned(column, name) for column, name in zip(columns, new, strict=True)),
+            assigned=comma([*changes, *besides(place.written(columns))]),
             given=unnested(1, keys + new),
             matches=key_matches(place.key_columns()),
             unchanged=sql.SQL(" AND ").join(unchanged),
@@ -120,8 +123,3 @@ def drawn(draws: Sequence[tuple[str, PgColumn]]) -> str:
     outer = comma(printed(column, "d", name) for (_, column), name in zip(draws, names, strict=True))
     query = sql.SQL("SELECT {} FROM (SELECT {} FROM generate_series(1, {}::int4) OFFSET 0) AS d")
     return query.format(outer, inner, numbered(1)).as_string()
-
-
-def expression(said: str, column: PgColumn) -> sql.Composed:
-    """An expression of the catalog or the rules, as a value of the column's type."""
-    return sql.SQL("({})::{}").format(sql.SQL(said), sql.Identifier(*column.base))

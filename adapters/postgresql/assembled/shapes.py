@@ -15,7 +15,6 @@ from adapters.postgresql.assembled import belonging
 from adapters.postgresql.assembled.places import Codes, Place
 from adapters.postgresql.catalog import ForeignKey, PgColumn, read_foreign_keys
 from adapters.postgresql.layouts import columns_of
-from adapters.postgresql.phrases import constant
 from adapters.postgresql.statements import Layout
 from engine.assembly import looked_at
 from engine.rulebook import Assembly, Binding, Part, RuleBook, Table
@@ -136,5 +135,6 @@ def _root(entity: str, assembly: Assembly, places: Sequence[Place]) -> Layout:
         entity=entity, schema=root.table[0], name=root.table[1], key=key, fields=0, columns=columns,
         belongs=belonging.is_record(assembly, places),
         empty=assembly.empty,
-        gone=tuple(constant(root.columns[position], text) for position, text in by_columns),
+        written=tuple(root.written(())),
+        gone=tuple((root.columns[position], text) for position, text in by_columns),
     )  # fmt: skip
