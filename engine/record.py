@@ -185,7 +185,19 @@ class Mark:
 class Layout:
     """One entity's mapping to one system, prepared for speed: canonical values to stored rows and back."""
 
-    __slots__ = ("binding", "bound", "codecs", "direct", "fields_of", "key_fields", "keys", "owns", "owns_all", "width")
+    __slots__ = (
+        "binding",
+        "bound",
+        "codecs",
+        "direct",
+        "fields_of",
+        "key_fields",
+        "keys",
+        "loose",
+        "owns",
+        "owns_all",
+        "width",
+    )
 
     def __init__(self, entity: Entity, binding: Binding, references: Iterable[int] = ()) -> None:
         """`references`: fields that refer to records whose systems have keys of their own."""
@@ -207,6 +219,8 @@ class Layout:
         """By register: its fields that this system has a column for."""
         self.owns: frozenset[int] = frozenset()
         """The registers that this system may write."""
+        self.loose: frozenset[int] = frozenset()
+        """The registers of which it may have other texts that mean the same: these stay."""
         self.owns_all = False
         """It may write every one of them, and stores every field in its canonical form."""
 

@@ -6,12 +6,14 @@ rule), so that systems cannot end up with swapped values. Commit times come from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal, InvalidOperation
 from typing import Literal, assert_never
 
+from engine.errors import ValueRefused
+from engine.lists import elements, listed
 from engine.rulebook import PolicyName, Register
-from engine.vocabulary import Text, Version
+from engine.vocabulary import Text, Values, Version
 
 RegisterValue = tuple[Text | bool, ...]
 """The canonical values of a register's fields."""
@@ -35,20 +37,47 @@ class Contender:
     value: RegisterValue
     base: RegisterValue | None = None
     """What the writer's system had before; None: nothing, or unknown."""
+    weight: Text = None
+    """For the policy `expression`: what the rule's expression gives for this write."""
 
 
-def resolve(register: Register, families: tuple[str, ...], incoming: Contender, current: Contender) -> Verdict:
-    """Decides a conflict. `families`: the canonical types of the register's fields, in their order."""
+def contender(
+    register: Register, values: Values, version: Version, value: RegisterValue, base: RegisterValue | None = None
+) -> Contender:
+    """A write, weighed if the rule asks for that. `values`: the record's, whatever this register has there."""
+    weight: Text = None
+    if register.preference is not None:
+        row = [*values, version.system or None, _moment(version.committed_at) if version.committed_at else None]
+        for number, text in zip(register.fields, value, strict=True):
+            row[number] = text
+        try:
+            weight = register.preference.formula.value(row)
+        except ValueRefused:
+            weight = None  # what cannot be weighed weighs least
+    return Contender(version, value, base, weight)
+
+
+def resolve(
+    register: Register, families: tuple[str, ...], incoming: Contender, current: Contender, margin_us: int = 0
+) -> Verdict:
+    """Decides a conflict.
+
+    `families`: the canonical types of the register's fields, in their order. `margin_us`: commit times that are no
+    further apart cannot be told apart."""
     policy: PolicyName = register.policy
     match policy:
         case "last_writer" | "first_writer":
-            return _by_time(policy, register, incoming, current)
+            return _by_time(policy, register, families, incoming, current, margin_us)
         case "system_of_record":
             return _by_order(register, incoming, current, "system_of_record")
         case "max" | "min":
             return _by_size(policy, register, families, incoming, current)
         case "delta":
             return _by_difference(register, families, incoming, current)
+        case "union":
+            return _by_union(register, incoming, current)
+        case "expression":
+            return _by_weight(register, incoming, current)
         case "hold":
             return Verdict("hold", "hold: left to a person")
         case _:
@@ -60,12 +89,25 @@ def describe(version: Version) -> str:
     return version.system or version.note or "duolog"
 
 
-def _by_time(policy: str, register: Register, incoming: Contender, current: Contender) -> Verdict:
+def _by_time(
+    policy: PolicyName,
+    register: Register,
+    families: tuple[str, ...],
+    incoming: Contender,
+    current: Contender,
+    margin_us: int,
+) -> Verdict:
     ours, theirs = incoming.version.committed_at, current.version.committed_at
+    why = ""
     if ours == theirs == 0:
-        return _by_order(register, incoming, current, f"{policy}: when either committed is not known")
-    if ours == theirs:
-        return _by_order(register, incoming, current, f"{policy}: both committed at the same microsecond")
+        why = f"{policy}: when either committed is not known"
+    elif ours == theirs:
+        why = f"{policy}: both committed at the same microsecond"
+    elif ours and theirs and abs(ours - theirs) <= margin_us:
+        apart = f"{abs(ours - theirs) / 1000:.3f} ms apart"
+        why = f"{policy}: committed {apart}, too close to tell (within {margin_us / 1000:.3f} ms)"
+    if why:
+        return _fallback(register, families, incoming, current, why)
     incoming_wins = (ours > theirs) == (policy == "last_writer")
     winner, loser = (incoming, current) if incoming_wins else (current, incoming)
     when = "later" if policy == "last_writer" else "earlier"
@@ -80,6 +122,18 @@ def _by_time(policy: str, register: Register, incoming: Contender, current: Cont
         f"than {describe(loser.version)}"
     )
     return Verdict("incoming" if incoming_wins else "current", words)
+
+
+def _fallback(
+    register: Register, families: tuple[str, ...], incoming: Contender, current: Contender, why: str
+) -> Verdict:
+    """Asks the policy that stands in where times do not tell."""
+    if register.fallback == "system_of_record":
+        return _by_order(register, incoming, current, why)
+    verdict = resolve(replace(register, policy=register.fallback), families, incoming, current)
+    if verdict.winner == "hold":
+        return Verdict("hold", f"hold: {why}")
+    return replace(verdict, because=f"{why}; {verdict.because}")
 
 
 def _by_order(register: Register, incoming: Contender, current: Contender, why: str) -> Verdict:
@@ -119,6 +173,51 @@ def _by_difference(register: Register, families: tuple[str, ...], incoming: Cont
         merged.append(format(_EXACT.add(numbers[2], _EXACT.subtract(numbers[1], numbers[0])), "f"))
     words = f"delta: the difference that {describe(incoming.version)} wrote was added"
     return Verdict("merged", words, tuple(merged))
+
+
+def _by_union(register: Register, incoming: Contender, current: Contender) -> Verdict:
+    """What the writer added to the list is added, what he took out is taken out; in the order of code points."""
+    lists: list[dict[Text, None]] = []
+    for value in (incoming.base or (None,), incoming.value, current.value):
+        try:
+            lists.append(dict.fromkeys(elements(value[0])) if isinstance(value[0], str) else {})
+        except ValueRefused:
+            return _by_order(register, incoming, current, "union: one of the values is no list")
+    had, wrote, now = lists
+    merged = {**now, **{each: None for each in wrote if each not in had}}
+    left = [each for each in merged if each in wrote or each not in had]
+    text = listed(sorted(left, key=lambda each: (each is None, each or "")))
+    words = f"union: what {describe(incoming.version)} added to and took out of the list counts, too"
+    return Verdict("merged", words, (text,))
+
+
+def _by_weight(register: Register, incoming: Contender, current: Contender) -> Verdict:
+    """The write that the rule's expression gives more; nothing is least."""
+    preference = register.preference
+    family = preference.formula.family if preference is not None else "text"
+    ours, theirs = _sortable((incoming.weight,), (family,)), _sortable((current.weight,), (family,))
+    if ours == theirs:
+        return _by_order(register, incoming, current, "expression: it is the same for both")
+    winner = incoming if ours > theirs else current
+    text = preference.formula.text if preference is not None else ""
+    return Verdict(
+        "incoming" if winner is incoming else "current",
+        f"expression: `{text}` is more for what {describe(winner.version)} wrote",
+    )
+
+
+def _moment(microseconds: int) -> str:
+    """Microseconds since 1970 UTC, as PostgreSQL prints a timestamptz; proleptic Gregorian, counted in eras of 400
+    years (146,097 days) from 1 March of the year 0."""
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    days, second = divmod(seconds, 86_400)
+    era, day = divmod(days + 719_468, 146_097)
+    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    date = f"{era * 400 + year + (month > 9):04d}-{(month + 2) % 12 + 1:02d}-{day - (153 * month + 2) // 5 + 1:02d}"
+    time = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+    return f"{date} {time}" + (f".{fraction:06d}".rstrip("0") if fraction else "") + "+00"
 
 
 _NUMERIC = {"integer", "numeric", "float"}

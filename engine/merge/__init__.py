@@ -8,7 +8,7 @@ canonical ones and back. The rule in words, with its main cases: `docs/merge.md`
 
 from engine.merge.deletion import restore
 from engine.merge.existence import carry_over, empty_record, take_defaults
-from engine.merge.fields import accept
+from engine.merge.outcomes import accept
 from engine.merge.person import LOOKS_LIKE, hold_identity, release_identity, settle_hold, tell_likeness
 from engine.merge.read import quick_update, read
 from engine.merge.step import (

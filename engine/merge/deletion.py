@@ -5,7 +5,7 @@ Turns a deletion into a tombstone, an overruled deletion, a system that leaves, 
 
 from __future__ import annotations
 
-from engine.merge.fields import has_seen
+from engine.merge.outcomes import has_seen
 from engine.merge.step import DEFAULT, EntityRules, Step, journal_entry, make_due
 from engine.record import UNSET_VERSION, Layout, Record, Side, held_alive
 from engine.rulebook import EXISTENCE

@@ -6,11 +6,16 @@ Turns a row that a system has and the others lack into the record's next state. 
 from __future__ import annotations
 
 from engine.errors import EngineFault
-from engine.merge.fields import decide_all, holds_now, note_seen, overrule
+from engine.merge.checks import hold_new
+from engine.merge.derived import derive
+from engine.merge.fields import decide_all
+from engine.merge.outcomes import agree, holds_now, note_seen, overrule
+from engine.merge.ownership import DERIVED, forbidden
 from engine.merge.step import EntityRules, Step, begin, journal_entry, make_due
-from engine.merge.values import canonical_values, stored_now
+from engine.merge.values import canonical_values, is_same, state_of, stored_now
 from engine.record import UNSET_VERSION, Held, Layout, Record, held_alive, held_row
-from engine.rulebook import EXISTENCE
+from engine.resolve import RegisterValue
+from engine.rulebook import EXISTENCE, Register
 from engine.vocabulary import ABSENT, UNSET, Image, Text, Values
 
 
@@ -66,7 +71,7 @@ def carry_over(rules: EntityRules, record: Record, former: Values, step: Step) -
     values = list(record.values)
     carried: list[int] = []
     for register in rules.registers[1:]:
-        foreign = register.owner not in (None, step.system) or not layout.fields_of[register.number]
+        foreign = forbidden(register, step.system, former) or not layout.fields_of[register.number]
         if foreign and all(former[f] is not UNSET for f in register.fields):
             for number in register.fields:
                 values[number] = former[number]
@@ -91,29 +96,69 @@ def _write_all(
         return
     values = list(record.values)
     accepted: list[int] = []
+    state = state_of(rules, layout, row, record.values) if any(r.claims for r in rules.registers) else ()
+    derived = {number for number, _, _ in rules.derived}
     for register in rules.registers[1:]:
-        if not layout.fields_of[register.number]:
+        if not layout.fields_of[register.number] or register.number in derived:
             continue
         stored = stored_now(layout, register.number, row, row)
-        if register.owner is not None and register.owner != step.system:
-            value = tuple([written[f] for f in register.fields])
-            if any(v is not None for v in value):
-                because = f"owner: only {register.owner} may write it"
-                overrule(rules, key, record, register.number, value, stored, because, "owner", step)
-            else:
-                side = record.side(step.system)
-                side.held[register.number] = (step.version, stored)
-                make_due(side, step.system, step)
-            note_seen(record, register.number, stored, step)
+        value = tuple([written[f] for f in register.fields])
+        because = forbidden(register, step.system, state)
+        if because is not None:
+            _not_his(rules, key, record, register, value, stored, because, step)
             continue
         for number in register.fields:
             values[number] = written[number]
         accepted.append(register.number)
-        value = tuple([written[f] for f in register.fields])
         holds_now(rules, record, register.number, step.version, value, stored, step)
     record.values = tuple(values)
     if accepted:
         record.accept(accepted, step.version)
+    derive(rules, record, step)
+    for number in sorted(derived):
+        if layout.fields_of[number]:
+            _meet_derived(rules, key, record, rules.registers[number], row, written, step)
+    hold_new(rules, key, record, step)
+
+
+def _not_his(
+    rules: EntityRules,
+    key: str,
+    record: Record,
+    register: Register,
+    value: RegisterValue,
+    stored: RegisterValue,
+    because: str,
+    step: Step,
+) -> None:
+    """What the writer of a new row may not decide: if he gave a value it is overruled, and he is to be told."""
+    if any(v is not None for v in value):
+        overrule(rules, key, record, register.number, value, stored, because, "owner", step)
+    else:
+        side = record.side(step.system)
+        side.held[register.number] = (step.version, stored)
+        make_due(side, step.system, step)
+    note_seen(record, register.number, stored, step)
+
+
+def _meet_derived(
+    rules: EntityRules,
+    key: str,
+    record: Record,
+    register: Register,
+    row: Image,
+    written: dict[int, Text | bool],
+    step: Step,
+) -> None:
+    """The writer's own value of a field that is worked out: the same, or overruled."""
+    layout = rules.layouts[step.system]
+    stored = stored_now(layout, register.number, row, row)
+    value = tuple([written[f] for f in register.fields])
+    now = tuple([record.values[f] for f in register.fields])
+    if is_same(rules, register, layout, value, now):
+        agree(rules, record, register.number, record.version(register.number), stored, step)
+    else:
+        _not_his(rules, key, record, register, value, stored, DERIVED, step)
 
 
 def may_not_create(rules: EntityRules, key: str, record: Record, step: Step) -> None:
@@ -151,7 +196,12 @@ def insert_exists(rules: EntityRules, key: str, record: Record, row: Image, step
             side.held[register] = nothing
     step.count("agreements")
     registers = list(side.held)
+    claimed = [register for register in registers if rules.registers[register].claims]
+    if claimed:  # whose they are depends on what is agreed of the others
+        registers = [register for register in registers if register not in claimed]
     decide_all(rules, key, record, row, row, registers, "insert_exists", step)
+    if claimed:
+        decide_all(rules, key, record, row, row, claimed, "insert_exists", step, record.values)
     for register, entry in list(side.held.items()):
         if entry is nothing:
             raise EngineFault(f"register {register} of an inserted row was not decided")
@@ -218,19 +268,21 @@ def write_meets_tombstone(
     step.count("conflicts")
     step.count("overruled")
     tombstone = record.version(EXISTENCE)
-    forbidden = all(rules.registers[r].owner not in (None, step.system) for r in registers)
-    if rules.entity.delete_wins or forbidden:  # what nobody heeds brings no record back
+    derived = {number for number, _, _ in rules.derived}
+    state = state_of(rules, layout, before, record.values)
+    reasons = [forbidden(rules.registers[r], step.system, state, derived=r in derived) for r in registers]
+    unheeded = all(reason is not None for reason in reasons)
+    if rules.entity.delete_wins or unheeded:  # what nobody heeds brings no record back
         side = record.side(step.system)
-        for register in registers:
+        for register, reason in zip(registers, reasons, strict=True):
             value = tuple([written[f] for f in rules.registers[register].fields])
-            only = f"owner: only {rules.registers[register].owner} may write it"
             step.journal.append(
                 journal_entry(
                     rules,
                     key,
                     register,
-                    "owner" if forbidden else "update_deleted",
-                    only if forbidden else "a deletion wins over a concurrent write",
+                    "owner" if unheeded else "update_deleted",
+                    (reason or "") if unheeded else "a deletion wins over a concurrent write",
                     tombstone,
                     (),
                     step.version,

@@ -6,35 +6,67 @@ policy. It never looks at existence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
-from engine.merge.step import DEFAULT, EntityRules, Step, held_alive_next, journal_entry, make_due
-from engine.merge.values import canonical_values, decoded_value, predicted_value, stored_now
-from engine.record import UNSET_VERSION, Held, Layout, Record
-from engine.resolve import Contender, RegisterValue, describe, resolve
-from engine.vocabulary import ABSENT, Image, Text, Version
+from engine.merge.checks import CHECK, broken, checked, lift, patched, release
+from engine.merge.derived import derive
+from engine.merge.outcomes import (
+    accept,
+    agree,
+    diverge,
+    has_seen,
+    hold,
+    hold_more,
+    holds_now,
+    merge_values,
+    note_seen,
+    overrule,
+    restamp,
+)
+from engine.merge.ownership import forbidden
+from engine.merge.step import DEFAULT, EntityRules, Step, journal_entry
+from engine.merge.values import canonical_values, decoded_value, is_same, state_of, stored_now
+from engine.record import UNSET_VERSION, Held, Record
+from engine.resolve import RegisterValue, contender, resolve
+from engine.vocabulary import ABSENT, Image, Text, Values
 
 
 def decide_all(
-    rules: EntityRules, key: str, record: Record, row: Image, before: Image, registers: list[int], kind: str, step: Step
+    rules: EntityRules,
+    key: str,
+    record: Record,
+    row: Image,
+    before: Image,
+    registers: list[int],
+    kind: str,
+    step: Step,
+    state: Values = (),
 ) -> None:
-    """Decides the registers that a user wrote in a record that exists."""
+    """Decides the registers that a user wrote in a record that exists.
+
+    `state`: what claims are judged by, if that is not the record as his system had it."""
     layout = rules.layouts[step.system]
-    if step.system not in record.sides and not record.holds and not layout.codecs and layout.owns.issuperset(registers):
+    simple = rules.plain and not layout.codecs and layout.owns.issuperset(registers)
+    if simple and step.system not in record.sides and not record.holds:
         _succeed(rules, record, row, registers, step)
         return
     written = canonical_values(rules, layout, row, before, registers)
-    side = record.sides.get(step.system)
-    accepted: list[int] = []
-    for register in registers:
-        stored = stored_now(layout, register, row, before)
-        value = tuple([written[f] for f in rules.registers[register].fields])
-        entry = side.held.get(register) if side is not None else None
-        if _decide(rules, key, record, register, entry, value, stored, kind, step):
-            accepted.append(register)
-        side = record.sides.get(step.system)
+    stored = {register: stored_now(layout, register, row, before) for register in registers}
+    if not state and any(rules.registers[register].claims for register in registers):
+        state = state_of(rules, layout, before, record.values)
+    derived = {register for register, _, _ in rules.derived}
+    decision = _Decision(rules, key, record, written, stored, state, kind, step)
+    accepted = [register for register in registers if register not in derived and decision.accepts(register)]
+    if accepted and rules.checks:
+        accepted = checked(rules, key, record, accepted, written, stored, step)
     if accepted:
         accept(rules, record, accepted, written, step.version, step)
+    if derived:
+        derive(rules, record, step)
+        for register in derived.intersection(registers):
+            decision.accepts(register)
+    if record.holds and rules.checks:
+        release(rules, key, record, step)
 
 
 def _succeed(rules: EntityRules, record: Record, row: Image, registers: list[int], step: Step) -> None:
@@ -42,7 +74,7 @@ def _succeed(rules: EntityRules, record: Record, row: Image, registers: list[int
     wrote."""
     for system, layout in rules.layouts.items():
         if system != step.system:
-            _diverge(record, system, layout, registers, step)
+            diverge(record, system, layout, registers, step)
     values = list(record.values)
     for register in registers:
         for number in rules.registers[register].fields:
@@ -54,257 +86,95 @@ def _succeed(rules: EntityRules, record: Record, row: Image, registers: list[int
     step.count("successors", len(registers))
 
 
-def _decide(
-    rules: EntityRules,
-    key: str,
-    record: Record,
-    register: int,
-    entry: Held | None,
-    value: RegisterValue,
-    stored: RegisterValue,
-    kind: str,
-    step: Step,
-) -> bool:
-    """Decides one register. True if the user's write is to become current; otherwise everything is done here."""
-    rule = rules.registers[register]
-    current = record.version(register)
-    now = tuple([record.values[f] for f in rule.fields])
-    if register in record.holds:
-        _hold_more(rules, key, record, register, value, stored, step)
-        return False
-    had = current if entry is None else entry[0]
-    if value == now and (rule.policy != "delta" or had is None or had == current):
-        if had != current:
-            current = _restamp(rules, record, register, current, value, step)
-        _agree(rules, record, register, current, stored, step)
-        return False
-    if rule.owner is not None and rule.owner != step.system:
-        overrule(rules, key, record, register, value, stored, f"owner: only {rule.owner} may write it", "owner", step)
-        if has_seen(had, current):
-            note_seen(record, register, stored, step)
-        return False
-    if had == current or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
-        step.count("successors")
-        holds_now(rules, record, register, step.version, value, stored, step)
-        return True
-    return _conflict(rules, key, record, register, entry, value, stored, kind, step)
+@dataclass(slots=True)
+class _Decision:
+    """What a user wrote in one record, register by register."""
 
+    rules: EntityRules
+    key: str
+    record: Record
+    written: dict[int, Text | bool]
+    """Canonical, by field number."""
+    stored: dict[int, RegisterValue]
+    """By register."""
+    state: Values
+    """What he had before him, where somebody's claim depends on it."""
+    kind: str
+    step: Step
 
-def has_seen(had: Version | None, current: Version) -> bool:
-    """True if whoever wrote the version `had` in his system had the current version before him, or it is that."""
-    return had == current or (had is not None and had.note == _after(current))
+    def accepts(self, register: int) -> bool:
+        """Decides one register. True if the user's write is to become current; otherwise everything is done here."""
+        rules, record, step = self.rules, self.record, self.step
+        rule = rules.registers[register]
+        stored, value = self.stored[register], tuple([self.written[f] for f in rule.fields])
+        side = record.sides.get(step.system)
+        entry = side.held.get(register) if side is not None else None
+        current = record.version(register)
+        if register in record.holds:
+            if not record.holds[register].startswith(CHECK):
+                hold_more(rules, self.key, record, register, value, stored, step)
+                return False
+            lift(rules, self.key, record, register, step)
+            entry = None  # who writes on had seen what was current before his write that waits
+        had = current if entry is None else entry[0]
+        now = tuple([record.values[f] for f in rule.fields])
+        agreed = is_same(rules, rule, rules.layouts[step.system], value, now)
+        if agreed and (rule.policy != "delta" or had is None or had == current):
+            if had != current:
+                current = restamp(rules, record, register, current, value, step)
+            agree(rules, record, register, current, stored, step)
+            return False
+        derived = rules.entity.fields[rule.fields[0]].formula is not None
+        because = forbidden(rule, step.system, self.state, derived=derived)
+        if because is not None:
+            overrule(rules, self.key, record, register, value, stored, because, "owner", step)
+            if has_seen(had, current):
+                note_seen(record, register, stored, step)
+            return False
+        if had == current or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
+            step.count("successors")
+            holds_now(rules, record, register, step.version, value, stored, step)
+            return True
+        return self._conflict(register, entry, value, now)
 
-
-def _after(current: Version) -> str:
-    """The note of a version that its owner's rule overruled: its writer had seen the current one."""
-    return f"after {current.number}"
-
-
-def note_seen(record: Record, register: int, stored: RegisterValue, step: Step) -> None:
-    """The write that was just overruled was made by somebody who had seen the current version."""
-    note = _after(record.version(register))
-    record.side(step.system).held[register] = (step.version._replace(note=note), stored)
-
-
-def _conflict(
-    rules: EntityRules,
-    key: str,
-    record: Record,
-    register: int,
-    entry: Held | None,
-    value: RegisterValue,
-    stored: RegisterValue,
-    kind: str,
-    step: Step,
-) -> bool:
-    """Asks the policy. True if the user's write is to become current as it stands."""
-    step.count("conflicts")
-    rule = rules.registers[register]
-    layout = rules.layouts[step.system]
-    now = tuple([record.values[f] for f in rule.fields])
-    base = None if entry is None or entry[0] is None else decoded_value(layout, rule, entry[1])
-    verdict = resolve(
-        rule,
-        rules.families[register],
-        Contender(step.version, value, base),
-        Contender(record.version(register), now),
-    )
-    if verdict.winner == "incoming":
-        step.journal.append(
-            journal_entry(
-                rules, key, register, kind, verdict.because, step.version, value, record.version(register), now, step
+    def _conflict(self, register: int, entry: Held | None, value: RegisterValue, now: RegisterValue) -> bool:
+        """Asks the policy. True if the user's write is to become current as it stands."""
+        rules, record, step, key = self.rules, self.record, self.step, self.key
+        step.count("conflicts")
+        rule = rules.registers[register]
+        layout, stored, current = rules.layouts[step.system], self.stored[register], record.version(register)
+        base = None if entry is None or entry[0] is None else decoded_value(layout, rule, entry[1])
+        verdict = resolve(
+            rule,
+            rules.families[register],
+            contender(rule, record.values, step.version, value, base),
+            contender(rule, record.values, current, now),
+            rule.margin_us + step.clock_error(step.system) + step.clock_error(current.system),
+        )
+        if verdict.winner == "incoming":
+            step.journal.append(
+                journal_entry(rules, key, register, self.kind, verdict.because, step.version, value, current, now, step)
             )
-        )
-        step.count("overruled")
-        holds_now(rules, record, register, step.version, value, stored, step)
-        return True
-    if verdict.winner == "current":
-        overrule(rules, key, record, register, value, stored, verdict.because, kind, step)
-    elif verdict.winner == "merged":
-        _merge_values(rules, record, register, verdict.merged, stored, verdict.because, step)
-    else:
-        _hold(rules, key, record, register, value, stored, step)
-    return False
+            step.count("overruled")
+            holds_now(rules, record, register, step.version, value, stored, step)
+            return True
+        if verdict.winner == "current":
+            overrule(rules, key, record, register, value, stored, verdict.because, self.kind, step)
+        elif verdict.winner == "merged":
+            self._merge(register, verdict.merged, verdict.because, value)
+        else:
+            because = "" if rule.policy == "hold" else verdict.because
+            hold(rules, key, record, register, value, stored, step, because)
+        return False
 
-
-def accept(
-    rules: EntityRules,
-    record: Record,
-    registers: list[int],
-    written: dict[int, Text | bool],
-    version: Version,
-    step: Step,
-) -> None:
-    """Makes values current; whoever else holds something else becomes due."""
-    for system, layout in rules.layouts.items():
-        if system != step.system:
-            _diverge(record, system, layout, registers, step)
-    values = list(record.values)
-    for register in registers:
-        for number in rules.registers[register].fields:
-            values[number] = written[number]
-    record.values = tuple(values)
-    record.accept(registers, version)
-
-
-def _diverge(record: Record, system: str, layout: Layout, registers: Iterable[int], step: Step) -> None:
-    """Notes what another system still holds of registers that are about to change."""
-    side = record.sides.get(system)
-    if side is not None and side.out:
-        return
-    concerned = [r for r in registers if layout.fields_of[r]]
-    if not concerned:
-        return
-    side = side or record.side(system)
-    if held_alive_next(record, side):
-        layer = side.layer()
-        for register in concerned:
-            if register not in layer:
-                layer[register] = (record.version(register), layout.stored(register, record.values))
-    make_due(side, system, step)
-
-
-def holds_now(
-    rules: EntityRules,
-    record: Record,
-    register: int,
-    version: Version,
-    value: RegisterValue,
-    stored: RegisterValue,
-    step: Step,
-) -> None:
-    """The writer's system holds the version that is about to become current."""
-    layout = rules.layouts[step.system]
-    side = record.sides.get(step.system)
-    if layout.codecs and predicted_value(layout, rules.registers[register], value) != stored:
-        record.side(step.system).held[register] = (version, stored)
-    elif side is not None:
-        side.held.pop(register, None)
-
-
-def _agree(
-    rules: EntityRules, record: Record, register: int, current: Version, stored: RegisterValue, step: Step
-) -> None:
-    """The user wrote what all should have anyway."""
-    step.count("agreements")
-    value = tuple([record.values[f] for f in rules.registers[register].fields])
-    holds_now(rules, record, register, current, value, stored, step)
-
-
-def _restamp(
-    rules: EntityRules, record: Record, register: int, current: Version, value: RegisterValue, step: Step
-) -> Version:
-    """Two wrote the same without having seen each other: one version, with the stamp of the one that would have won.
-
-    Otherwise a third write would meet the stamp of whichever was heard first, and the winner depend on the delivery."""
-    rule = rules.registers[register]
-    if rule.owner not in (None, step.system) or rule.policy in ("delta", "hold") or current == UNSET_VERSION:
-        return current
-    verdict = resolve(rule, rules.families[register], Contender(step.version, value), Contender(current, value))
-    if verdict.winner != "incoming" and current.note != DEFAULT:
-        return current
-    # Not the step's own version: the same transaction may write another value yet.
-    agreed = step.version._replace(note=f"agreed with {describe(current)}")
-    for side in record.sides.values():
-        for layer in (side.held, side.sent or {}):
-            if register in layer and layer[register][0] == current:
-                layer[register] = (agreed, layer[register][1])
-    record.accept([register], agreed)
-    return agreed
-
-
-def overrule(
-    rules: EntityRules,
-    key: str,
-    record: Record,
-    register: int,
-    value: RegisterValue,
-    stored: RegisterValue,
-    because: str,
-    kind: str,
-    step: Step,
-) -> None:
-    """The user's write loses: it is kept in the journal, and his system is written back."""
-    now = tuple([record.values[f] for f in rules.registers[register].fields])
-    step.journal.append(
-        journal_entry(rules, key, register, kind, because, record.version(register), now, step.version, value, step)
-    )
-    step.count("overruled")
-    side = record.side(step.system)
-    side.held[register] = (step.version, stored)
-    make_due(side, step.system, step)
-
-
-def _merge_values(
-    rules: EntityRules,
-    record: Record,
-    register: int,
-    merged: RegisterValue,
-    stored: RegisterValue,
-    because: str,
-    step: Step,
-) -> None:
-    """Both writes count: a value of neither becomes current, and the writer's system is written too."""
-    rule = rules.registers[register]
-    version = Version(step.version.number, "", step.version.committed_at, 0, because)
-    side = record.side(step.system)
-    side.held[register] = (step.version, stored)
-    make_due(side, step.system, step)
-    accept(rules, record, [register], dict(zip(rule.fields, merged, strict=True)), version, step)
-
-
-def _hold(
-    rules: EntityRules, key: str, record: Record, register: int, value: RegisterValue, stored: RegisterValue, step: Step
-) -> None:
-    """A person is to decide: every system keeps its own value until then."""
-    now = tuple([record.values[f] for f in rules.registers[register].fields])
-    current = record.version(register)
-    because = f"hold: {step.system} and {describe(current)} wrote it without having seen each other"
-    step.journal.append(journal_entry(rules, key, register, "hold", because, current, now, step.version, value, step))
-    record.holds[register] = because
-    step.holds[(rules.name, key, register)] = because
-    step.count("held")
-    record.side(step.system).held[register] = (step.version, stored)
-
-
-def _hold_more(
-    rules: EntityRules, key: str, record: Record, register: int, value: RegisterValue, stored: RegisterValue, step: Step
-) -> None:
-    """A write of a register that already waits for a person: it stays where it was written."""
-    now = tuple([record.values[f] for f in rules.registers[register].fields])
-    record.side(step.system).held[register] = (step.version, stored)
-    step.count("held")
-    step.journal.append(
-        journal_entry(
-            rules,
-            key,
-            register,
-            "hold",
-            "hold: still left to a person",
-            record.version(register),
-            now,
-            step.version,
-            value,
-            step,
-        )
-    )
+    def _merge(self, register: int, merged: RegisterValue, because: str, value: RegisterValue) -> None:
+        """Both writes count, unless what they make together breaks a check."""
+        rules, record = self.rules, self.record
+        fields = rules.registers[register].fields
+        made = dict(zip(fields, merged, strict=True))
+        for check in broken(rules, patched(record.values, rules, [register], made)) if rules.checks else ():
+            if not check.condition.fields.isdisjoint(fields):
+                why = f"hold: what both writes make together breaks {check.name}"
+                hold(rules, self.key, record, register, value, self.stored[register], self.step, why)
+                return
+        merge_values(rules, record, register, merged, self.stored[register], because, self.step)

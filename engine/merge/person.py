@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.merge.deletion import die
-from engine.merge.fields import accept
+from engine.merge.outcomes import accept
 from engine.merge.step import EntityRules, Step, begin, journal_entry, make_due
 from engine.merge.values import decoded_value
 from engine.record import Record

@@ -5,12 +5,12 @@ Turns nothing into anything by itself; `fields`, `existence`, `deletion` and `pe
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from engine.record import UNREAD, Layout, Mark, Record, Side, held_after, settle
 from engine.resolve import RegisterValue
-from engine.rulebook import EXISTENCE, Entity, RuleBook
+from engine.rulebook import EXISTENCE, Entity, Form, Register, RuleBook
 from engine.vocabulary import JournalEntry, Version
 
 DEFAULT = "default"
@@ -26,13 +26,17 @@ class EntityRules:
 
     __slots__ = (
         "all_registers",
+        "checks",
         "crossed_references",
+        "derived",
         "entity",
         "families",
+        "forms",
         "identifying",
         "layouts",
         "name",
         "numbers",
+        "plain",
         "quick",
         "rank",
         "references",
@@ -56,12 +60,27 @@ class EntityRules:
         self.all_registers = [r.number for r in entity.registers if r.number != EXISTENCE]
         referring = [number for number, _ in self.crossed_references]
         self.layouts = {system: Layout(entity, binding, referring) for system, binding in entity.bindings.items()}
+        self.checks = entity.checks
+        self.derived = tuple((f.register, f.number, f.formula) for f in entity.fields if f.formula is not None)
+        """(register, field, what it is worked out of), each after those that it looks at."""
+        self.forms = tuple(_forms(entity, register) for register in entity.registers)
+        """By register: in what form the values of its fields are the same; () if only as they stand."""
+        joined = any(register.joint is not None for register in entity.registers)
+        self.plain = not (self.checks or self.derived or joined or any(self.forms))
+        """What a user writes becomes current as it stands, if he may write it."""
         for system, layout in self.layouts.items():
             layout.owns = frozenset(
-                r.number for r in entity.registers[1:] if r.owner in (None, system) and layout.fields_of[r.number]
+                r.number for r in entity.registers[1:] if _always_owns(r, system) and layout.fields_of[r.number]
+            )
+            layout.loose = frozenset(
+                r.number
+                for r in entity.registers[1:]
+                if self.forms[r.number]
+                or any(f in layout.binding.codecs and layout.binding.codecs[f].many for f in r.fields)
             )
             layout.owns_all = (
-                not layout.codecs
+                self.plain
+                and not layout.codecs
                 and len(layout.owns) == len(entity.registers) - 1
                 and (len(layout.bound) == layout.width)
             )
@@ -72,13 +91,23 @@ class EntityRules:
 
     def _quick(self) -> dict[str, tuple[str, ...]]:
         """Where no system maps or lacks a field, an update has a short way."""
-        if not all(layout.direct and not layout.codecs for layout in self.layouts.values()):
+        if not self.plain or not all(layout.direct and not layout.codecs for layout in self.layouts.values()):
             return {}
         return {system: tuple(other for other in self.layouts if other != system) for system in self.layouts}
 
     def names(self, register: int) -> tuple[str, ...]:
         """The names of the fields decided together in a register."""
         return tuple(self.entity.fields[f].name for f in self.registers[register].fields)
+
+
+def _forms(entity: Entity, register: Register) -> tuple[Form, ...]:
+    forms = tuple(entity.fields[number].same for number in register.fields)
+    return forms if any(form != "exact" for form in forms) else ()
+
+
+def _always_owns(register: Register, system: str) -> bool:
+    """True if its writes of a register count whatever the record's state."""
+    return register.owner in (None, system) and not register.claims and system not in register.closed
 
 
 def rules_of(book: RuleBook) -> dict[str, EntityRules]:
@@ -112,6 +141,12 @@ class Step:
     """The deletion read next is none: the row is still there, but no longer a member."""
     referenced: bool = False
     """Other records refer to the one whose deletion is read next."""
+    clock_errors: Mapping[str, int] = field(default_factory=dict)
+    """By system: how exactly its clock is known, in microseconds."""
+
+    def clock_error(self, system: str) -> int:
+        """How exactly a system's clock is known, in microseconds; 0 for what duolog itself made."""
+        return self.clock_errors.get(system, 0)
 
     def __post_init__(self) -> None:
         self.due = self.due or self.version.number

@@ -1,0 +1,144 @@
+"""What must be so for a user's write to go to the other systems (`check`), and what becomes of a write that breaks it.
+
+Turns accepted writes into those that may become current; the others wait for a person, or are overruled. A write that
+waits is let go by itself as soon as the record would be in order with it. What nobody has just written is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from engine.errors import ValueRefused
+from engine.merge.outcomes import accept, hold, overrule
+from engine.merge.step import EntityRules, Step, journal_entry, make_due
+from engine.merge.values import decoded_value, predicted_value
+from engine.record import Held, Record
+from engine.resolve import RegisterValue
+from engine.rulebook import EXISTENCE, Check
+from engine.vocabulary import Text, Values
+
+CHECK = "check:"
+"""What the reason of a hold begins with, if a check is broken."""
+
+
+def broken(rules: EntityRules, values: Values) -> list[Check]:
+    """The checks that are false for these values, or cannot be worked out. NULL is good enough, as in SQL."""
+    return [check for check in rules.checks if _is_broken(check, values)]
+
+
+def _is_broken(check: Check, values: Values) -> bool:
+    try:
+        return check.condition.value(values) == "f"
+    except ValueRefused:
+        return True
+
+
+def checked(
+    rules: EntityRules,
+    key: str,
+    record: Record,
+    accepted: Sequence[int],
+    written: Mapping[int, Text | bool],
+    stored: Mapping[int, RegisterValue],
+    step: Step,
+) -> list[int]:
+    """Those of the accepted registers that may become current. `stored`: by register, what the writer's system has."""
+    free = list(accepted)
+    while free and not waits_whole(record):
+        candidate = patched(record.values, rules, free, written)
+        for check in broken(rules, candidate):
+            concerned = [r for r in free if not check.condition.fields.isdisjoint(rules.registers[r].fields)]
+            for register in concerned:
+                value = tuple([written[f] for f in rules.registers[register].fields])
+                because = f"{CHECK} {check.name}"
+                if check.otherwise == "hold":
+                    hold(rules, key, record, register, value, stored[register], step, because)
+                else:
+                    overrule(rules, key, record, register, value, stored[register], because, "check", step)
+                free.remove(register)
+            if concerned:
+                break
+        else:
+            break
+    return free
+
+
+def patched(values: Values, rules: EntityRules, registers: Sequence[int], written: Mapping[int, Text | bool]) -> Values:
+    """The record's values, with what was written in some registers in place."""
+    out = list(values)
+    for register in registers:
+        for number in rules.registers[register].fields:
+            out[number] = written[number]
+    return tuple(out)
+
+
+def waits_whole(record: Record) -> bool:
+    """True if the record as such waits because of a check: nobody else has it, so its writer may write on."""
+    return record.holds.get(EXISTENCE, "").startswith(CHECK)
+
+
+def hold_new(rules: EntityRules, key: str, record: Record, step: Step) -> None:
+    """A record that comes into being against a check is made nowhere before a person has said so, or it is mended."""
+    for check in broken(rules, record.values)[:1]:
+        because = f"{CHECK} {check.name}"
+        step.count("held")
+        step.journal.append(
+            journal_entry(rules, key, EXISTENCE, "hold", because, record.version(EXISTENCE), (), step.version, (), step)
+        )
+        record.holds[EXISTENCE] = because
+        step.holds[(rules.name, key, EXISTENCE)] = because
+
+
+def lift(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> None:
+    """A register no longer waits because of a check."""
+    del record.holds[register]
+    step.holds[(rules.name, key, register)] = None
+
+
+def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
+    """Lets go what waited because of a check and is in order by now."""
+    for register in [r for r, because in record.holds.items() if because.startswith(CHECK)]:
+        if register == EXISTENCE:
+            if not broken(rules, record.values):
+                lift(rules, key, record, register, step)
+                for system, side in record.sides.items():
+                    if side.layer() and not side.out:
+                        make_due(side, system, step)
+        else:
+            _release_register(rules, key, record, register, step)
+
+
+def _release_register(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> None:
+    rule = rules.registers[register]
+    waiting = waiting_for(record, register)
+    if waiting is None:
+        lift(rules, key, record, register, step)
+        return
+    system, (version, stored) = waiting
+    value = decoded_value(rules.layouts[system], rule, stored)
+    if value is None or version is None:
+        return
+    written = dict(zip(rule.fields, value, strict=True))
+    candidate = patched(record.values, rules, [register], written)
+    if any(not check.condition.fields.isdisjoint(rule.fields) for check in broken(rules, candidate)):
+        return
+    because = f"{CHECK} the record is in order with it now"
+    now = tuple([record.values[f] for f in rule.fields])
+    step.journal.append(
+        journal_entry(rules, key, register, "resolved", because, version, value, record.version(register), now, step)
+    )
+    lift(rules, key, record, register, step)
+    accept(rules, record, [register], written, version, step, system)
+    side = record.side(system)
+    if predicted_value(rules.layouts[system], rule, value) == stored:
+        side.held.pop(register, None)
+    else:
+        side.held[register] = (version, stored)
+
+
+def waiting_for(record: Record, register: int) -> tuple[str, Held] | None:
+    """(system, what it holds) of the latest write of a register that is not current."""
+    current = record.version(register)
+    held = [(system, side.held[register]) for system, side in record.sides.items() if register in side.held]
+    held = [(system, entry) for system, entry in held if entry[0] is not None and entry[0] != current]
+    return max(held, key=lambda each: each[1][0].number if each[1][0] is not None else 0, default=None)
