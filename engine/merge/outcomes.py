@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.errors import ValueRefused
 from engine.merge.step import DEFAULT, EntityRules, Step, held_alive_next, journal_entry, make_due
-from engine.merge.values import predicted_value
+from engine.merge.values import decoded_value, is_same, predicted_value
 from engine.record import UNSET_VERSION, Layout, Record
 from engine.resolve import Contender, RegisterValue, describe, resolve
 from engine.vocabulary import Text, Version
@@ -50,6 +51,25 @@ def accept(
             values[number] = written[number]
     record.values = tuple(values)
     record.accept(registers, version)
+    for system, layout in rules.layouts.items():
+        if system != writer and not layout.loose.isdisjoint(registers):
+            _keep_spelling(rules, record, system, layout, registers)
+
+
+def _keep_spelling(rules: EntityRules, record: Record, system: str, layout: Layout, registers: list[int]) -> None:
+    """What a system has stays as it is spelled there, if it means what is now current."""
+    side = record.sides.get(system)
+    if side is None:
+        return
+    layer = side.layer()
+    for register in layout.loose.intersection(registers).intersection(layer):
+        rule, stored = rules.registers[register], layer[register][1]
+        try:
+            value = decoded_value(layout, rule, stored)
+        except ValueRefused:
+            continue
+        if value is not None and is_same(rules, rule, layout, value, tuple([record.values[f] for f in rule.fields])):
+            layer[register] = (record.version(register), stored)
 
 
 def diverge(record: Record, system: str, layout: Layout, registers: Iterable[int], step: Step) -> None:

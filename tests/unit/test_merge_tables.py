@@ -29,6 +29,8 @@ conflict   update  system_of_record | 12   | crm     | update_differs 15
 conflict   update  max              | 15   | erp     | update_differs 12
 conflict   update  min              | 12   | crm     | update_differs 15
 conflict   update  delta            | 17   | crm erp | -
+conflict   update  union            | 12   | crm     | update_differs 15
+conflict   update  expression       | 12   | crm     | update_differs 15
 conflict   update  hold             | 12   | -       | hold 15
 conflict   insert  last_writer      | 15   | erp     | insert_exists 12
 conflict   insert  first_writer     | 12   | crm     | insert_exists 15
@@ -36,6 +38,8 @@ conflict   insert  system_of_record | 12   | crm     | insert_exists 15
 conflict   insert  max              | 15   | erp     | insert_exists 12
 conflict   insert  min              | 12   | crm     | insert_exists 15
 conflict   insert  delta            | 12   | crm     | insert_exists 15
+conflict   insert  union            | 12   | crm     | insert_exists 15
+conflict   insert  expression       | 12   | crm     | insert_exists 15
 conflict   insert  hold             | 12   | -       | hold 15
 conflict   delete  any              | 12   | crm     | delete_differs -
 conflict   delete! any              | gone | erp     | delete_differs 12
@@ -59,7 +63,8 @@ unset      insert  any              | none | erp     | owner 15
 unset      delete  any              | gone | -       | -
 """
 """`beside`: what `crm` has not seen is another field. `tomb+owner`: only `erp` may write the field, and has deleted the
-record. `delete!`, `update!`: under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
+record. `union` of what is no list, and an `expression` that weighs nothing, go by the order. `delete!`, `update!`:
+under `delete_wins`. `owner delete`: deletions there are undone (`restore`)."""
 
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
