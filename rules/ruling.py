@@ -3,13 +3,15 @@
 Turns the models of one entity into plain values, filling in every default. Judges nothing: `rules/check.py` does.
 
 Who decides a field is said by the nearest level that says anything (the field, its group, the entity), and by that
-level alone: a field's own `conflict` sets aside the entity's owner. A level that says both is an owner's.
+level alone: a field's own `conflict` sets aside the entity's owner. A level that says both is an owner's; where the
+owner depends on the record's state, the conflict's policy is asked about the rest, and if the level has none, the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from engine.rulebook import DeletePolicy, PolicyName
 from rules.problem import Path
@@ -30,16 +32,49 @@ DEFAULT_SCHEMA = "public"
 ROOT = "root"
 """What the table that is bound is called among its parts."""
 
+Levels: TypeAlias = "list[tuple[list[OwnerSyntax] | None, ConflictSyntax | None, Path]]"
+"""What the field, its group and the entity say of owners and conflicts, and where they stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """Who decides a field or a group."""
 
     owner: str | None
+    """The only system whose writes count, whatever the record's state."""
     policy: PolicyName | None
     """None: nobody said."""
     said: Path
     """Where."""
+    owners: tuple[OwnerSyntax, ...] = ()
+    """Who owns it in turn, where that depends on the record's state."""
+    conflict: ConflictSyntax | None = None
+    """What is said of conflicts."""
+    asked: Path = ()
+    """Where."""
+    closed: frozenset[str] = frozenset()
+    """Systems from which nothing is taken."""
+
+    @property
+    def ended(self) -> bool:
+        """True if somebody owns it in every state."""
+        return self.owner is not None or any(one.when is None for one in self.owners)
+
+    def writers(self, systems: Iterable[str]) -> frozenset[str]:
+        """Those of `systems` whose writes can ever count."""
+        if self.owner is not None:
+            may = {self.owner}
+        elif self.ended:
+            may = {one.system for one in reachable(self.owners)}
+        else:
+            may = set(systems)
+        return frozenset(may & set(systems) - self.closed)
+
+
+def reachable(owners: Sequence[OwnerSyntax]) -> Sequence[OwnerSyntax]:
+    """The owners up to the first that is one always."""
+    always = next((at for at, one in enumerate(owners) if one.when is None), len(owners))
+    return owners[: always + 1]
 
 
 def table_of(table: TableSyntax | PartSyntax | LookupSyntax) -> tuple[str, str]:
@@ -112,39 +147,86 @@ def sole_owner(owners: list[OwnerSyntax] | None) -> str | None:
 
 
 def ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None) -> Ruling:
-    """Who decides a field (its group, where it is in one); both None: what the entity says."""
+    """Who decides a field (its group, where it is in one); both None: what the entity says.
+
+    A field that is a part of another is decided with the whole, a derived one by nobody."""
     top: Path = ("entities", name)
-    levels: list[tuple[list[OwnerSyntax] | None, ConflictSyntax | None, Path]] = []
+    levels: Levels = []
+    members: tuple[str, ...] = ()
     if field is not None:
+        field = whole_of(entity).get(field, field)
         own = entity.fields[field]
+        if own.derive is not None:
+            return Ruling(None, "system_of_record", (*top, "fields", field, "derive"), closed=frozenset(entity.bind))
         levels.append((own.owner, own.conflict, (*top, "fields", field)))
+        members = (field, *(own.join.of if own.join is not None else ()))
     if group is not None:
         both = entity.groups[group]
         levels.append((both.owner, both.conflict, (*top, "groups", group)))
+        members = tuple(both.fields)
     levels.append((entity.owner, entity.conflict, top))
-    for owners, conflict, path in levels:
+    return _ruled(levels, *_taken_from(entity, members))
+
+
+def _ruled(levels: Levels, closed: frozenset[str], sole: str | None) -> Ruling:
+    """What the nearest level says that says anything; and if that leaves something open, the next for conflicts."""
+    for index, (owners, conflict, path) in enumerate(levels):
+        owner = sole_owner(owners)
+        if owner is not None:
+            return Ruling(owner, "system_of_record", (*path, "owner"), closed=closed)
         if owners is not None:
-            return Ruling(sole_owner(owners), "system_of_record", (*path, "owner"))
+            asked = next(((c, p) for _, c, p in levels[index:] if c is not None), None)
+            asked = (conflict, path) if conflict is not None else asked
+            ended = any(one.when is None for one in owners)
+            if asked is None or (ended and conflict is None):
+                policy: PolicyName | None = "system_of_record" if ended else None
+                return Ruling(None, policy, (*path, "owner"), tuple(owners), closed=closed)
+            said, where = asked
+            assert said is not None
+            return Ruling(None, said.policy, (*path, "owner"), tuple(owners), said, (*where, "conflict"), closed)
         if conflict is not None:
-            return Ruling(None, conflict.policy, (*path, "conflict"))
-    return Ruling(None, None, top)
+            said_at = (*path, "conflict")
+            if sole is not None:  # the others are not listened to: no conflict can arise
+                return Ruling(sole, "system_of_record", said_at, closed=closed)
+            return Ruling(None, conflict.policy, said_at, (), conflict, said_at, closed)
+    return Ruling(sole, "system_of_record" if sole is not None else None, levels[-1][2], closed=closed)
+
+
+def _taken_from(entity: EntitySyntax, members: Iterable[str]) -> tuple[frozenset[str], str | None]:
+    """(systems that have one of the fields as `one_way`; the only one of the others, if something is closed)"""
+    columns = [columns_of(entity, entity.fields[name]) for name in members if name in entity.fields]
+    closed = frozenset(system for each in columns for system, column in each.items() if column.one_way)
+    opened = {system for each in columns for system in each} - closed
+    return closed, (next(iter(opened)) if closed and len(opened) == 1 else None)
+
+
+def whole_of(entity: EntitySyntax) -> dict[str, str]:
+    """By field that is a part of another: that one."""
+    return {
+        part: name
+        for name, field in entity.fields.items()
+        if field.join is not None
+        for part in field.join.of
+        if part in entity.fields and part != name
+    }
 
 
 def registers(entity: EntitySyntax, key: Collection[str]) -> Iterator[tuple[str | None, tuple[str, ...]]]:
     """What is decided as one, in the order of the file: (group or None, its fields). Fields of a shared `key` never
-    are."""
-    group_of = groups_by_field(entity)
+    are; a whole and its parts always are, the whole first if no group has them."""
+    group_of, whole = groups_by_field(entity), whole_of(entity)
     told: set[str] = set()
     for field in entity.fields:
-        group = group_of.get(field)
-        if field in key or (group is not None and group in told):
+        if field in key or field in told:
             continue
-        if group is None:
-            yield None, (field,)
+        group = group_of.get(field)
+        if group is not None:
+            members = [f for f in entity.fields if f in entity.groups[group].fields and f not in key]
         else:
-            told.add(group)
-            members = entity.groups[group].fields
-            yield group, tuple(f for f in entity.fields if f in members and f not in key)
+            main = whole.get(field, field)
+            members = [main, *(part for part, of in whole.items() if of == main)]
+        told.update(members)
+        yield group, tuple(members)
 
 
 def order_of(entity: EntitySyntax, systems: tuple[str, ...], owner: str | None = None) -> tuple[str, ...]:
