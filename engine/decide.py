@@ -11,7 +11,7 @@ the real thing.
 from __future__ import annotations
 
 from engine.crossing.identity import identity_of
-from engine.desk.joining import Joining
+from engine.desk.allowing import Allowing
 from engine.merge import LOOKS_LIKE, EntityRules, Step, settle_hold
 from engine.ports import Request
 from engine.record import Record
@@ -19,7 +19,7 @@ from engine.rulebook import EXISTENCE
 from engine.vocabulary import Text
 
 
-class Decider(Joining):
+class Decider(Allowing):
     """The whole desk; see the module."""
 
     def request(self, request: Request, asked_at: int) -> None:
@@ -34,6 +34,8 @@ class Decider(Joining):
             if joined is None:
                 return
             answer = joined
+        elif request.kind == "allow":
+            answer = self._request_allow(arguments, asked_at)
         elif request.kind == "truncated":
             self.truncations[(arguments["system"], arguments["entity"])] = arguments["choice"]
             answer = "noted"

@@ -119,7 +119,7 @@ class Request:
 
     id: int
     kind: str
-    """`resolve`, `retry`, `truncated`, `join`"""
+    """`resolve`, `retry`, `truncated`, `join`, `allow`"""
     arguments: dict[str, str]
 
 
@@ -213,8 +213,9 @@ class Store(Protocol):
     def commit(self, delta: Delta) -> None:
         """Makes `delta`, and what was written before it, durable (fsynced), all or nothing, before it returns."""
 
-    def pending(self, after: int) -> Iterator[Pending]:
-        """Pending rows with a number above `after`, ascending. May be called from a writer thread."""
+    def pending(self, after: int, *, written: bool = False) -> Iterator[Pending]:
+        """Pending rows with a number above `after`, ascending. May be called from a writer thread; `written`: including
+        writes not yet committed, by the deciding thread alone."""
 
     def load_committed(self, entity: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Like `load`, but only what is committed; may be called from a writer thread."""

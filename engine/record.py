@@ -39,6 +39,9 @@ TABLE_MAX = 8
 REREAD: Position = -2
 """In `Side.wait`: the row is to be read again; until then nobody knows what the system holds."""
 
+STOPPED: Position = -3
+"""In `Side.wait`: a limit was broken; nothing is written before a person lets go."""
+
 
 FOREIGN = "\x1e"
 """In a stored reference, between a record's id and the key of another row of it: two records were merged into one."""

@@ -111,9 +111,10 @@ class MemoryStore:
         else:
             table[key] = value
 
-    def pending(self, after: int) -> Iterator[Pending]:
+    def pending(self, after: int, *, written: bool = False) -> Iterator[Pending]:
         """Pending rows with a number above `after`."""
-        yield from [row for row in self.pendings if row.number > after]
+        unsure = [row for delta in self.uncommitted for row in delta.pending] if written else []
+        yield from [row for row in [*self.pendings, *unsure] if row.number > after]
 
     def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
         """All records of an entity, ascending by key."""

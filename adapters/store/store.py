@@ -230,13 +230,13 @@ class SqlStore:
         with self._telling():
             return self._place.find(self._reader(), space, values)
 
-    def pending(self, after: int) -> Iterator[Pending]:
-        """Pending rows with a number above `after`, ascending, read in pages. A step that was written in several deltas
-        comes as several, in the order written."""
+    def pending(self, after: int, *, written: bool = False) -> Iterator[Pending]:
+        """Pending rows with a number above `after`, ascending, read in pages; `written`: of the deciding thread's open
+        transaction, too. A step that was written in several deltas comes as several, in the order written."""
         number, row = after, _LAST_ROW
         while True:
             with self._telling():
-                page = self._place.pending_after(self._reader(), number, row)
+                page = self._place.pending_after(self._writing() if written else self._reader(), number, row)
             for _, number, records in page:
                 yield Pending(number, _pairs(records))
             if not page:

@@ -73,6 +73,11 @@ class Entries:
             del items[item]
             self.dirty[(space, value, item)] = None
 
+    def note(self, space: str, value: str, item: str = "", state: bytes | None = b"") -> None:
+        """Puts an entry in, or with None takes it out, without a look at what stood there: for spaces that are never
+        asked for by value, only read as a whole from the store."""
+        self.dirty[(space, value, item)] = state
+
     def taken(self) -> dict[Entry, bytes | None]:
         """What has changed since the last time, for the store."""
         taken, self.dirty = self.dirty, {}

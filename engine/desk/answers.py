@@ -18,6 +18,7 @@ from engine.ports import Applied
 from engine.record import (
     DEFERRED,
     REREAD,
+    STOPPED,
     UNREAD,
     UNSET_VERSION,
     Held,
@@ -70,13 +71,13 @@ class Answers(Changes):
                 self.dirty[name] = record
             if side.due > mark.applied and self.rules[name[0]].layouts[system].codecs:
                 self._check_values(self.rules[name[0]], name[1], record, system)
-            if side.wait:
+            if side.wait and side.wait != STOPPED:
                 self.stuck.setdefault((system, name), self.forgotten)
             if side.wait == REREAD:
                 self._ask_again(name, system)
             elif side.wait == DEFERRED:
                 self.deferred[system][name] = None
-            elif side.wait:
+            elif side.wait > 0:
                 self.waiting[system][name] = side.wait
             elif side.due > mark.applied:
                 self.spilled[system] = True
@@ -162,6 +163,8 @@ class Answers(Changes):
         if exception.kind == "unmatched":
             side.wait, side.heard = outcome.separator, False
             self.waiting[system][name] = outcome.separator
+        elif not changed_since and self._stopped_parent(self.rules[name[0]], record, system):
+            self._due_again(name, record, system, side)
         elif exception.kind == "deferred" or self._late_parent(self.rules[name[0]], record, system):
             side.wait = DEFERRED
             self.deferred[system][name] = None

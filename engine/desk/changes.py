@@ -80,6 +80,7 @@ class Changes(Aside):
         if self.trimmed:
             self._prefetch([transaction])
         self._count("transactions")
+        self.tallies = {}
         self._count("echoes" if transaction.own else "changes", transaction.rows)
         step = self._step(transaction.system, transaction.committed_at, transaction.position)
         if transaction.spool is None:
@@ -87,6 +88,8 @@ class Changes(Aside):
         else:
             self._decide_spooled(transaction, step)
         self._close(step)
+        if self.tallies:
+            self._weigh(transaction, step.version.number)
         self.pass_position(transaction.system, transaction.position)
         while self.truncated:
             del self.truncations[self.truncated.pop()]
@@ -148,6 +151,8 @@ class Changes(Aside):
                         name = (rules.name, key)
                         self.dirty[name] = record
                         self._note_due(name, record, rules.quick[transaction.system])
+                        if rules.entity.limits.updates is not None:
+                            self._count_change(rules, True, 0, record, step)
                     continue
             self._read(rules, key, op, image, position, step)
 
@@ -209,3 +214,4 @@ class Changes(Aside):
                 self._note_due((rules.name, key), record, sorted(step.touched))
             else:
                 self._read(rules, key, DELETE, None, transaction.position, step)
+        self.tallies.pop(rules.name, None)  # however many they are, a person has said that they are meant

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.desk.quarantine import WAITS_FOR, Quarantined
-from engine.desk.records import Name, Records
+from engine.desk.records import Name
+from engine.desk.stopping import Stopping
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, begin, empty_record
 from engine.record import REREAD, UNREAD, Record, Side
@@ -16,12 +17,14 @@ from engine.rulebook import EXISTENCE
 from engine.vocabulary import Position
 
 
-class Due(Records):
+class Due(Stopping):
     """The room of the to-do lists."""
 
     def _note_due(self, name: Name, record: Record, systems: Iterable[str]) -> None:
         self.due[name] = None
         for system in systems:
+            if self.stops:
+                self._put_off(name, record, system, record.side(system))
             if not self.spilled[system]:
                 self.open[system][name] = record
             if self.rules[name[0]].layouts[system].codecs:

@@ -10,6 +10,7 @@ from engine.desk.batches import Batches
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, Incomplete, Step, read
 from engine.record import UNREAD
+from engine.rulebook import EXISTENCE
 from engine.vocabulary import Image, Position
 
 
@@ -24,6 +25,8 @@ class Merging(Batches):
             return
         cache = self.cache[rules.name]
         record = cache.get(key)
+        lived = record is not None and record.alive
+        since = record.version(EXISTENCE).number if record is not None else 0
         try:
             result = read(rules, key, record, op, image, position, step)
         except Incomplete:
@@ -41,3 +44,5 @@ class Merging(Batches):
         if step.touched:
             touched = sorted(step.touched)
             self._note_due(name, result, touched)
+            if len(touched) > 1 or touched[0] != step.system:
+                self._count_change(rules, lived, since, result, step)

@@ -22,6 +22,7 @@ from engine.merge.step import (
     make_due,
     rules_of,
 )
+from engine.merge.undo import put_back
 
 __all__ = [
     "DEFAULT",
@@ -37,6 +38,7 @@ __all__ = [
     "hold_identity",
     "journal_entry",
     "make_due",
+    "put_back",
     "quick_update",
     "read",
     "release_identity",

@@ -1,0 +1,471 @@
+"""Too much at once stops an entity, in the real desk: counted, stopped as a whole, let go or put back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.desk.limits import GRAINS, Window
+from engine.record import STOPPED
+from engine.rulebook import Limit, Limits, RuleBook
+from engine.vocabulary import Change, RowResult, Transaction
+from tests.simulation.books import book
+from tests.unit.crossed_desk import CrossedDesk
+
+SECOND = 1_000_000
+SYSTEMS = ("erp", "crm", "mes")
+
+
+def limited(
+    item: Limits | None = None, order: Limits | None = None, systems: tuple[str, ...] = ("erp", "crm")
+) -> RuleBook:
+    """`item`, and `order` that refers to it, with these limits."""
+    made = book(systems, orders=True)
+    given = {"item": item or Limits(), "order": order or Limits()}
+    return replace(made, entities={n: replace(e, limits=given[n]) for n, e in made.entities.items()})
+
+
+class LimitedDesk(CrossedDesk):
+    """The real desk on items and orders; `erp` and `crm` have the columns in the same order."""
+
+    def items(self, system: str, numbers: range, op: str = "row", **values: str) -> list[Change]:
+        """Rows of `item`: inserted, updated (`op` is `update`) or deleted."""
+        if op == "delete":
+            return [self.delete(system, "item", f"i{n}") for n in numbers]
+        return [getattr(self, op)(system, "item", code=f"i{n}", **values) for n in numbers]
+
+    def fill(self, count: int, system: str = "erp") -> None:
+        """So many items, everywhere."""
+        self.tx(system, *self.items(system, range(count), name="x"))
+        self.settle()
+
+    def settle(self) -> None:
+        """What is due is written, and read back."""
+        for system in self.book.systems:
+            if self.batch(system):
+                self.answer(system)
+        for system in self.book.systems:
+            self.decider.pass_position(system, self.positions[system])
+
+    def written(self, system: str) -> list[tuple[str, str]]:
+        """(kind, key) of what is sent to a system now; it is answered."""
+        writes = self.batch(system)
+        if writes:
+            self.answer(system)
+        return sorted((write.kind, row[1]) for write in writes for row in write.rows)
+
+    def spooled(self, system: str, *chunks: list[Change]) -> None:
+        """A transaction larger than memory."""
+        self.positions[system] += 10
+        position = self.positions[system]
+        rows = sum(map(len, chunks))
+        self.decider.decide(Transaction(system, position, position, False, [], rows, spool=chunks))
+        self.decider.commit()
+
+
+def desk_of(
+    item: Limits | None = None, order: Limits | None = None, systems: tuple[str, ...] = ("erp", "crm")
+) -> LimitedDesk:
+    """A desk between systems that are empty."""
+    return LimitedDesk(limited(item, order, systems))
+
+
+DELETES = Limits(deletes=Limit(5, 60))
+UPDATES = Limits(updates=Limit(5, 60))
+INSERTS = Limits(inserts=Limit(5, 60))
+
+
+# ------------------------------------------------------------ counting
+
+
+def test_as_many_as_are_allowed_flow_and_one_more_stops_its_whole_transaction() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(5), "delete"))
+    assert len(desk.written("crm")) == 5
+    desk.tx("erp", *desk.items("erp", range(5, 7), "delete"))
+    assert desk.written("crm") == []
+    assert desk.decider.stops["item"].words() == (
+        "users of erp deleted 7 records of `item` within 1 min; 5 are allowed"
+    )
+
+
+def test_an_update_without_a_where_stops_and_nothing_of_it_is_written() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(20), "update", name="y"))
+    assert desk.written("crm") == []
+    assert desk.decider.stops["item"].what == "updates"
+    assert desk.decider.quiet()
+
+
+def test_an_import_that_is_larger_than_allowed_stops() -> None:
+    desk = desk_of(INSERTS)
+    desk.fill(6)
+    assert desk.decider.stops["item"].words() == "users of erp inserted 6 records of `item` within 1 min; 5 are allowed"
+    assert desk.written("crm") == []
+
+
+def test_a_slow_drip_never_stops() -> None:
+    desk = desk_of(replace(DELETES, emptied=False))
+    desk.fill(40)
+    for n in range(40):
+        desk.tx("erp", *desk.items("erp", range(n, n + 1), "delete"), at=n * 13 * SECOND)
+        assert desk.written("crm") == [("delete", f"i{n}")]
+    assert desk.decider.stops == {}
+
+
+def test_what_means_nothing_to_others_is_not_counted() -> None:
+    made = limited(replace(DELETES, updates=Limit(5, 60)))
+    item = made.entities["item"]
+    desk = LimitedDesk(replace(made, entities={**made.entities, "item": replace(
+        item, delete={"erp": "propagate", "crm": "restore"},
+    )}))
+    desk.fill(20)
+    desk.tx("crm", *desk.items("crm", range(20), "delete"))  # not from there: all of it is made again
+    assert len(desk.written("crm")) == 20
+    desk.tx("crm", *desk.items("crm", range(20), "update", name="x", limit="mine"))  # not his to write
+    assert desk.decider.stops == {}
+
+
+def test_a_row_deleted_and_made_again_in_one_transaction_is_an_update() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(20)
+    again = [c for n in range(20) for c in (
+        desk.delete("erp", "item", f"i{n}"), desk.row("erp", "item", code=f"i{n}", name="y"),
+    )]
+    desk.tx("erp", *again)
+    assert desk.decider.stops == {}
+    assert len(desk.written("crm")) == 20
+
+
+def test_a_row_made_and_deleted_in_one_transaction_is_nothing() -> None:
+    desk = desk_of(replace(DELETES, inserts=Limit(5, 60)))
+    passing = [c for n in range(20) for c in (
+        desk.row("erp", "item", code=f"p{n}"), desk.delete("erp", "item", f"p{n}"),
+    )]
+    desk.tx("erp", *passing)
+    assert desk.decider.stops == {}
+
+
+def test_each_system_has_a_window_of_its_own() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(4), "update", name="y"))
+    desk.settle()
+    desk.tx("crm", *desk.items("crm", range(4), "update", name="z"))
+    assert desk.decider.stops == {}
+    desk.tx("crm", *desk.items("crm", range(4, 6), "update", name="z"))
+    assert desk.decider.stops["item"].system == "crm"
+
+
+@pytest.mark.parametrize("seconds", [1, 7, 60, 3600])
+def test_a_window_counts_no_more_than_its_length_and_all_but_a_hundredth_of_it(seconds: int) -> None:
+    window = Window(seconds)
+    length, grain = seconds * SECOND, seconds * SECOND // GRAINS
+    start = 1_700_000_000 * SECOND
+    assert window.add(start, 3) == 3
+    assert window.add(start + length - 2 * grain, 2) == 5
+    assert window.add(start + length, 1) == 3
+    assert window.add(start - 10 * length, 1) == 1, "a clock that was set back starts anew"
+
+
+def test_a_window_stays_small_however_much_is_counted() -> None:
+    window = Window(60)
+    for n in range(20_000):
+        window.add(n * SECOND // 100, 1)
+    assert len(window._counts) <= 2 * GRAINS
+
+
+# ------------------------------------------------------------ emptied
+
+
+def test_a_table_that_has_lost_all_rows_stops_without_any_word_in_the_rules() -> None:
+    desk = desk_of()
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(20), "delete"))
+    assert desk.written("crm") == []
+    assert desk.decider.stops["item"].words() == (
+        "erp has no record of `item` left: its users deleted 20 within 1 h"
+    )
+
+
+@pytest.mark.parametrize("left", range(20))
+def test_a_table_with_one_row_left_is_not_empty(left: int) -> None:
+    desk = desk_of()
+    desk.fill(20)
+    for n in (0, 19):  # whichever was looked at last is gone
+        desk.tx("erp", *desk.items("erp", range(n, n + 1), "update", name="y"))
+    desk.tx("erp", *[c for n in range(20) if n != left for c in desk.items("erp", range(n, n + 1), "delete")])
+    assert desk.decider.stops == {}
+
+
+def test_a_table_emptied_in_chunks_stops_at_the_last() -> None:
+    desk = desk_of()
+    desk.fill(100)
+    for start in range(0, 100, 20):
+        assert desk.decider.stops == {}
+        desk.tx("erp", *desk.items("erp", range(start, start + 20), "delete"))
+    assert len(desk.written("crm")) == 80
+    assert desk.decider.stops["item"].count == 100
+
+
+def test_a_handful_may_go_and_so_may_all_if_the_rule_says_so() -> None:
+    desk = desk_of()
+    desk.fill(15)
+    desk.tx("erp", *desk.items("erp", range(15), "delete"))
+    assert desk.decider.stops == {}
+    desk = desk_of(Limits(emptied=False))
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(20), "delete"))
+    assert desk.decider.stops == {}
+
+
+def test_a_table_that_is_loaded_anew_in_one_transaction_is_not_empty() -> None:
+    desk = desk_of()
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(20), "delete"), *desk.items("erp", range(100, 120), name="x"))
+    assert desk.decider.stops == {}
+
+
+# ------------------------------------------------------------ what waits, and what flows
+
+
+def test_reading_goes_on_and_other_entities_flow() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="y"), desk.row("erp", "order", code="o1", item="i9"))
+    assert desk.written("crm") == [("insert", "o1")]
+    desk.tx("erp", *desk.items("erp", range(7, 8), "update", name="z"))
+    assert desk.written("crm") == []
+    desk.tx("crm", *desk.items("crm", range(8, 9), "update", name="z"))
+    assert desk.written("erp") == []
+    assert desk.decider.durable_positions["erp"] == desk.positions["erp"]
+
+
+def test_what_was_due_before_is_written_and_what_comes_with_the_transaction_is_not() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(2), "update", name="y"))
+    desk.tx("erp", *desk.items("erp", range(1, 7), "update", name="z"))
+    assert desk.written("crm") == [("update", "i0")]
+    desk.ask("allow", entity="item")
+    [write] = desk.batch("crm")
+    assert {row[1]: row[3] for row in write.rows} == {f"i{n}": ("z",) for n in range(1, 7)}
+
+
+def test_a_batch_under_way_when_it_stops_is_answered_and_what_changed_since_waits() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(2), "update", name="y"))
+    assert desk.batch("crm")
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="z"))
+    desk.answer("crm", RowResult("item", "i1", "unmatched"))
+    desk.tx("crm", *desk.items("crm", range(1, 2), "update", name="u"), at=1)  # this is why
+    desk.decider.pass_position("crm", desk.positions["crm"])
+    assert desk.written("crm") == []
+    assert {desk.record("item", f"i{n}").sides["crm"].wait for n in range(6)} == {STOPPED}
+    desk.ask("allow", entity="item")
+    assert len(desk.written("crm")) == 6
+
+
+def test_children_of_what_is_not_made_wait_with_it_and_come_with_it() -> None:
+    desk = desk_of(INSERTS)
+    desk.fill(3)
+    children = [desk.row("erp", "order", code=f"o{n}", item=f"i{n}") for n in (1, 12)]
+    desk.tx("erp", *desk.items("erp", range(10, 16), name="x"), *children)
+    assert desk.written("crm") == [("insert", "o1")]
+    desk.tx("erp", desk.row("erp", "order", code="late", item="i13"))
+    assert desk.written("crm") == []
+    assert desk.ask("allow", entity="item") == "`item` goes on; 8 records waited"
+    assert [key for _, key in desk.written("crm")] == ["i10", "i11", "i12", "i13", "i14", "i15", "late", "o12"]
+
+
+def test_deleting_a_parent_waits_while_its_children_are_stopped() -> None:
+    desk = desk_of(order=DELETES)
+    desk.fill(20)
+    desk.tx("erp", *[desk.row("erp", "order", code=f"o{n}", item="i1") for n in range(20)])
+    desk.settle()
+    gone = [desk.delete("erp", "order", f"o{n}") for n in range(20)]
+    desk.tx("erp", desk.delete("erp", "item", "i1"), *gone)  # as a cascade writes it
+    assert desk.written("crm") == [], "a cascade there would delete the orders"
+    desk.tx("erp", desk.delete("erp", "item", "i2"), *desk.items("erp", range(3, 4), "update", name="y"))
+    assert desk.written("crm") == [("update", "i3")]
+    assert desk.ask("allow", entity="order") == "`order` goes on; 22 records waited"
+    assert len(desk.written("crm")) == 22
+
+
+def test_two_stops_and_one_is_let_go() -> None:
+    desk = desk_of(UPDATES, DELETES)
+    desk.fill(20)
+    desk.tx("erp", *[desk.row("erp", "order", code=f"o{n}", item="i1") for n in range(20)])
+    desk.settle()
+    desk.tx("erp", *[desk.delete("erp", "order", f"o{n}") for n in range(6)])
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="y"), desk.delete("erp", "item", "i9"))
+    assert desk.ask("allow", entity="item") == "`item` goes on; 7 records waited"
+    assert [key for _, key in desk.written("crm")] == [f"i{n}" for n in range(6)], "i9 waits for the orders"
+    desk.ask("allow", entity="order")
+    assert len(desk.written("crm")) == 7
+
+
+# ------------------------------------------------------------ transactions larger than memory
+
+
+def test_a_transaction_larger_than_memory_is_stopped_as_a_whole() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(60)
+    desk.decider.cache_records_max = 10
+    chunks = [desk.items("erp", range(n, n + 10), "delete") for n in range(0, 50, 10)]
+    child = [desk.row("erp", "order", code="o1", item="i55")]
+    desk.spooled("erp", *chunks[:4], child, chunks[4])
+    assert desk.written("crm") == [("insert", "o1")]
+    desk.restart()
+    assert desk.written("crm") == []
+    assert desk.ask("allow", entity="item") == "`item` goes on; 50 records waited"
+    assert len(desk.written("crm")) == 50
+
+
+def test_a_transaction_larger_than_memory_within_the_limit_flows() -> None:
+    desk = desk_of(Limits(deletes=Limit(50, 60)))
+    desk.fill(60)
+    desk.spooled("erp", *[desk.items("erp", range(n, n + 10), "delete") for n in range(0, 50, 10)])
+    assert len(desk.written("crm")) == 50
+
+
+def test_a_table_emptied_by_a_transaction_larger_than_memory_stops() -> None:
+    desk = desk_of()
+    desk.fill(60)
+    desk.decider.cache_records_max = 10
+    desk.spooled("erp", *[desk.items("erp", range(n, n + 10), "delete") for n in range(0, 60, 10)])
+    assert desk.written("crm") == []
+    assert desk.decider.stops["item"].what == "emptied"
+
+
+# ------------------------------------------------------------ the answers
+
+
+def test_a_stop_outlives_a_crash_and_so_does_who_waits() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(6), "delete"))
+    before = desk.decider.stops
+    desk.restart()
+    assert desk.decider.stops == before
+    assert desk.decider.news == [("still stopped", (
+        "users of erp deleted 6 records of `item` within 1 min; 5 are allowed; nothing of it is written before "
+        "`duolog allow RULES item`"
+    ))]
+    assert desk.written("crm") == []
+    desk.tx("erp", *desk.items("erp", range(8, 9), "update", name="y"))
+    assert desk.written("crm") == []
+    assert desk.ask("allow", entity="item") == "`item` goes on; 7 records waited"
+    assert len(desk.written("crm")) == 7
+    desk.restart()
+    assert desk.decider.stops == {}
+    assert desk.written("crm") == []
+
+
+def test_after_it_is_allowed_the_window_starts_anew() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(30)
+    desk.tx("erp", *desk.items("erp", range(6), "delete"))
+    desk.ask("allow", entity="item")
+    desk.settle()
+    desk.tx("erp", *desk.items("erp", range(6, 11), "delete"))
+    assert len(desk.written("crm")) == 5
+    assert desk.ask("allow", entity="item") == "`item` is not stopped"
+
+
+def test_any_number_may_wait_and_is_let_go_page_by_page() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(4100)
+    desk.tx("erp", *desk.items("erp", range(4100), "update", name="y"))
+    assert desk.written("crm") == []
+    assert desk.ask("allow", entity="item") == "`item` goes on; 4100 records waited"
+    desk.decider.commit()
+    assert len(desk.written("crm")) == 4100
+    assert desk.written("crm") == []
+
+
+def test_rows_restored_by_hand_leave_nothing_to_write() -> None:
+    desk = desk_of()
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(20), "delete"))
+    desk.tx("erp", *desk.items("erp", range(20), name="x"))
+    assert desk.ask("allow", entity="item") == "`item` goes on; 20 records waited"
+    assert desk.written("crm") == desk.written("erp") == []
+    desk.tx("erp", *desk.items("erp", range(1), "update", name="y"))
+    assert desk.written("crm") == [("update", "i0")]
+
+
+def test_a_deletion_is_put_back_as_the_others_have_it() -> None:
+    desk = desk_of(systems=SYSTEMS)
+    desk.fill(20)
+    before = desk.record("item", "i3").values
+    desk.tx("erp", *desk.items("erp", range(3, 4), "update", name="last words"), at=1)
+    desk.settle()
+    desk.tx("erp", *desk.items("erp", range(20), "delete"), at=2)
+    answer = desk.ask("allow", entity="item", undo="erp", by="ann")
+    assert answer == "`item` goes on; 20 records waited, 20 were put back"
+    assert desk.written("crm") == desk.written("mes") == []
+    [write] = desk.batch("erp")
+    assert (write.kind, len(write.rows)) == ("insert", 20)
+    values = {row[1]: dict(zip(write.columns, row[3], strict=True)) for row in write.rows}
+    assert values["i3"][1] == "last words" and values["i4"][1] == before[1]
+    entry = desk.store.journal[-1]
+    assert (entry.kind, entry.loser.system if entry.loser else "") == ("resolved", "erp")
+    assert entry.because == "put back by ann: erp has no record of `item` left: its users deleted 20 within 1 h"
+    desk.answer("erp")
+    desk.tx("erp", *desk.items("erp", range(3, 4), "update", name="again"), at=3)
+    assert desk.written("crm") == [("update", "i3")]
+
+
+def test_updates_are_put_back_and_what_others_wrote_meanwhile_stays() -> None:
+    desk = desk_of(UPDATES, systems=SYSTEMS)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="runaway"), at=1000)
+    desk.tx("crm", *desk.items("crm", range(1), "update", name="later"), at=2000)  # a conflict; the last writer wins
+    desk.tx("crm", *desk.items("crm", range(1, 2), "update", name="earlier"), at=500)  # it loses
+    assert desk.ask("allow", entity="item", undo="erp") == "`item` goes on; 6 records waited, 5 were put back"
+    assert desk.written("crm") == []
+    assert [desk.values("item", f"i{n}")["name"] for n in range(3)] == ["later", "earlier", "x"]
+    [write] = desk.batch("erp")
+    assert {row[1]: row[3] for row in write.rows} == {
+        "i0": ("later",), "i1": ("earlier",), **{f"i{n}": ("x",) for n in range(2, 6)},
+    }  # fmt: skip
+    lost = {entry.key: entry.lost for entry in desk.store.journal if entry.kind == "resolved"}
+    assert lost == {f"i{n}": ("runaway",) for n in range(1, 6)}
+
+
+def test_an_import_is_put_back_by_deleting_it_where_it_was_made() -> None:
+    desk = desk_of(INSERTS)
+    desk.fill(3)
+    desk.tx("erp", *desk.items("erp", range(10, 16), name="n"), desk.row("erp", "order", code="o1", item="i11"))
+    assert desk.ask("allow", entity="item", undo="erp") == "`item` goes on; 7 records waited, 7 were put back"
+    assert desk.written("crm") == []
+    assert desk.written("erp") == [("delete", "i10"), ("delete", "i11"), ("delete", "i12"), ("delete", "i13"),
+                                   ("delete", "i14"), ("delete", "i15"), ("delete", "o1")]  # fmt: skip
+    assert ("n",) in [entry.lost for entry in desk.store.journal if entry.key == "i12"]
+
+
+def test_putting_back_while_a_batch_is_under_way() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(2), "update", name="y"))
+    desk.batch("crm")
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="z"))
+    assert desk.ask("allow", entity="item", undo="erp") == "`item` goes on; 6 records waited, 6 were put back"
+    desk.answer("crm")
+    assert desk.written("crm") == []
+    [write] = desk.batch("erp")
+    assert [row[3] for row in sorted(write.rows, key=lambda row: row[1])] == [("y",)] * 2 + [("x",)] * 4
+
+
+def test_a_truncation_that_a_person_has_spoken_about_is_not_asked_about_again() -> None:
+    desk = desk_of(DELETES)
+    desk.fill(20)
+    desk.ask("truncated", system="erp", entity="item", choice="delete")
+    desk.tx("erp", (0, "T", None, None))
+    assert len(desk.written("crm")) == 20
+
