@@ -59,10 +59,10 @@ class Codec:
     Raises `engine.errors.ValueRefused` for a value that has no counterpart."""
 
     name: str
-    decode: Callable[[str], str]
-    """stored → canonical"""
-    encode: Callable[[str], str]
-    """canonical → stored: exactly the text that the column prints after storing it"""
+    decode: Callable[[str], Text]
+    """stored → canonical (None: NULL)"""
+    encode: Callable[[str], Text]
+    """canonical → stored: exactly the text that the column prints after storing it (None: NULL)"""
     many: bool = False
     """Several stored texts mean the same: what a system has stays as long as it means what it should."""
 

@@ -18,6 +18,7 @@ from rules.ruling import columns_of, groups_by_field, identities, identity_field
 from rules.shape import Shaped, unknown_key
 from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
 from rules.values.maps import check_maps
+from rules.values.suits import check_words
 
 SINGLE_VALUE_POLICIES = ("max", "min", "delta", "union")
 POLICY_FORMS = {"expression": "{expression: …}"}
@@ -37,6 +38,7 @@ def check(shaped: Shaped, findings: Findings) -> None:
     crossed = crossed_entities(syntax.entities)
     for name, entity in syntax.entities.items():
         _check_entity(name, entity, shared_key(name, entity, crossed), syntax, findings)
+        check_words(name, entity, crossed, findings)
         check_references(name, entity, crossed, shaped, findings)
     check_tables(syntax, findings)
     names = parents_first(syntax.entities, crossed, {}, findings)

@@ -31,7 +31,8 @@ from rules.ruling import (
 )
 from rules.syntax import EntitySyntax
 from rules.values.fit import check_fields, known_columns
-from rules.values.forms import FieldKey, Form, check_maps_fit, forms, stored_fields
+from rules.values.forms import Form, check_maps_fit, forms
+from rules.values.stored import FieldKey, stored_fields
 
 
 def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tuple[RuleBook, list[Problem]]:
@@ -42,7 +43,8 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
     entities, catalogs = rules.entities, catalogs or {}
     crossed = crossed_entities(entities)
     known = known_columns(entities, catalogs, findings)
-    fields = stored_fields(entities, known)
+    zones = {name: system.time_zone for name, system in rules.systems.items()}
+    fields = stored_fields(entities, known, zones)
     shapes = forms(entities, crossed, fields, findings)
     check_maps_fit(fields, shapes, findings)
     check_fields(entities, crossed, fields, shapes, findings)

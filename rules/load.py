@@ -33,6 +33,8 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
+    time_zone: str | None = None
+    """In which zone its times without one are."""
 class RuleFile:
     """A rule file without problems."""
 
@@ -91,7 +93,9 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     if errors:
         return Loaded(None, in_order(errors), in_order(warnings))
     systems = {
-        system: System(system, entry.adapter, found.systems[system] if found else None, entry.insecure)
+        system: System(
+            system, entry.adapter, found.systems[system] if found else None, entry.insecure, entry.time_zone
+        )
         for system, entry in shaped.syntax.systems.items()
     }
     rules = RuleFile(path, name, found.store if found else None, systems, shaped.syntax.entities, document)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.rulebook import Clearing, Removal
-from rules.syntax.words import Digits, Names, Nonempty, PartName, Syntax, Truth
+from rules.syntax.words import Digits, Factor, Names, Nonempty, Parting, PartName, Syntax, TimeZone, Truth
 
 
 class SystemSyntax(Syntax):
@@ -16,7 +16,7 @@ class SystemSyntax(Syntax):
     adapter: Literal["postgresql"] = Field(description="The kind of database.")
     url: str = Field(repr=False, description="Its address, with references for secrets: `${NAME}`, `${file:/path}`.")
     insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
-    time_zone: str | None = Field(
+    time_zone: TimeZone | None = Field(
         default=None, description="In which zone its times without one are: `Asia/Shanghai`, `UTC`."
     )
 
@@ -78,13 +78,13 @@ class ColumnSyntax(Syntax):
         default=None, description="What is stored: what it means. Of several that mean the same, the first is written."
     )
     round: Digits | None = Field(default=None, description="Digits after the point that are written there.")
-    scale: str | None = Field(default=None, description="What is stored times this is what is meant: `100`.")
+    scale: Factor | None = Field(default=None, description="What is stored times this is what is meant: `100`.")
     trim: Truth = Field(default=False, description="Written there without blanks at the ends, and read so.")
     case: Literal["upper", "lower"] | None = Field(default=None, description="Written there in this case.")
-    list_: str | None = Field(default=None, alias="list", description="A text of several values, parted by this.")
+    list_: Parting | None = Field(default=None, alias="list", description="A text of several values, parted by this.")
     read: str | None = Field(default=None, description="What is meant by the stored `value`, as SQL.")
     write: str | None = Field(default=None, description="What is stored for the meaning `value`, as SQL.")
-    time_zone: str | None = Field(default=None, description="In which zone its times without one are.")
+    time_zone: TimeZone | None = Field(default=None, description="In which zone its times without one are.")
     on_overflow: Literal["quarantine", "cut", "nearest", "null"] = Field(
         default="quarantine", description="What is written of a value that is too long or too large there."
     )
@@ -96,4 +96,6 @@ class ColumnSyntax(Syntax):
     @model_validator(mode="before")
     @classmethod
     def _long(cls, value: object) -> object:
+        if isinstance(value, dict) and "on_overflow" in value and value["on_overflow"] is None:
+            return {**value, "on_overflow": "null"}  # as YAML reads the bare word
         return {"column": value} if isinstance(value, str) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     BaseModel,
@@ -14,12 +15,16 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from engine.rulebook import PolicyName
+from rules.problem import nearest
 
 FORMAT: Final = 1
 """The format version that this duolog reads."""
 
 DIGITS_MAX: Final = 1_000
 """Digits after the point that can be asked for."""
+
+FACTOR: Final = r"-?[0-9]{1,30}(\.[0-9]{1,30})?"
+"""A number as it is written in `scale`."""
 
 SYSTEM_NAME: Final = r"[a-z][a-z0-9_]{0,30}"
 FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
@@ -89,6 +94,30 @@ def not_mixed(value: object) -> object:
     return value
 
 
+def _zone(value: object) -> object:
+    """A time zone that the database of zones has."""
+    if isinstance(value, str):
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            known = nearest(value, available_timezones())
+            allowed = (known,) if known else ("UTC", "Europe/Berlin", "…: the names of the IANA database")
+            raise PydanticCustomError("R439", "there is no such time zone", {"allowed": allowed}) from None
+    return value
+
+
+def _factor(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(FACTOR, value) and value.strip("-0."):
+        return value
+    raise PydanticCustomError("R440", "a number other than 0 must stand here", {"allowed": ("100", "0.01", "-1")})
+
+
+def _parting(value: object) -> object:
+    if value == "":
+        raise PydanticCustomError("R208", "this may not be empty", {})
+    return value
+
+
 Nonempty = BeforeValidator(_nonempty)
 OnceEach = BeforeValidator(_once_each)
 
@@ -104,6 +133,9 @@ FieldName = Annotated[
 ]
 Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": FORMAT})]
 Truth = Annotated[bool, BeforeValidator(_truth)]
+TimeZone = Annotated[str, BeforeValidator(_zone)]
+Factor = Annotated[str, BeforeValidator(_factor), WithJsonSchema({"type": ["string", "number"]})]
+Parting = Annotated[str, BeforeValidator(_parting), WithJsonSchema({"type": "string", "minLength": 1})]
 Names = Annotated[
     list[str],
     OnceEach,

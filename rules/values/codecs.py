@@ -5,6 +5,7 @@ text is the one form in which a value of a family is compared everywhere. `encod
 print after storing it, rounded and padded as the database does, so that what was written is known without reading it.
 
 Where nothing has to change there is no codec at all. A codec never sees NULL, and its refusals never tell a value.
+What a column's words make of values is in `rules/values/words`; here is what its type does by itself.
 Laws (tests/rules/test_codecs.py): what was read and written back is unchanged, up to what the canonical form leaves out
 (zeros after the point of an unconstrained numeric); what was written and read back is the value, up to what the column
 cannot hold, and a second time nothing changes.
@@ -13,16 +14,18 @@ cannot hold, and a second time nothing changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from engine.catalog import Column
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
+from engine.vocabulary import Text
+from rules.values import documents
 from rules.values.floats import narrowed, widened
 from rules.values.moments import rounded
 
-_PLENTY = Context(prec=200_000, rounding=ROUND_HALF_UP, Emin=-200_000, Emax=200_000)
+PLENTY = Context(prec=200_000, rounding=ROUND_HALF_UP, Emin=-200_000, Emax=200_000)
 """More digits than PostgreSQL's numeric can have (131,072 before the point, 16,383 after)."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -35,46 +38,80 @@ SECOND_DIGITS = 6
 
 def codec(family: str, column: Column) -> Codec | None:
     """The pair for a column of a field of that canonical family; None if the stored form is the canonical one."""
-    match family, column.family:
+    above = "numeric" if family == "numeric" else column.family
+    return composed([own(above, column), lifted(column.family, family)])
+
+
+def own(above: str, column: Column) -> Codec | None:
+    """What the column's own type does to a value of the family `above` it: rounds and pads it, prints it in its way."""
+    match above, column.family:
         case "numeric", "integer":
-            return Codec("numeric in integer", _same, to_integer)
+            return Codec("numeric in integer", same, to_integer)
         case "numeric", "numeric":
             return _numeric(column.scale)
-        case "text", "text":
+        case _, "text":
             return _padded(column.length) if is_blank_padded(column) else None
-        case "uuid", "text":
-            pad = column.length if is_blank_padded(column) else None
-            return Codec("uuid in text", to_uuid, _same if pad is None else lambda text: text.ljust(pad))
-        case ("timestamp" | "timestamptz" | "time"), _ if column.scale is not None and column.scale < SECOND_DIGITS:
+        case _, ("timestamp" | "timestamptz" | "time") if column.scale is not None and column.scale < SECOND_DIGITS:
             scale = column.scale
-            return Codec(f"{family} to {scale} digits", _same, lambda text: rounded(text, scale))
-        case "float", "float":
+            return Codec(f"{above} to {scale} digits", same, lambda text: rounded(text, scale))
+        case _, "float":
             return Codec("float in real", widened, narrowed) if is_single(column) else None
+        case _, "json":
+            # Of what a json column keeps as it was written, blanks and the order of keys mean nothing.
+            return Codec("json", documents.canonical, same, many=True) if column.type == "json" else None
         case _:
             return None
 
 
-def mapped(field: str, values: Mapping[str, str], column: Column | None) -> Codec:
-    """A value map, stored → canonical and back, on top of the column's own form."""
-    own = codec(column.family, column) if column is not None else None
-    meanings = dict(values)
-    stored = {meaning: value for value, meaning in values.items()}
-    known_stored, known = ", ".join(meanings), ", ".join(stored)
+def lifted(below: str, family: str) -> Codec | None:
+    """A value of one family told in another."""
+    match below, family:
+        case ("text" | "enum"), "uuid":
+            return Codec("uuid in text", to_uuid, same, many=True)
+        case "integer", "boolean":
+            return Codec("boolean in integer", _to_boolean, _from_boolean)
+        case "text", "json":
+            return Codec("json in text", documents.canonical, same, many=True)
+        case _:
+            return None
 
-    def decode(text: str) -> str:
+
+def composed(steps: Iterable[Codec | None], where: str = "") -> Codec | None:
+    """One pair of several, from the column upwards; None if nothing is left to do. `where`: opens every refusal."""
+    pairs = [step for step in steps if step is not None]
+    if not pairs:
+        return None
+    return Codec(
+        ", ".join([pair.name for pair in pairs if pair.name]),
+        _one([pair.decode for pair in pairs], where),
+        _one([pair.encode for pair in reversed(pairs)], where),
+        any(pair.many for pair in pairs),
+    )
+
+
+def _one(ways: Iterable[Callable[[str], Text]], where: str) -> Callable[[str], Text]:
+    changing = tuple([way for way in ways if way is not same])
+    if not changing:
+        return same
+    if len(changing) == 1 and not where:
+        return changing[0]
+
+    def go(text: Text) -> Text:
         try:
-            return meanings[own.decode(text) if own is not None else text]
-        except KeyError:
-            raise ValueRefused(f"`{field}`: a stored value is not in the map, which has: {known_stored}") from None
+            for way in changing:
+                if text is None:
+                    return None
+                text = way(text)
+        except ValueRefused as refused:
+            raise ValueRefused(f"{where}: {refused.found}" if where else refused.found) from None
+        return text
 
-    def encode(text: str) -> str:
-        try:
-            value = stored[text]
-        except KeyError:
-            raise ValueRefused(f"`{field}`: a value has no counterpart in the map, which has: {known}") from None
-        return own.encode(value) if own is not None else value
+    return go
 
-    return Codec(f"map of {field}", decode, encode)
+
+def same(text: str) -> str:
+    """Nothing to do."""
+    return text
 
 
 def is_blank_padded(column: Column) -> bool:
@@ -112,7 +149,7 @@ def to_scale(text: str, scale: int) -> str:
         return text
     if not _NUMBER.fullmatch(text):
         raise ValueRefused("a number is not written in plain digits")
-    number = _PLENTY.quantize(Decimal(text), Decimal((0, (1,), -scale)))
+    number = PLENTY.quantize(Decimal(text), Decimal((0, (1,), -scale)))
     if number.is_zero():
         number = abs(number)
     return f"{number:f}"
@@ -136,7 +173,7 @@ def to_uuid(text: str) -> str:
 
 def _numeric(scale: int | None) -> Codec:
     if scale is None:
-        return Codec("numeric", canonical_number, canonical_number)
+        return Codec("numeric", canonical_number, canonical_number, many=True)
     return Codec(f"numeric to {scale} digits", canonical_number, lambda text: to_scale(text, scale))
 
 
@@ -149,5 +186,12 @@ def _padded(length: int | None) -> Codec:
     return Codec(f"char({length})", lambda text: text.rstrip(" "), encode)
 
 
-def _same(text: str) -> str:
-    return text
+def _to_boolean(text: str) -> str:
+    try:
+        return {"1": "t", "0": "f"}[text]
+    except KeyError:
+        raise ValueRefused("an integer is neither 0 nor 1, and that is all that it may be here") from None
+
+
+def _from_boolean(text: str) -> str:
+    return "1" if text == "t" else "0"

@@ -27,8 +27,10 @@ from rules.ruling import (
     table_of,
 )
 from rules.syntax import ColumnSyntax, EntitySyntax, TableSyntax
-from rules.values.forms import FieldKey, Fields, Form, Stored, is_offline, refers_across
+from rules.values.forms import Form, refers_across
 from rules.values.loss import check_losses
+from rules.values.stored import FieldKey, Fields, Stored, is_offline
+from rules.values.suits import check_words_fit, references_across
 
 NO_KEYS = frozenset({"float", "json", "array"})
 _COUNTED = frozenset({"integer", "numeric"})
@@ -82,7 +84,8 @@ def check_fields(
     entities: Mapping[str, EntitySyntax], crossed: Collection[str], fields: Fields,
     shapes: Mapping[FieldKey, Form], findings: Findings,
 ) -> None:  # fmt: skip
-    """Keys, policies and losses, of all fields whose types are known."""
+    """Words, keys, policies, forms of comparison and losses, of all fields whose types are known."""
+    check_words_fit(fields, references_across(entities, crossed), findings)
     for name, entity in entities.items():
         group_of = groups_by_field(entity)
         key = shared_key(name, entity, crossed)
@@ -96,11 +99,11 @@ def check_fields(
                 continue
             if field in identity_fields(entity):
                 _check_tells_apart(field, columns, findings)
+            _check_same(name, field, entity.fields[field].same, shapes[name, field].family, findings)
             said = ruling(name, entity, field, group_of.get(field))
             if field not in group_of and said.owner is None:
                 _check_policy(name, field, said.policy, shapes[name, field].family, findings)
-            writers = frozenset(entity.bind if said.owner is None else {said.owner})
-            check_losses(field, columns, writers, False, findings)
+            check_losses(field, columns, said.writers(entity.bind), False, findings)
 
 
 def _check_key(field: str, fields: Fields, name: str, shape: Form, findings: Findings) -> None:
@@ -122,6 +125,13 @@ def _check_tells_apart(field: str, columns: tuple[Stored, ...], findings: Findin
         if stored.column is not None and stored.column.family in NO_KEYS:
             findings.error("R409", stored.path, f"{quoted(field)} cannot tell records apart in {quoted(stored.system)}",
                            found=quoted(stored.column.type), mend="choose another identity")  # fmt: skip
+
+
+def _check_same(name: str, field: str, same: str, family: str, findings: Findings) -> None:
+    """Letters and digits are compared in texts."""
+    if same != "exact" and family not in ("text", "enum"):
+        findings.error("R413", ("entities", name, "fields", field, "same"), f"{quoted(field)} is no text: there is one"
+                       " way only to write its values", found=family, mend="take `same` out")  # fmt: skip
 
 
 def _check_policy(name: str, field: str, policy: PolicyName | None, family: str, findings: Findings) -> None:

@@ -7,9 +7,9 @@ all kin and there is no map, nothing has to be changed and nothing is: that is t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
@@ -18,23 +18,22 @@ from engine.errors import ValueRefused
 from engine.rulebook import Codec
 from rules.findings import Findings
 from rules.problem import Path, listed, quoted
-from rules.ruling import column_path, columns_of, identity_fields
-from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax
+from rules.ruling import identity_fields
+from rules.syntax import EntitySyntax, FieldSyntax
 from rules.values import codecs
+from rules.values.formulas import read_formula, write_formula
+from rules.values.stored import FieldKey, Fields, Stored, is_offline
+from rules.values.words import Meant, column_codec
 
-FieldKey: TypeAlias = "tuple[str, str]"
-"""(entity, field)"""
-
-COLUMN_PATH = ("entities", "…", "fields", "…", "…")
-"""The way to what a field says of one system; its column's name stands below."""
-
-SAME_TYPE_ONLY = frozenset({"array", "json", "interval", "bytes", "other"})
+SAME_TYPE_ONLY = frozenset({"interval", "bytes", "other"})
 """Families whose texts are compared only within one type: two types would print one value differently."""
 
 _JOINS = {
     frozenset({"integer", "numeric"}): "numeric",
     frozenset({"enum", "text"}): "text",
     frozenset({"uuid", "text"}): "uuid",
+    frozenset({"integer", "boolean"}): "boolean",
+    frozenset({"json", "text"}): "json",
 }
 _WHY_NOT = {
     frozenset({"timestamp", "timestamptz"}): "nobody has said in which time zone the one without one is",
@@ -46,6 +45,11 @@ _WHY_NOT = {
     frozenset({"numeric", "float"}): "`0.1` has no exact floating-point form",
 }
 
+_ELEMENTS = {
+    **dict.fromkeys(("text", "character varying", "citext"), "text"),
+    **dict.fromkeys(("smallint", "integer", "bigint"), "integer"),
+}
+"""What stands in an array, where several types print it alike."""
 
 _VALUES = {
     "boolean": "true, false",
@@ -62,44 +66,6 @@ class Form:
     family: str
     codecs: Mapping[str, Codec]
     """By system; none where the stored form is the canonical one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A field's column in one system."""
-
-    system: str
-    path: Path
-    column: Column | None
-    """None: no catalog has told us."""
-    map: Mapping[str, str] | None
-
-    @property
-    def map_path(self) -> Path:
-        """Where its map stands: beside the column, or beside the lookup."""
-        return (*self.path[: len(COLUMN_PATH)], "map")
-
-
-Fields: TypeAlias = "Mapping[FieldKey, tuple[Stored, ...]]"
-
-
-def stored_fields(entities: Mapping[str, EntitySyntax], known: Mapping[Path, Column]) -> Fields:
-    """Every field's columns; `known` by the path of the column's name."""
-    return {
-        (name, field_name): tuple(
-            Stored(system, path, known.get(path), column.map)
-            for system, column in columns_of(entity, field).items()
-            for path in (told_path(name, field_name, system, column),)
-        )
-        for name, entity in entities.items()
-        for field_name, field in entity.fields.items()
-    }
-
-
-def told_path(entity: str, field: str, system: str, column: ColumnSyntax) -> Path:
-    """Where the column stands that says of what type the field is: the natural one, where it is looked up."""
-    path = column_path(entity, field, system)
-    return path if column.lookup is None else (*path[:-1], "lookup", "by")
 
 
 def print_alike(one: Column, other: Column) -> bool:
@@ -127,20 +93,47 @@ def forms(
         if refers_across(entities[kin[0][0]].fields[kin[0][1]], crossed):
             result[kin[0]] = Form("text", {})
             continue
-        joined = {key: _family(key, fields[key], findings) for key in kin}
+        meant = {key: _meant(fields[key], findings) for key in kin}
+        joined = {key: _family(key, fields[key], meant[key], findings) for key in kin}
         family = _together(kin, joined, fields, findings)
-        everything = [stored for key in kin for stored in fields[key]]
-        plain = len({stored.column.type if stored.column else "" for stored in everything}) == 1
-        plain = plain and not any(stored.map for stored in everything)
+        plain = _need_nothing([stored for key in kin for stored in fields[key]], meant.values())
         for key in kin:
-            codecs_of_field = {} if plain or joined[key] is None else dict(_codecs(key[1], family, fields[key]))
+            codecs_of_field = {}
+            if not plain and joined[key] is not None:
+                codecs_of_field = dict(_codecs(key[1], family, fields[key], meant[key], findings))
             result[key] = Form(family if joined[key] is not None else "text", codecs_of_field)
     return result
 
 
-def is_offline(columns: Iterable[Stored]) -> bool:
-    """Whether some type that matters is not known."""
-    return any(stored.column is None for stored in columns)
+def _need_nothing(columns: Sequence[Stored], meant: Iterable[Mapping[str, Meant]]) -> bool:
+    """Whether all columns store every value in one form."""
+    return (
+        len({stored.column.type if stored.column else "" for stored in columns}) == 1
+        and not any(stored.changes - {"time_zone"} for stored in columns)
+        and not any(known.zoned for of_field in meant for known in of_field.values())
+    )
+
+
+def _meant(columns: tuple[Stored, ...], findings: Findings) -> dict[str, Meant]:
+    """By system: what a field's columns are once their words are done with them."""
+    plain = [stored.column for stored in columns if stored.column is not None and not stored.is_free]
+    zones = {stored.zone for stored in columns if stored.column is not None and stored.column.family == "timestamp"}
+    zoned = len(zones) > 1 or (bool(zones) and any(column.family == "timestamptz" for column in plain))
+    elements = next((e for stored in columns if (e := _elements(stored)) == "integer"), "text")
+    found: dict[str, Meant] = {}
+    for stored in columns:
+        family = stored.column.family if stored.column is not None else "text"
+        read = read_formula(stored, findings)
+        if read is not None:
+            family = read.family
+        elif stored.words.list_ is not None and family == "text":
+            family = "array"
+        elif stored.words.scale is not None and family == "integer":
+            family = "numeric"
+        elif family == "timestamp" and zoned and stored.zone is not None:
+            family = "timestamptz"
+        found[stored.system] = Meant(family, read=read, zoned=zoned, elements=elements)
+    return found
 
 
 def _kin(entities: Mapping[str, EntitySyntax], crossed: Collection[str]) -> Iterator[list[FieldKey]]:
@@ -158,39 +151,64 @@ def _kin(entities: Mapping[str, EntitySyntax], crossed: Collection[str]) -> Iter
         yield sorted(component, key=order.__getitem__)
 
 
-def _family(key: FieldKey, columns: tuple[Stored, ...], findings: Findings) -> str | None:
+def _family(
+    key: FieldKey, columns: tuple[Stored, ...], meant: Mapping[str, Meant], findings: Findings
+) -> str | None:
     """The family of one field's columns; None, told as a problem, if they have none in common."""
-    plain = [stored for stored in columns if stored.map is None]
+    plain = [stored for stored in columns if not stored.is_free]
     if is_offline(plain) or not plain:
         return "text"
     first = plain[0]
-    family: str | None = first.column.family if first.column else "text"
+    family: str | None = meant[first.system].family
     for stored in plain[1:]:
-        if first.column is not None and stored.column is not None and family is not None:
-            family = _joined(family, first, stored, findings, key[1])
+        if family is not None:
+            family = _joined(family, first, stored, meant, findings, key[1])
     return family
 
 
-def _joined(family: str, first: Stored, stored: Stored, findings: Findings, field: str) -> str | None:
+def _joined(family: str, first: Stored, stored: Stored, meant: Mapping[str, Meant], findings: Findings, field: str
+            ) -> str | None:  # fmt: skip
     one, other = first.column, stored.column
     assert one is not None and other is not None
-    joined = join(family, other.family)
+    theirs = meant[stored.system].family
+    joined = join(family, theirs)
     found = f"{quoted(one.type)} in {quoted(first.system)}, {quoted(other.type)} in {quoted(stored.system)}"
     if joined is None:
-        why = _WHY_NOT.get(frozenset({family, other.family}), "the values of one have no form in the other")
-        mend = "give one of the columns the other's type"
-        if "boolean" in (family, other.family):
-            system = first.system if other.family == "boolean" else stored.system
-            mend = f"give the other column a map: `{system}: {{column: …, map: {{Y: true, N: false}}}}`"
+        why = _WHY_NOT.get(frozenset({family, theirs}), "the values of one have no form in the other")
         findings.error("R405", stored.path, f"{quoted(field)} cannot be told alike in all systems: {why}",
-                       found=found, mend=mend)  # fmt: skip
+                       found=found, mend=_mend(family, theirs, first, stored))  # fmt: skip
         return None
     zoned = codecs.is_zoned_time(one) != codecs.is_zoned_time(other)
-    if (joined in SAME_TYPE_ONLY and one.type != other.type) or zoned:
+    differ = joined in SAME_TYPE_ONLY and one.type != other.type
+    if joined == "array":
+        differ = _elements(first) != _elements(stored) and None not in (_elements(first), _elements(stored))
+    if differ or zoned:
         findings.error("R406", stored.path, f"{quoted(field)} can be kept in step with the very same type only",
                        found=found, mend="give one of the columns the other's type")  # fmt: skip
         return None
     return joined
+
+
+def _mend(family: str, theirs: str, first: Stored, stored: Stored) -> str:
+    match family, theirs:
+        case ("boolean", _) | (_, "boolean"):
+            system = first.system if theirs == "boolean" else stored.system
+            return f"give the other column a map: `{system}: {{column: …, map: {{Y: true, N: false}}}}`"
+        case ("timestamp", "timestamptz") | ("timestamptz", "timestamp"):
+            system = first.system if family == "timestamp" else stored.system
+            return f"say it: `time_zone: …`, of the column or of the system {quoted(system)}"
+        case ("array", "text") | ("text", "array"):
+            return 'say what parts the text: `list: ","`'
+        case _:
+            return "give one of the columns the other's type, or say how one is told in the other: `read`, `write`"
+
+
+def _elements(stored: Stored) -> str | None:
+    """What stands in an array, or in a list; None for a list, whose elements are what the others' are."""
+    if stored.words.list_ is not None or stored.column is None:
+        return None
+    bare = re.sub(r"\(.*\)|\[\]", "", stored.column.type)
+    return _ELEMENTS.get(bare, stored.column.type)
 
 
 def join(one: str, other: str) -> str | None:
@@ -215,20 +233,35 @@ def _together(kin: list[FieldKey], joined: Mapping[FieldKey, str | None], fields
     return family or next((mine for mine in joined.values() if mine is not None), "text")
 
 
-def _codecs(field: str, family: str, columns: tuple[Stored, ...]) -> Iterator[tuple[str, Codec]]:
+def _codecs(
+    field: str, family: str, columns: tuple[Stored, ...], meant: Mapping[str, Meant], findings: Findings
+) -> Iterator[tuple[str, Codec]]:
     for stored in columns:
-        codec: Codec | None = None
+        known = meant[stored.system]
         if stored.map is not None:
-            column = stored.column
-            values = {
-                _normal(column.family if column else "text", value): _normal(family, meaning)
-                for value, meaning in stored.map.items()
-            }
-            codec = codecs.mapped(field, values, column)
-        elif stored.column is not None:
-            codec = codecs.codec(family, stored.column)
+            of_column = stored.column.family if stored.column is not None else "text"
+            values = {_normal(of_column, value): _normal(family, meaning) for value, meaning in stored.map.items()}
+            known = replace(known, family=family, values=values)
+        elif not _can_be_written(field, family, stored, known, findings):
+            continue
+        if stored.words.write is not None:
+            known = replace(known, write=write_formula(stored, family, findings))
+        codec = column_codec(field, family, stored, known)
         if codec is not None:
             yield stored.system, codec
+
+
+def _can_be_written(field: str, family: str, stored: Stored, meant: Meant, findings: Findings) -> bool:
+    """What is never taken from a column has to have a form there all the same: in a text, everything has."""
+    column, words = stored.column, stored.words
+    if column is None or not words.one_way or words.write is not None:
+        return True
+    if meant.family == "text" or join(family, meant.family) == family:
+        return True
+    findings.error("R405", stored.path, f"{quoted(field)} cannot be told alike in all systems: the values of one have"
+                   " no form in the other", found=f"{family}, and {quoted(column.type)} in"
+                   f" {quoted(stored.system)}", mend="say how it is told there: `write`")  # fmt: skip
+    return False
 
 
 def _normal(family: str, text: str) -> str:
@@ -261,7 +294,7 @@ def normal(family: str, text: str) -> str:
 def check_maps_fit(fields: Fields, shapes: Mapping[FieldKey, Form], findings: Findings) -> None:
     """Every value in a map is one that its column can hold, or that the other columns can."""
     for key, columns in fields.items():
-        plain = [stored for stored in columns if stored.map is None and stored.column is not None]
+        plain = [stored for stored in columns if not stored.changes and stored.column is not None]
         for stored in columns:
             if stored.map is None:
                 continue

@@ -8,17 +8,22 @@ records could become one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from engine.catalog import Column
 from rules.findings import Findings
 from rules.problem import listed, quoted
 from rules.values import codecs
-from rules.values.forms import Stored, join
+from rules.values.forms import join
+from rules.values.stored import Stored
+from rules.values.zones import goes_back
 
 _INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
+_TIMES = ("time", "timestamp", "timestamptz")
 _UUID_CHARACTERS = 36
 _NUMBERS = ("integer", "numeric")
+_LOSSES = ("R451", "R452", "R453", "R454", "R455", "R456", "R458", "R460")
 _KEY_LOSSES = frozenset({"R452", "R453", "R458"})
 
 
@@ -37,16 +42,52 @@ def check_losses(field: str, columns: tuple[Stored, ...], writers: frozenset[str
     for target in columns:
         told: set[str] = set()
         for source in columns:
-            if source is target or source.system not in writers or source.map is not None or target.map is not None:
+            if source is target or source.system not in writers:
                 continue
-            if source.column is None or target.column is None:
+            one, other = as_meant(source), as_meant(target)
+            if one is None or other is None or join(one.family, other.family) is None:
                 continue
-            if join(source.column.family, target.column.family) is None:
-                continue
-            for loss in losses(source.column, target.column):
-                if loss.code not in told:
+            silent = _declared(target)
+            for loss in (*losses(one, other), *_twice(source, target)):
+                if loss.code not in told and loss.code not in silent:
                     told.add(loss.code)
                     _tell(field, loss, source, target, is_key, findings)
+
+
+def as_meant(stored: Stored) -> Column | None:
+    """The column as if its values were stored as they are meant; None if that cannot be told."""
+    words, column = stored.words, stored.column
+    if column is None or words.map is not None or words.list_ is not None or words.read or words.write:
+        return None
+    if words.scale is None:
+        return replace(column, family="timestamptz") if column.family == "timestamp" and stored.zone else column
+    whole = Decimal(words.scale).normalize()
+    shift = whole.adjusted()
+    if abs(whole) != Decimal(10) ** shift:
+        return None
+    room, scale = _digits(column), _scale(column)
+    return replace(column, family="numeric", precision=room, scale=None if scale is None else scale - shift)
+
+
+def _declared(target: Stored) -> frozenset[str]:
+    """The losses that the words of a column say themselves."""
+    words = target.words
+    said = words.model_fields_set
+    silent = set(_LOSSES) if words.lossy else set()
+    silent |= {"R452"} if words.round is not None else set()
+    silent |= {"R456"} if words.trim else set()
+    silent |= {"R451", "R454"} if "on_overflow" in said else set()
+    return frozenset(silent)
+
+
+def _twice(source: Stored, target: Stored) -> Iterator[Loss]:
+    """The hour that a clock shows twice."""
+    column, zone = target.column, target.zone
+    if column is None or column.family != "timestamp" or zone is None or not goes_back(zone):
+        return
+    if source.column is not None and (source.column.family == "timestamptz" or source.zone != zone):
+        yield Loss("R460", f"the hour that comes twice in {quoted(zone)}, when clocks go back, is told as the"
+                   " later one", "make it timestamp with time zone, or say `lossy: true`")  # fmt: skip
 
 
 def _tell(field: str, loss: Loss, source: Stored, target: Stored, is_key: bool, findings: Findings) -> None:
@@ -62,11 +103,15 @@ def _tell(field: str, loss: Loss, source: Stored, target: Stored, is_key: bool, 
 
 def losses(source: Column, target: Column) -> Iterator[Loss]:
     """What a value of the one column may lose in the other."""
-    if source.family in ("text", "enum", "uuid") and target.family in ("text", "enum", "uuid"):
+    if source.family == "integer" and target.family == "boolean":
+        yield Loss("R455", "a number other than 0 and 1 waits in quarantine", "mind it there")
+    elif source.family == "text" and target.family == "json":
+        yield Loss("R455", "a text that is no JSON waits in quarantine", "mind it there")
+    elif source.family in ("text", "enum", "uuid") and target.family in ("text", "enum", "uuid"):
         yield from _text(source, target)
     elif source.family in _NUMBERS and target.family in _NUMBERS:
         yield from _numbers(source, target)
-    elif source.family in ("time", "timestamp", "timestamptz"):
+    elif source.family in _TIMES and target.family in _TIMES:
         yield from _times(source, target)
     elif codecs.is_single(target) and not codecs.is_single(source):
         what = "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`"
@@ -117,11 +162,13 @@ def _scale(column: Column) -> int | None:
 
 def _whole(column: Column) -> int | None:
     """Digits before the point; None: any number of them."""
-    if column.family == "integer":
-        return _INTEGER_DIGITS.get(column.precision or 64, 19)
-    if column.precision is None:
-        return None
-    return column.precision - (column.scale or 0)
+    digits = _digits(column)
+    return None if digits is None else digits - (_scale(column) or 0)
+
+
+def _digits(column: Column) -> int | None:
+    """Digits in all; None: any number of them."""
+    return _INTEGER_DIGITS.get(column.precision or 64, 19) if column.family == "integer" else column.precision
 
 
 def _times(source: Column, target: Column) -> Iterator[Loss]:

@@ -1,12 +1,11 @@
-"""Value maps by themselves: one-to-one, and with a counterpart in the other systems. No database is asked.
-"""
+"""Value maps by themselves: with a counterpart in the other systems. No database is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from rules.findings import Findings
-from rules.problem import Path, listed, quoted
+from rules.problem import listed, quoted
 from rules.ruling import column_path, columns_of, groups_by_field, identity_fields, ruling
 from rules.syntax import EntitySyntax
 
@@ -15,21 +14,7 @@ def check_maps(name: str, entity: EntitySyntax, findings: Findings) -> None:
     """Every map of an entity."""
     for field_name, field in entity.fields.items():
         maps = {s: c.map for s, c in columns_of(entity, field).items() if c.map is not None}
-        for system, values in maps.items():
-            path: Path = ("entities", name, "fields", field_name, system, "map")
-            _one_to_one(path, values, findings)
         _counterparts(name, entity, field_name, maps, findings)
-
-
-def _one_to_one(path: Path, values: dict[str, str], findings: Findings) -> None:
-    first: dict[str, str] = {}
-    for stored, meaning in values.items():
-        if meaning in first:
-            other = first[meaning]
-            findings.error("R317", (*path, stored), f"{quoted(other)} and {quoted(stored)} both mean {quoted(meaning)}:"
-                           " it could not be told which to write back", mend="give each a meaning of its own",
-                           also=((f"{quoted(other)} stands here", (*path, other)),))  # fmt: skip
-        first.setdefault(meaning, stored)
 
 
 def _counterparts(name: str, entity: EntitySyntax, field: str, maps: dict[str, dict[str, str]], findings: Findings

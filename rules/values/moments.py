@@ -37,10 +37,10 @@ def rounded(text: str, digits: int) -> str:
     if match["year"] is None:
         return _time(_half_away(microseconds, digits)) + tail
     year = int(match["year"]) if match["era"] is None else 1 - int(match["year"])
-    days = _days(year, int(match["month"]), int(match["day"]))
+    days = days_of(year, int(match["month"]), int(match["day"]))
     total = _half_away(days * _MICROSECONDS_A_DAY + microseconds, digits)
     days, microseconds = divmod(total, _MICROSECONDS_A_DAY)
-    year, month, day = _date(days)
+    year, month, day = civil(days)
     era = " BC" if year < 1 else ""
     return f"{1 - year if era else year:04}-{month:02}-{day:02} {_time(microseconds)}{tail}{era}"
 
@@ -58,7 +58,7 @@ def _time(microseconds: int) -> str:
     return f"{text}.{fraction:06}".rstrip("0") if fraction else text
 
 
-def _days(year: int, month: int, day: int) -> int:
+def days_of(year: int, month: int, day: int) -> int:
     """Days since 2000-01-01 of the proleptic Gregorian calendar; the year before 1 is 0."""
     year -= month <= 2
     cycle, of_cycle = divmod(year - 2000, 400)
@@ -66,8 +66,8 @@ def _days(year: int, month: int, day: int) -> int:
     return cycle * _DAYS_A_CYCLE + of_cycle * 365 + of_cycle // 4 - of_cycle // 100 + of_year + 60
 
 
-def _date(days: int) -> tuple[int, int, int]:
-    """The inverse of `_days`."""
+def civil(days: int) -> tuple[int, int, int]:
+    """The inverse of `days_of`."""
     cycle, of_cycle = divmod(days - 60, _DAYS_A_CYCLE)
     years = (of_cycle - of_cycle // 1460 + of_cycle // 36_524 - of_cycle // 146_096) // 365
     of_year = of_cycle - (365 * years + years // 4 - years // 100)
