@@ -118,13 +118,13 @@ class PostgresKit:
             self.system, self._url, engine=book.name, origin=origin_name(book.name, self.system), book=book
         )
 
-    def snapshot(self, book: RuleBook) -> snapshot.PostgresSnapshot:
-        """A consistent picture at a known position."""
-        return snapshot.PostgresSnapshot(self.system, self._url, book)
-
     def picture(self, book: RuleBook) -> snapshot.PostgresSnapshot:
         """What is there now, for a look that needs nothing but the right to read."""
         return snapshot.PostgresSnapshot(self.system, self._url, book, at_once=True)
+
+    def snapshot(self, book: RuleBook) -> snapshot.PostgresSnapshot:
+        """A consistent picture at a known position."""
+        return snapshot.PostgresSnapshot(self.system, self._url, book)
 
     @contextmanager
     def reading(self, book: RuleBook) -> Iterator[Reading]:

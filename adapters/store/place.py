@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 from zlib import crc32
 
@@ -100,6 +101,9 @@ class Place(Protocol):
 
     def status(self) -> str | None:
         """The status document, if there is one."""
+
+    def copy(self, path: Path) -> None:
+        """Copies what is committed into a new SQLite file, as of one moment. Only reads."""
 
     def verify(self) -> None:
         """Reads everything and raises StoreUnfit if the database finds it damaged."""

@@ -10,6 +10,7 @@ synchronous system waits for is duolog itself, which would then wait for its own
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, create_engine, delete, insert, inspect, selec
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+from adapters.store.copying import copy_tables
 from adapters.store.lock import Holder, take_advisory
 from adapters.store.place import EntryRow, FoundRow, PendingRow, RecordRow, checked, grouped, no_nul, told
 from adapters.store.schema import SCHEMA, Insert
@@ -156,6 +158,11 @@ class PostgresSchema:
         """The row's document."""
         with told(self.where), self.connect(writing=False) as connection:
             return connection.execute(select(status_table.c.document)).scalar_one_or_none()
+
+    def copy(self, path: Path) -> None:
+        """See `Place`: table by table."""
+        with told(self.where), self.connect(writing=False) as reading:
+            copy_tables(reading, path)
 
     def verify(self) -> None:
         """Nothing beyond what every load checks: the server checks its own pages."""

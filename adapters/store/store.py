@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -340,6 +341,13 @@ class SqlStore:
         """The document that a running engine wrote last."""
         with told(self.where):
             return self._place.status()
+
+    def copy(self, path: Path, *, name: str) -> SqlStore:
+        """What is committed, as of one moment, in a new file at `path`: a store of its own, to be tried on and thrown
+        away. Only reads here. `name`: the rule set's."""
+        with self._telling():
+            self._place.copy(path)
+        return SqlStore.open(f"sqlite:///{path}", name=name, create=False)
 
     def verify(self) -> int:
         """Reads the whole store, checks every record's checksum, and returns how many there are. Raises StoreUnfit."""
