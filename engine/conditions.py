@@ -6,6 +6,7 @@ text, exactly. The rules compile a condition, an adapter turns the same one into
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -49,7 +50,26 @@ class Any:
     inner: tuple[Condition, ...]
 
 
-Condition: TypeAlias = "In | IsNull | Not | All | Any"
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A text that stands in SQL as a constant."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """An SQL expression of a rule file is true. It gives the same here and in the database, and never an error."""
+
+    columns: frozenset[int]
+    """Positions in the table's columns that it looks at."""
+    value: Callable[[Row], bool | None]
+    """Its truth for a row's printed texts."""
+    sql: tuple[str | int | Quoted, ...]
+    """The same as SQL: pieces of it, constants, and columns by position, for their printed text."""
+
+
+Condition: TypeAlias = "In | IsNull | Not | All | Any | Holds"
 
 
 def holds(condition: Condition | None, row: Row) -> bool:
@@ -72,6 +92,8 @@ def truth(condition: Condition, row: Row) -> bool | None:
             return _fold([truth(each, row) for each in inner], False)
         case Any(inner):
             return _fold([truth(each, row) for each in inner], True)
+        case Holds(value=value):
+            return value(row)
         case _:
             assert_never(condition)
 
@@ -87,6 +109,8 @@ def columns_of(condition: Condition | None) -> frozenset[int]:
             return columns_of(inner)
         case All(inner) | Any(inner):
             return frozenset().union(*(columns_of(each) for each in inner))
+        case Holds(columns):
+            return columns
         case _:
             assert_never(condition)
 

@@ -1,0 +1,79 @@
+"""The expressions of rule files: SQL, compiled to Python closures that give exactly what PostgreSQL gives.
+
+    words      the text, divided
+    parsing    words to a tree, by PostgreSQL's grammar and an allow-list
+    tree       what an expression is made of
+    kinds      the types, and their values as text
+    casts      from one type to another
+    pieces     what a part of an expression is compiled to
+    compiling  trees to pieces; `operators`, `calls` and the table of `functions` do the work
+    numbers, texts, moments   what happens at run time
+
+An expression sees the values of one record, and nothing else: no clock, no chance, no other row. Its text, its depth
+and its results are bounded, and so is the time that it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from engine.rulebook import Formula
+from engine.vocabulary import Text
+from rules.expressions.casts import settled, widened
+from rules.expressions.compiling import Known, compiled
+from rules.expressions.kinds import CANONICAL, FAMILY, OF_FAMILY
+from rules.expressions.parsing import tree_of
+from rules.expressions.pieces import Piece, Values, told
+from rules.expressions.words import Refusal
+from rules.findings import Findings
+from rules.problem import Path, quoted
+
+__all__ = ["Known", "formula"]
+
+
+def formula(
+    text: str, path: Path, scope: Mapping[str, Known], findings: Findings, *, wants: str = ""
+) -> Formula | None:
+    """The engine's Formula; None, told as problems at their characters (file:line:column), if it cannot be.
+
+    `wants`: the family that the result must have ("boolean" for a condition; "" any)."""
+    used: set[int] = set()
+    try:
+        piece = _wanted(compiled(tree_of(text), scope, used), wants)
+    except Refusal as refusal:
+        tell(refusal, path, findings)
+        return None
+    family = wants if wants and OF_FAMILY.get(wants, "text") == "text" else FAMILY.get(piece.kind, piece.kind)
+    return Formula(text, family, frozenset(used), _value(piece))
+
+
+def tell(refusal: Refusal, path: Path, findings: Findings) -> None:
+    """A refusal as a problem at its character."""
+    start, end = refusal.place
+    findings.error(refusal.code, path, refusal.what, found=quoted(refusal.found) if refusal.found else "",
+                   allowed=refusal.allowed, mend=refusal.mend, within=(start, max(1, end - start)))  # fmt: skip
+
+
+def _wanted(piece: Piece, wants: str) -> Piece:
+    """A piece of the family that is wanted."""
+    if not wants or wants == "float":
+        return settled(piece, "numeric" if wants else "text")
+    kind = OF_FAMILY.get(wants, "text")
+    piece = settled(piece, kind)
+    if FAMILY.get(piece.kind, piece.kind) == FAMILY.get(kind, kind):
+        return piece
+    if kind == "numeric" and piece.kind in ("smallint", "integer", "bigint"):
+        return widened(piece, kind)
+    what = "a condition must stand here" if wants == "boolean" else f"{told(kind)} is needed here"
+    mend = "compare it with something" if wants == "boolean" else f"cast it: `(…)::{FAMILY.get(kind, kind)}`"
+    raise Refusal("R425", what, piece.place, found=told(piece.kind), mend=mend)
+
+
+def _value(piece: Piece) -> Callable[[Values], Text]:
+    run, write = piece.run, CANONICAL[piece.kind]
+
+    def value(values: Values) -> str | None:
+        result = run(values)
+        return None if result is None else write(result)
+
+    return value
