@@ -114,7 +114,6 @@ CODES: Final[dict[str, str]] = {
     "R439": "A time zone that does not exist.",
     "R440": "A `scale` that is no number, or by which dividing has no end.",
     "R441": "`read` and `write` are no way there and back: a value that is not the same again is shown.",
-    "R442": "`read` or `write` yields values of another type than is needed.",
     "R443": "`on_overflow: null` for a column that may not be NULL.",
     "R444": "A word that changes values, for a column that holds the key of another record.",
     "R445": "A field of the identity of which nothing is taken from one system.",

@@ -1,6 +1,7 @@
-"""A rule file from the disk to checked rules: read, shaped, checked, its addresses resolved. All problems at once.
+"""Rules from the disk to checked rules: read, shaped, checked, their addresses resolved. All problems at once.
 
-Reads the one file, the secret files that it names, and the environment it is given; opens no connection.
+Reads the one file (or all files of the one folder), the secret files that it names, and the environment it is given;
+opens no connection.
 """
 
 from __future__ import annotations
@@ -8,17 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import abspath
 from pathlib import Path
 
-from rules import located
 from rules.addresses import addresses
 from rules.check import check
 from rules.findings import Findings
+from rules.folder import read_file, read_folder
 from rules.located import Document
-from rules.problem import Place, Problem, in_order
+from rules.problem import Problem, in_order
 from rules.secrets import Secret
 from rules.shape import shape
 from rules.syntax import EntitySyntax
+from rules.trials import check_tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,16 @@ class System:
     url: Secret | None
     """None if the file was loaded without an environment."""
     insecure: bool
+    time_zone: str | None = None
+    """In which zone its times without one are."""
 
 
 @dataclass(frozen=True, slots=True)
-    time_zone: str | None = None
-    """In which zone its times without one are."""
 class RuleFile:
-    """A rule file without problems."""
+    """A rule file without problems, or several in one folder."""
 
     path: Path
+    """The file, or the folder."""
     name: str
     store: Secret | None
     """Our own state, as a URL for SQLAlchemy; None if the file was loaded without an environment."""
@@ -61,17 +65,11 @@ class Loaded:
 
 
 def load(path: Path | str, environ: Mapping[str, str] | None) -> Loaded:
-    """The rules of a file, or everything that is wrong with it.
+    """The rules of a file (or of the files of a folder), or everything that is wrong with them.
 
     `environ` holds the variables that `${NAME}` may name; None leaves all addresses alone, for offline checks."""
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(located.FILE_BYTES_MAX + 1)
-    except OSError as error:
-        what = f"the rule file cannot be read: {error.strerror}"
-        return Loaded(None, [Problem(code="R101", place=Place(str(path), 0, 0), what=what)], [])
-    document, problems = located.read(str(path), raw)
+    document, problems = read_folder(path) if path.is_dir() else read_file(path)
     if document is None:
         return Loaded(None, in_order(problems), [])
     return _loaded(path, document, problems, environ)
@@ -86,8 +84,9 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
         return Loaded(None, in_order(problems), [])
     findings = Findings(document, problems)
     check(shaped, findings)
-    name = shaped.syntax.name or legal_name(path.stem)
-    found = addresses(shaped.syntax, name, path.parent.absolute(), environ, findings)
+    check_tests(shaped.syntax.entities, findings)
+    name = shaped.syntax.name or legal_name(home(path).name if path.is_dir() else path.stem)
+    found = addresses(shaped.syntax, name, home(path), environ, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
     if errors:
@@ -102,7 +101,12 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     return Loaded(rules, [], in_order(warnings))
 
 
+def home(path: Path) -> Path:
+    """The folder that names in the rules start from, and where the store is by default: the one the files are in."""
+    return Path(abspath(path if path.is_dir() else path.parent))
+
+
 def legal_name(stem: str) -> str:
-    """A file's name made fit to name a slot: `02_ERP-CRM` → `erp_crm`."""
+    """A file's (or folder's) name made fit to name a slot: `02_ERP-CRM` → `erp_crm`."""
     name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).lstrip("0123456789_")
     return name[:31].rstrip("_") or "rules"

@@ -39,11 +39,13 @@ class Mark(NamedTuple):
     line: int
     column: int
     length: int
+    source: int = 0
+    """In which file: 0 is the document's own, then those of `Document.further`."""
 
 
 @dataclass(slots=True)
 class Document:
-    """One rule file as text and as a tree."""
+    """One rule file as text and as a tree; or the files of a folder as one tree (`rules/folder.py`)."""
 
     file: str
     lines: list[str] = field(repr=False)
@@ -52,6 +54,8 @@ class Document:
     values: dict[Path, Mark] = field(default_factory=dict, repr=False)
     holes: set[Path] = field(default_factory=set, repr=False)
     """Where something stood that was refused, and nothing stands now: no second problem is made of it."""
+    further: list[Document] = field(default_factory=list, repr=False)
+    """The other files that are part of the tree."""
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Where the value at `path` (or its key) stands. Parts of the path that are not in the file are skipped."""
@@ -65,16 +69,20 @@ class Document:
 
     def at(self, mark: Mark) -> Place:
         """A place that can be shown."""
-        text = self.lines[mark.line - 1] if 0 < mark.line <= len(self.lines) else ""
+        one = self.further[mark.source - 1] if mark.source else self
+        text = one.lines[mark.line - 1] if 0 < mark.line <= len(one.lines) else ""
         shown, column, length = masked(text, mark.column, mark.length)
-        return Place(self.file, mark.line, column, length, shown)
+        return Place(one.file, mark.line, column, length, shown)
 
     def within(self, path: Path, offset: int, length: int) -> Place:
         """Where a stretch of the text that stands at `path` stands; the whole of it, where that cannot be said."""
         mark = self.values.get(path)
-        if mark is None or not 0 < mark.line <= len(self.lines):
+        if mark is None:
             return self.place(path)
-        raw = self.lines[mark.line - 1][mark.column - 1 : mark.column - 1 + mark.length]
+        lines = self.further[mark.source - 1].lines if mark.source else self.lines
+        if not 0 < mark.line <= len(lines):
+            return self.place(path)
+        raw = lines[mark.line - 1][mark.column - 1 : mark.column - 1 + mark.length]
         quote = raw[0] if raw[:1] in ("'", '"') else ""
         body = raw[len(quote) : len(raw) - len(quote)]
         if (quote == '"' and "\\" in body) or raw[:1] in ("|", ">"):
@@ -84,7 +92,7 @@ class Document:
             return self.place(path)
         end = starts[offset + length] if offset + length < len(starts) else len(body)
         start = starts[offset]
-        return self.at(Mark(mark.line, mark.column + len(quote) + start, end - start))
+        return self.at(Mark(mark.line, mark.column + len(quote) + start, end - start, mark.source))
 
     def __contains__(self, path: Path) -> bool:
         return path in self.values

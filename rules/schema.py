@@ -43,7 +43,8 @@ def _with_short_forms(models: dict[str, Any]) -> None:
     cases = models["TestSyntax"]["properties"]
     for word in ("agreed", "then"):
         cases[word] = {**_or(_VALUES, {"type": "null"}), "description": cases[word]["description"]}
-    cases["stored"]["additionalProperties"] = _VALUES
+    for by_system in (cases["stored"], cases["steps"]["items"]):
+        by_system["additionalProperties"] = _or(_VALUES, {"type": "null"})
     one = {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": 1}
     models["OwnerSyntax"] = {"description": models["OwnerSyntax"]["description"], "anyOf": [{"type": "string"}, one]}
     policy = models["ConflictSyntax"]["properties"]["policy"]

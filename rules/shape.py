@@ -59,7 +59,7 @@ class Shaped:
 
 def shape(document: Document) -> tuple[Shaped | None, list[Problem]]:
     """The models of a file, and all problems of shape."""
-    newer = _newer(document)
+    newer = newer_format(document)
     if newer is not None:
         return None, [newer]
     empty = [path for path in _empty(document.root, ()) if path not in document.holes]
@@ -94,7 +94,7 @@ def _validated(root: Tree) -> tuple[FileSyntax | None, list[ErrorDetails]]:
         return None, error.errors(include_url=False)
 
 
-def _newer(document: Document) -> Problem | None:
+def newer_format(document: Document) -> Problem | None:
     """A file of a newer format: everything else in it may mean something that we do not know."""
     version = document.root.get("duolog") if isinstance(document.root, dict) else None
     if not isinstance(version, str) or not version.isascii() or not version.isdigit() or int(version) == FORMAT:

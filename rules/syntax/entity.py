@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from engine.rulebook import DeletePolicy, Form
 from rules.syntax.deciding import CheckSyntax, ConflictSyntax, JoinSyntax, LimitsSyntax, Owners
 from rules.syntax.places import ColumnSyntax, SystemSyntax, TableSyntax
-from rules.syntax.words import FieldName, Leaving, Nonempty, OnceEach, Syntax, SystemName, Whole, not_mixed
+from rules.syntax.words import FieldName, Leaving, Names, Nonempty, OnceEach, Syntax, SystemName, Whole, not_mixed
 
 
 class FieldSyntax(Syntax):
@@ -72,31 +72,40 @@ Identity = Annotated[
 """A field, or fields that are one of several alternatives. (The tags are no names that a file could have.)"""
 
 
+Written = Annotated[dict[str, dict[str, str | None] | None], Nonempty]
+"""By system: what its users wrote, as it is stored there; nothing: they deleted the record."""
+
+
 class TestSyntax(Syntax):
     """`{erp: {name: A}, crm: {name: B}, agreed: {name: X}, then: {name: B}, because: last_writer}`
 
-    `agreed` is what all had before (nothing: the record is new), a system's entry what its users made of it without
-    having seen the others' (null: deleted), in the order of the file the commits; `then` what all have in the end."""
+    What the systems wrote is a step: nobody who wrote in it had seen the others'. `steps` tells several, in turn."""
 
     name: str | None = Field(default=None, description="What it is called when it fails.")
     agreed: dict[str, str | None] | None = Field(default=None, description="What all had before; nothing: new.")
-    systems: dict[str, dict[str, str | None] | None] = Field(description="What the users of a system wrote.")
-    then: dict[str, str | None] | None = Field(default=None, description="What all have in the end; null: deleted.")
-    stored: dict[str, dict[str, str | None]] = Field(
-        default_factory=dict, description="By system: what its columns have in the end."
+    steps: Annotated[list[Written], Nonempty] = Field(
+        description="What users wrote, by system: each step by people who had seen all of the step before."
     )
-    because: str | None = Field(default=None, description="A word of the reason that the journal gives.")
+    apart: str | None = Field(default=None, description="How long after each other they committed: `500 ms`.")
+    then: dict[str, str | None] | None = Field(default=None, description="What all have in the end; null: deleted.")
+    stored: dict[str, dict[str, str | None] | None] = Field(
+        default_factory=dict, description="By system: what its columns have in the end; null: no such record."
+    )
+    because: str | None = Field(default=None, description="Words of a reason that the journal gives.")
+    held: Names = Field(default_factory=list, description="The fields that a person is to decide.")
+    quarantine: Names = Field(default_factory=list, description="The systems that the record cannot be written to.")
 
     @model_validator(mode="before")
     @classmethod
     def _long(cls, value: object) -> object:
-        if not isinstance(value, dict) or "systems" in value:
+        if not isinstance(value, dict) or "steps" in value:
             return value
         words = {key: value[key] for key in TEST_OPTIONS if key in value}
-        return {"systems": {k: v for k, v in value.items() if k not in TEST_OPTIONS}, **words}
+        written = {key: said for key, said in value.items() if key not in TEST_OPTIONS}
+        return {**words, "steps": [written]} if written else words
 
 
-TEST_OPTIONS: Final = ("name", "agreed", "then", "stored", "because")
+TEST_OPTIONS: Final = ("name", "agreed", "steps", "apart", "then", "stored", "because", "held", "quarantine")
 
 
 class EntitySyntax(Syntax):

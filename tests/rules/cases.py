@@ -5,6 +5,7 @@ A case opens with comments: `#|` lines hold the whole output expected, `#:` line
     #: environ NAME=value
     #: table erp public.customer: customer_no varchar(10), name text      (then it is compiled, too)
     #: file NAME MODE CONTENT                                             (a secret file beside it)
+    #: folder NAME                                        (it stands in a folder, and that is loaded; before `file`)
     #: pad BYTES                                                          (blank lines up to this size)
     #: absent                                                             (the file is not there at all)
 """
@@ -15,6 +16,7 @@ import re
 from pathlib import Path
 
 from rules import compile_book, load, printed
+from rules.trials import disagreements, failures, run_tests
 from tests.rules.catalogs import catalog
 
 FOLDER = Path(__file__).parent / "diagnostics"
@@ -41,7 +43,7 @@ def actual(case: Path, folder: Path) -> str:
     """Its output, run in `folder` (the current directory) under its own name."""
     environ = dict(ENVIRON)
     tables: dict[str, dict[str, str]] = {}
-    target = folder / case.name
+    path, target = Path(case.name), folder / case.name
     target.write_bytes(case.read_bytes())
     for directive in re.findall(r"^#: (.*)$", text_of(case), re.MULTILINE):
         word, _, rest = directive.partition(" ")
@@ -56,17 +58,27 @@ def actual(case: Path, folder: Path) -> str:
             name, mode, content = rest.split(" ", 2)
             (folder / name).write_text(content)
             (folder / name).chmod(int(mode, 8))
+        elif word == "folder":
+            (folder / rest).mkdir(exist_ok=True)
+            target = target.rename(folder / rest / case.name)
+            path = Path(rest)
         elif word == "pad":
             target.write_bytes(case.read_bytes().ljust(int(rest), b"\n"))
         elif word == "absent":
             target.unlink()
         else:
             raise AssertionError(f"unknown directive: {directive}")
-    loaded = load(Path(case.name), environ)
+    loaded = load(path, environ)
     problems = loaded.problems + loaded.warnings
-    if loaded.rules is not None and tables:
-        catalogs = {system: catalog(system, named) for system, named in tables.items()}
-        problems += compile_book(loaded.rules, catalogs)[1]
+    if loaded.rules is not None:
+        catalogs = {system: catalog(system, named) for system, named in tables.items()} or None
+        book, found = compile_book(loaded.rules, catalogs)
+        problems += found
+        if not any(problem.severity == "error" for problem in found):
+            entities, document = loaded.rules.entities, loaded.rules.document
+            trials = run_tests(entities, document, book, types_known=catalogs is not None)
+            untyped = run_tests(entities, document, compile_book(loaded.rules, None)[0], types_known=False)
+            problems += failures(trials) + disagreements(trials, untyped)
     return printed(problems)
 
 
