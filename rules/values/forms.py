@@ -22,6 +22,7 @@ from rules.ruling import identity_fields
 from rules.syntax import EntitySyntax, FieldSyntax
 from rules.values import codecs
 from rules.values.formulas import read_formula, write_formula
+from rules.values.proof import check_there_and_back
 from rules.values.stored import FieldKey, Fields, Stored, is_offline
 from rules.values.words import Meant, column_codec
 
@@ -101,6 +102,7 @@ def forms(
             codecs_of_field = {}
             if not plain and joined[key] is not None:
                 codecs_of_field = dict(_codecs(key[1], family, fields[key], meant[key], findings))
+                check_there_and_back(key[1], fields[key], codecs_of_field, findings)
             result[key] = Form(family if joined[key] is not None else "text", codecs_of_field)
     return result
 
@@ -244,8 +246,12 @@ def _codecs(
             known = replace(known, family=family, values=values)
         elif not _can_be_written(field, family, stored, known, findings):
             continue
+        if stored.words.read is not None and known.read is None and not stored.words.one_way:
+            continue
         if stored.words.write is not None:
-            known = replace(known, write=write_formula(stored, family, findings))
+            known = replace(known, write=write_formula(stored, "" if is_offline(columns) else family, findings))
+            if known.write is None:
+                continue
         codec = column_codec(field, family, stored, known)
         if codec is not None:
             yield stored.system, codec
