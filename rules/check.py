@@ -6,23 +6,38 @@ references in `rules/check_bindings.py`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from rules.assembly.bindings import bound
+from rules.assembly.created import plain_written
 from rules.check_bindings import check_columns, check_leaving, check_references, check_tables
+from rules.check_deciding import (
+    check_conditions,
+    check_entity_ruling,
+    check_recognised,
+    check_ruling,
+    check_sameness,
+    check_single_value,
+    known_system,
+)
+from rules.check_derived import check_circles, check_derived, check_joins, joint_systems
 from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
 from rules.order import parents_first
 from rules.problem import Path, did_you_mean, listed, quoted
-from rules.ruling import columns_of, groups_by_field, identities, identity_fields, identity_places, ruling, sole_owner
+from rules.ruling import (
+    columns_of,
+    groups_by_field,
+    identities,
+    identity_fields,
+    identity_places,
+    ruling,
+    whole_of,
+)
 from rules.shape import Shaped, unknown_key
-from rules.syntax import FIELD_OPTIONS, LATER_KEYS, POLICIES, EntitySyntax, FileSyntax
+from rules.syntax import FIELD_OPTIONS, LATER_KEYS, EntitySyntax, FileSyntax
 from rules.values.maps import check_maps
 from rules.values.suits import check_words
-
-SINGLE_VALUE_POLICIES = ("max", "min", "delta", "union")
-POLICY_FORMS = {"expression": "{expression: …}"}
-"""Of policies that one word does not say."""
 
 
 def check(shaped: Shaped, findings: Findings) -> None:
@@ -41,6 +56,9 @@ def check(shaped: Shaped, findings: Findings) -> None:
         check_words(name, entity, crossed, findings)
         check_references(name, entity, crossed, shaped, findings)
     check_tables(syntax, findings)
+    for name, entity in syntax.entities.items():
+        for system in entity.bind if name not in crossed else ():
+            plain_written(name, entity, system, None, findings)
     names = parents_first(syntax.entities, crossed, {}, findings)
     bound(syntax.entities, names, crossed, syntax.systems, {}, None, findings)
 
@@ -50,50 +68,36 @@ def _check_entity(
 ) -> None:
     top: Path = ("entities", name)
     for system in entity.bind:
-        _known_system(findings, (*top, "bind", system), system, syntax.systems, key=True)
+        known_system(findings, (*top, "bind", system), system, syntax.systems, key=True)
     # With a slip of the pen in `bind`, nothing else should be told that only follows from it.
     accepted = tuple(entity.bind) if set(entity.bind) <= set(syntax.systems) else tuple(syntax.systems)
     if len(entity.bind) < 2:
         findings.error("R302", (*top, "bind"), f"{quoted(name)} is bound in one system only", key=True,
                        mend="bind it in another system, or take it out")  # fmt: skip
     _check_entity_words(top, entity, accepted, findings)
+    check_entity_ruling(top, entity, accepted, findings)
     check_identity(top, entity, key, findings)
     check_groups(name, entity, key, findings)
     for field_name in entity.fields:
         check_field(name, entity, key, field_name, syntax.systems, accepted, findings)
+    check_recognised(top, entity, findings)
+    check_joins(name, entity, key, findings)
+    check_sameness(name, entity, key, findings)
+    check_circles(check_conditions(name, entity, key, findings))
     check_leaving(name, entity, syntax.entities, findings)
     check_columns(name, entity, findings)
     check_maps(name, entity, findings)
 
 
-def _known_system(findings: Findings, path: Path, system: str, known: Iterable[str], *, key: bool = False,
-                  what: str = "") -> bool:  # fmt: skip
-    known = tuple(known)
-    if system in known:
-        return True
-    findings.error("R301", path, what or f"unknown system {quoted(system)}", key=key, allowed=known,
-                   mend=did_you_mean(system, known))  # fmt: skip
-    return False
-
-
 def _check_entity_words(top: Path, entity: EntitySyntax, accepted: tuple[str, ...], findings: Findings) -> None:
-    """`owner`, `order`, `create`, `delete`: each names systems in which the entity is bound."""
-    owner = sole_owner(entity.owner)
-    if owner is not None:
-        _known_system(findings, (*top, "owner"), owner, accepted)
-        if entity.conflict is not None:
-            findings.warn(
-                "R352", (*top, "conflict"), f"this policy is never asked: `owner: {owner}` decides every field"
-                " that says nothing itself", mend="leave one of them out",
-                also=(("the owner is named here", (*top, "owner")),),
-            )  # fmt: skip
+    """`order`, `create`, `delete`: each names systems in which the entity is bound."""
     for word, systems in (("order", entity.order), ("create", entity.create)):
         for index, system in enumerate(systems or ()):
-            _known_system(findings, (*top, word, index), system, accepted)
+            known_system(findings, (*top, word, index), system, accepted)
     for word, named in (("delete", entity.delete), ("leave", entity.leave)):
         for system in named:
             if system != "*":
-                _known_system(findings, (*top, word, system), system, accepted, key=True)
+                known_system(findings, (*top, word, system), system, accepted, key=True)
     missing = [system for system in entity.bind if entity.order and system not in entity.order]
     if missing and set(accepted) == set(entity.bind):
         findings.error("R322", (*top, "order"), f"{quoted(missing[0])} has no place in the order",
@@ -168,16 +172,23 @@ def check_field(name: str, entity: EntitySyntax, key: tuple[str, ...], field_nam
             findings.problems.append(problem)
     if unknown or set(accepted) != set(entity.bind):
         return
-    columns = columns_of(entity, field)
-    if len(columns) < 2 and len(entity.bind) > 1 and field_name not in key:
-        findings.error("R308", path, f"{quoted(field_name)} is bound in {quoted(next(iter(columns), 'no system'))}"
+    if field.derive is not None:
+        check_derived(name, entity, field_name, findings)
+        return
+    has_it = joint_systems(entity, field_name)
+    if len(has_it) < 2 and len(entity.bind) > 1 and field_name not in key:
+        findings.error("R308", path, f"{quoted(field_name)} is bound in {quoted(next(iter(has_it), 'no system'))}"
                        " only: nothing to keep in step", key=True, mend="name its column in another system, or take"
                        " it out")  # fmt: skip
-    if field_name in key:
+    if field_name in key or field_name in whole_of(entity):
         return
     group = groups_by_field(entity).get(field_name)
     if group is None:
-        check_ruling(name, entity, field_name, None, set(columns), findings)
+        check_ruling(name, entity, field_name, None, has_it, findings)
+        if field.join is not None:
+            said = ruling(name, entity, field_name, None)
+            several = f"{quoted(field_name)} is put together of several"
+            check_single_value(path, said, several, field.conflict is not None, findings)
     elif field.owner is not None or field.conflict is not None:
         word = "owner" if field.owner is not None else "conflict"
         index = entity.groups[group].fields.index(field_name)
@@ -185,37 +196,6 @@ def check_field(name: str, entity: EntitySyntax, key: tuple[str, ...], field_nam
         findings.error("R314", (*path, word), f"{quoted(field_name)} is decided with its group {quoted(group)}",
                        mend=f"say it of the group: `{group}: {{fields: […], {word}: …}}`",
                        also=(("the group has it here", member),))  # fmt: skip
-
-
-def check_ruling(name: str, entity: EntitySyntax, field: str | None, group: str | None, systems: set[str],
-                 findings: Findings) -> None:  # fmt: skip
-    """Who decides a field or a group: said once, by somebody who can."""
-    decided = field if field is not None else group
-    path: Path = ("entities", name, "fields" if field is not None else "groups", str(decided))
-    own = entity.fields[field] if field is not None else entity.groups[str(group)]
-    owner = sole_owner(own.owner)
-    if owner is not None and own.conflict is not None:
-        findings.error("R310", (*path, "conflict"), f"{quoted(owner)} owns {quoted(decided)}: no conflict can"
-                       " arise", mend="leave out `owner` or `conflict`",
-                       also=(("the owner is named here", (*path, "owner")),))  # fmt: skip
-    said = ruling(name, entity, field, group)
-    if owner is not None and not _known_system(findings, (*path, "owner"), owner, entity.bind):
-        return
-    if said.owner in entity.bind and said.owner not in systems:
-        mend = "choose another owner, or a policy"
-        what = f"{quoted(said.owner)} owns {quoted(decided)}, but does not have it"
-        findings.error("R311", (*path, "owner") if owner is not None else path, what, key=owner is None,
-                       mend=mend)  # fmt: skip
-    if said.policy is None and len(systems) > 1:
-        findings.error("R309", path, f"{quoted(decided)} has neither owner nor policy", key=True,
-                       allowed=tuple(f"owner: {system}" for system in systems_in_order(entity, systems))
-                       + tuple(f"conflict: {POLICY_FORMS.get(policy, policy)}" for policy in POLICIES),
-                       mend="choose one, here or for the whole entity")  # fmt: skip
-
-
-def systems_in_order(entity: EntitySyntax, systems: set[str]) -> list[str]:
-    """As the entity binds them."""
-    return [system for system in entity.bind if system in systems]
 
 
 def check_groups(name: str, entity: EntitySyntax, key: tuple[str, ...], findings: Findings) -> None:
@@ -234,10 +214,12 @@ def check_groups(name: str, entity: EntitySyntax, key: tuple[str, ...], findings
                 findings.error("R313", path, f"{quoted(member)} is in two groups", mend="keep it in one",
                                also=(("it is here too", seen[member]),))  # fmt: skip
             seen[member] = path
-            if member not in key:
-                bound[member] = set(columns_of(entity, entity.fields[member]))
+            if member not in key and entity.fields[member].derive is None:
+                bound[member] = joint_systems(entity, member)
         check_ruling(name, entity, None, group_name, set().union(*bound.values()), findings)
-        _check_group_policy(top, group_name, entity, findings)
+        said = ruling(name, entity, None, group_name)
+        own = group.conflict is not None
+        check_single_value((*top, "groups", group_name), said, f"{quoted(group_name)} is a group", own, findings)
         first = next(iter(bound), None)
         for member, systems in bound.items():
             if first is not None and systems != bound[first]:
@@ -246,12 +228,3 @@ def check_groups(name: str, entity: EntitySyntax, key: tuple[str, ...], findings
                                f"{quoted(member)} and {quoted(first)} are not bound in the same systems",
                                found=f"{quoted(odd)} has one of them only",
                                mend="bind both there, or decide them apart")  # fmt: skip
-
-
-def _check_group_policy(top: Path, name: str, entity: EntitySyntax, findings: Findings) -> None:
-    said = ruling(str(top[1]), entity, None, name)
-    if said.policy in SINGLE_VALUE_POLICIES:
-        allowed = tuple(policy for policy in POLICIES if policy not in SINGLE_VALUE_POLICIES)
-        own = entity.groups[name].conflict is not None
-        findings.error("R316", said.said if own else (*top, "groups", name), f"{quoted(said.policy)} decides one"
-                       f" value, and {quoted(name)} is a group", key=not own, allowed=allowed)  # fmt: skip

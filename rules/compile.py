@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from engine.catalog import Catalog
-from engine.rulebook import EXISTENCE, Binding, Entity, Field, Register, RuleBook, Table
+from engine.rulebook import Binding, Entity, Field, RuleBook, Table
 from rules.assembly.bindings import Bound, bound
 from rules.assembly.checked import check_bound
+from rules.assembly.created import plain_written
 from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
+from rules.formulas import Formulas
 from rules.load import RuleFile
 from rules.order import parents_first
 from rules.problem import Problem, in_order
+from rules.registers import decided, limits_of
 from rules.ruling import (
     columns_of,
     create_of,
@@ -24,15 +27,12 @@ from rules.ruling import (
     identities,
     identity_fields,
     leave_of,
-    order_of,
-    registers,
-    ruling,
     table_of,
 )
 from rules.syntax import EntitySyntax
 from rules.values.fit import check_fields, known_columns
 from rules.values.forms import Form, check_maps_fit, forms
-from rules.values.stored import FieldKey, stored_fields
+from rules.values.stored import FieldKey, Fields, is_offline, stored_fields
 
 
 def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tuple[RuleBook, list[Problem]]:
@@ -49,15 +49,34 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
     check_maps_fit(fields, shapes, findings)
     check_fields(entities, crossed, fields, shapes, findings)
     names = parents_first(entities, crossed, known, findings)
-    where = bound(
-        entities, names, crossed, rules.systems, catalogs, lambda name, system: _table(name, system, entities), findings
-    )
+
+    def plain(name: str, system: str) -> Table:
+        return _table(name, system, entities, catalogs.get(system), findings)
+
+    where = bound(entities, names, crossed, rules.systems, catalogs, plain, findings)
     check_bound(entities, crossed, known, where, findings)
-    return _book(rules, crossed, names, shapes, where), in_order(findings.problems)
+    formulas = {name: _formulas(name, entity, fields, shapes, findings) for name, entity in entities.items()}
+    book = _book(rules, crossed, names, shapes, where, formulas)
+    return book, in_order(findings.problems)
+
+
+def _formulas(
+    name: str, entity: EntitySyntax, fields: Fields, shapes: Mapping[FieldKey, Form], findings: Findings
+) -> Formulas:
+    """The expressions of an entity, with the types of what they look at."""
+    families = {
+        field: "" if is_offline(fields[name, field]) else shapes[name, field].family for field in entity.fields
+    }
+    return Formulas(name, entity, families, findings)
 
 
 def _book(
-    rules: RuleFile, crossed: Collection[str], names: list[str], shapes: Mapping[FieldKey, Form], where: Bound
+    rules: RuleFile,
+    crossed: Collection[str],
+    names: list[str],
+    shapes: Mapping[FieldKey, Form],
+    where: Bound,
+    formulas: Mapping[str, Formulas],
 ) -> RuleBook:
     listed: dict[str, list[Binding]] = {system: [] for system in rules.systems}
     entities: dict[str, Entity] = {}
@@ -66,7 +85,9 @@ def _book(
         bindings = {system: _binding(name, syntax, system, shapes, where) for system in syntax.bind}
         for system, binding in bindings.items():
             listed[system].append(binding)
-        entities[name] = _entity(name, syntax, crossed, tuple(rules.systems), shapes, bindings)
+        entities[name] = _entity(
+            name, syntax, crossed, tuple(rules.systems), shapes, bindings, formulas[name]
+        )
     return RuleBook(
         name=rules.name,
         systems=tuple(rules.systems),
@@ -94,7 +115,9 @@ def _binding(
     )
 
 
-def _table(name: str, system: str, entities: Mapping[str, EntitySyntax]) -> Table:
+def _table(
+    name: str, system: str, entities: Mapping[str, EntitySyntax], catalog: Catalog | None, findings: Findings
+) -> Table:
     """The one table of an entity with a shared key: its columns are the fields'."""
     syntax = entities[name]
     columns = {
@@ -104,7 +127,8 @@ def _table(name: str, system: str, entities: Mapping[str, EntitySyntax]) -> Tabl
     }
     order = list(columns)
     key = tuple(order.index(field) for field in identity_fields(syntax))
-    return Table(*table_of(syntax.bind[system]), tuple(columns.values()), key)
+    written = plain_written(name, syntax, system, catalog, findings)
+    return Table(*table_of(syntax.bind[system]), tuple(columns.values()), key, written=written)
 
 
 def _entity(
@@ -114,11 +138,12 @@ def _entity(
     systems: tuple[str, ...],
     shapes: Mapping[FieldKey, Form],
     bindings: Mapping[str, Binding],
+    formulas: Formulas,
 ) -> Entity:
     key = shared_key(name, syntax, crossed)
     numbers = list(syntax.fields)
-    decided = _registers(name, syntax, key, systems)
-    register_of = {field: register.number for register in decided for field in register.fields}
+    registers = decided(formulas, key, systems)
+    register_of = {field: register.number for register in registers for field in register.fields}
     fields = tuple(
         Field(
             name=field,
@@ -126,6 +151,8 @@ def _entity(
             register=register_of.get(number, -1),
             family=shapes[name, field].family,
             reference=syntax.fields[field].reference,
+            same=syntax.fields[field].same,
+            formula=formulas.derived(field),
         )
         for number, field in enumerate(syntax.fields)
     )
@@ -133,7 +160,7 @@ def _entity(
         name=name,
         fields=fields,
         key=tuple(numbers.index(field) for field in key),
-        registers=decided,
+        registers=registers,
         bindings=bindings,
         create=create_of(syntax),
         delete=delete_of(syntax),
@@ -143,25 +170,6 @@ def _entity(
             for alternative in (identities(syntax) if name in crossed else ())
         ),
         leave=leave_of(syntax) if name in crossed else {},
+        checks=formulas.checks(),
+        limits=limits_of(syntax),
     )
-
-
-def _registers(
-    name: str, syntax: EntitySyntax, key: tuple[str, ...], systems: tuple[str, ...]
-) -> tuple[Register, ...]:
-    """Existence, then each field or group in the order of the file."""
-    numbers = {field: number for number, field in enumerate(syntax.fields)}
-    # Existence is decided by `create`, `delete` and `on_delete_conflict`; its policy only breaks ties.
-    decided = [Register(EXISTENCE, (), None, "system_of_record", order_of(syntax, systems))]
-    for group, members in registers(syntax, key):
-        said = ruling(name, syntax, None if group is not None else members[0], group)
-        decided.append(
-            Register(
-                number=len(decided),
-                fields=tuple(numbers[field] for field in members),
-                owner=said.owner,
-                policy=said.policy or "system_of_record",
-                order=order_of(syntax, systems, said.owner),
-            )
-        )
-    return tuple(decided)

@@ -14,7 +14,7 @@ from engine.conditions import Condition
 from engine.rulebook import Assembly, Join, Lookup, Order, Part
 from rules.assembly.columns import TableInUse, TablesInUse
 from rules.assembly.condition import both, compiled, constants_of
-from rules.assembly.created import Given, given
+from rules.assembly.created import Given, given, written
 from rules.assembly.joins import Equation, Joined
 from rules.assembly.removal import letting_go
 from rules.assembly.sql import Sql, parsed
@@ -68,8 +68,9 @@ def assembled(site: Site) -> Assembly:
     goes = letting_go(site.table, site.top, site.parts[ROOT], ends, site.findings)
     filled = {name: _filled(site, name, fields, conditions) for name in site.parts}
     made = list(given(site.table, site.top, site.parts, filled, site.findings))
+    beside = list(written(site.table, site.top, site.parts, _set_by_us(site, filled, fields, made), site.findings))
     parts = tuple(
-        _part(site, name, fields[name], joins.get(name, ()), conditions[name], orders.get(name, ()), made)
+        _part(site, name, fields[name], joins.get(name, ()), conditions[name], orders.get(name, ()), made, beside)
         for name in site.parts
     )
     numbers = list(site.syntax.fields)
@@ -210,9 +211,25 @@ def _filled(site: Site, name: str, fields: Mapping[str, tuple[tuple[int, int], .
     return filled
 
 
+def _set_by_us(site: Site, filled: Mapping[str, Mapping[str, str]], fields: Mapping[str, tuple[tuple[int, int], ...]],
+               made: list[Given]) -> dict[str, dict[str, str]]:  # fmt: skip
+    """By column of a part: what gives it a value whenever we write, other than `on_write`."""
+    numbers = list(site.syntax.fields)
+    said = {name: dict(columns) for name, columns in filled.items()}
+    for name, part in site.parts.items():
+        said[name] |= dict.fromkeys(part.key, "it is the key")
+        said[name] |= {part.columns[at]: f"it is the field {quoted(numbers[number])}" for number, at in fields[name]}
+    for column in (*site.table.deactivate, *site.table.reactivate):
+        said[ROOT].setdefault(column, "`deactivate` says that the record is gone by it")
+    for each in made:
+        said[each.part].setdefault(each.column, "`on_create` gives it")
+    return said
+
+
 def _is_own(site: Site, field: str) -> bool:
     """True if nobody but this system may say what the field is: then a record from elsewhere comes without it."""
-    return ruling(site.entity, site.syntax, field, groups_by_field(site.syntax).get(field)).owner == site.system
+    said = ruling(site.entity, site.syntax, field, groups_by_field(site.syntax).get(field))
+    return said.writers(site.syntax.bind) == {site.system}
 
 
 def _members(site: Site) -> tuple[int, ...]:
@@ -244,7 +261,8 @@ def _key_fields(site: Site, fields: tuple[tuple[int, int], ...]) -> tuple[int, .
 
 
 def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tuple[Join, ...],
-          condition: Condition | None, orders: tuple[Order, ...], made: list[Given]) -> Part:  # fmt: skip
+          condition: Condition | None, orders: tuple[Order, ...], made: list[Given],
+          beside: list[tuple[str, str, str]]) -> Part:  # fmt: skip
     order = list(site.parts)
     words = site.table.parts.get(name)
     if words is not None and words.clear == "unlink" and not points_at(site, name):
@@ -265,6 +283,7 @@ def _part(site: Site, name: str, fields: tuple[tuple[int, int], ...], joins: tup
             for each in made
             if each.part == name and each.link is not None
         ),
+        written=tuple((column, sql) for part, column, sql in beside if part == name),
         clear=words.clear if words is not None else "keep",
         remove=words is None or _is_removed(site, name),
     )

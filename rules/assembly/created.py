@@ -1,30 +1,34 @@
-"""`on_create`: what a row that duolog creates gets besides, as SQL on an allow-list or as another part's column.
+"""`on_create` and `on_write`: what a row of ours gets besides, as SQL on an allow-list or as another part's column.
 
-Turns the words of a binding and its parts into `Part.create` (rendered by sqlglot) and `Part.links`. A column that a
-field, a join or a condition fills already is refused: it would be set twice. (A field that only this system may write
-fills nothing in a record from elsewhere.)
+Turns the words of a binding and its parts into `Part.create` and `written` (rendered by sqlglot) and `Part.links`. A
+column that a field, a join or a condition fills already is refused: it would be set twice. (A field that only this
+system may write fills nothing in a record from elsewhere.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlglot import exp
 
-from rules.assembly.columns import TableInUse
+from engine.catalog import Catalog
+from rules.assembly.columns import TableInUse, TablesInUse
 from rules.assembly.condition import constant
 from rules.assembly.sql import DIALECT, Sql, column_name, parsed
 from rules.findings import Findings
 from rules.names import check_writable, find_column
 from rules.problem import Path, did_you_mean, quoted
-from rules.ruling import ROOT
-from rules.syntax import TableSyntax
+from rules.ruling import ROOT, columns_of, part_path, table_of
+from rules.syntax import EntitySyntax, TableSyntax
 
 ALLOWED = (
     "a text in quotes", "a number", "true", "false", "null", "nextval('…')", "gen_random_uuid()", "now()",
     "current_timestamp", "current_date", "now() at time zone 'utc'", "part.column",
 )  # fmt: skip
+
+LINKLESS = ALLOWED[:-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,47 @@ class Given:
 def given(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled: Mapping[str, Mapping[str, str]],
           findings: Findings) -> Iterator[Given]:  # fmt: skip
     """What `on_create` says of all parts. `parts`: their tables. `filled`: by part, column → what fills it already."""
+    for part, column, sql in _columns("on_create", table, top, parts, filled, findings):
+        value = _value(sql, parts)
+        if isinstance(value, str):
+            yield Given(part, column, value, None)
+        elif value is not None:
+            yield Given(part, column, "", value)
+
+
+def written(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled: Mapping[str, Mapping[str, str]],
+            findings: Findings) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """(part, column, SQL): what `on_write` says of all parts, for every row that we write."""
+    for part, column, sql in _columns("on_write", table, top, parts, filled, findings):
+        value = _allowed(sql, "on_write", LINKLESS)
+        if value is not None:
+            yield part, column, value
+
+
+def plain_written(name: str, syntax: EntitySyntax, system: str, catalog: Catalog | None, findings: Findings) -> tuple[
+    tuple[str, str], ...
+]:  # fmt: skip
+    """What `on_write` says of an entity that is one table: (column, SQL)."""
+    words = syntax.bind[system]
+    if not words.on_write:
+        return ()
+    table = TablesInUse(system, catalog).use(table_of(words))
+    columns = {field: columns_of(syntax, said).get(system) for field, said in syntax.fields.items()}
+    filled = {said.column: f"it is the field {quoted(field)}" for field, said in columns.items() if said is not None}
+    said = written(words, part_path(name, system, ROOT), {ROOT: table}, {ROOT: filled}, findings)
+    return tuple((column, sql) for _, column, sql in said)
+
+
+Word = Literal["on_create", "on_write"]
+
+
+def _columns(word: Word, table: TableSyntax, top: Path, parts: Mapping[str, TableInUse],
+             filled: Mapping[str, Mapping[str, str]], findings: Findings) -> Iterator[
+    tuple[str, str, Sql]
+]:  # fmt: skip
+    """(part, column, SQL) for each column that exists, can be written, and is not filled already."""
     told = {part: dict(columns) for part, columns in filled.items()}
-    for part, column, text, path in _said(table, top, parts, findings):
+    for part, column, text, path in _said(word, table, top, parts, findings):
         used = parts[part]
         if used.shape is not None:
             known = find_column(path, used.system, column, used.shape, findings, key=True)
@@ -54,21 +97,18 @@ def given(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled
             findings.error("R344", path, f"the column {quoted(column)} of {quoted(part)} is filled already:"
                            f" {told[part][column]}", key=True, mend="leave it out here")  # fmt: skip
             continue
-        told[part][column] = "`on_create` says it twice"
+        told[part][column] = f"`{word}` says it twice"
         sql = parsed(text, path, findings)
-        value = _value(sql, parts) if sql is not None else None
-        if isinstance(value, str):
-            yield Given(part, column, value, None)
-        elif value is not None:
-            yield Given(part, column, "", value)
+        if sql is not None:
+            yield part, column, sql
 
 
-def _said(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], findings: Findings) -> Iterator[
+def _said(word: Word, table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], findings: Findings) -> Iterator[
     tuple[str, str, str, Path]
 ]:  # fmt: skip
     """(part, column, SQL, where it stands)"""
-    for name, text in table.on_create.items():
-        path: Path = (*top, "on_create", name)
+    for name, text in (table.on_create if word == "on_create" else table.on_write).items():
+        path: Path = (*top, word, name)
         part, dot, column = name.partition(".")
         if not dot or not table.parts:
             part, column = ROOT, name
@@ -78,9 +118,9 @@ def _said(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], findin
             findings.error("R332", path, f"there is no part {quoted(part)}", key=True, allowed=(ROOT, *table.parts),
                            mend=did_you_mean(part, (ROOT, *table.parts)))  # fmt: skip
     for part, syntax in table.parts.items():
-        for column, text in syntax.on_create.items():
+        for column, text in (syntax.on_create if word == "on_create" else syntax.on_write).items():
             if part in parts:
-                yield part, column, text, (*top, "parts", part, "on_create", column)
+                yield part, column, text, (*top, "parts", part, word, column)
 
 
 def _value(sql: Sql, parts: Mapping[str, TableInUse]) -> str | tuple[str, int] | None:
@@ -88,8 +128,13 @@ def _value(sql: Sql, parts: Mapping[str, TableInUse]) -> str | tuple[str, int] |
     tree = sql.tree.unnest()
     if isinstance(tree, exp.Column):
         return _link(sql, tree, parts)
+    return _allowed(sql, "on_create", ALLOWED)
+
+
+def _allowed(sql: Sql, word: Word, allowed: tuple[str, ...]) -> str | None:
+    tree = sql.tree.unnest()
     if not _is_allowed(tree):
-        sql.refuse(tree, "this cannot stand in `on_create`", found=sql.shown(tree), allowed=ALLOWED)
+        sql.refuse(tree, f"this cannot stand in `{word}`", found=sql.shown(tree), allowed=allowed)
         return None
     return tree.sql(dialect=DIALECT, comments=False, normalize_functions=False)
 
