@@ -123,7 +123,7 @@ MISSING_PARENT: Final = "refers to a record that is not there"
 """What the `reason` of a failed row begins with, if a `KeyOf` in it could not be filled."""
 
 MISSING_CODE: Final = "no such code in"
-"""What the `reason` of a failed row begins with, if a code table has no row for a value (and may not be given one)."""
+"""What the `reason` of a failed row has in it, if a code table has no row for a value (and may not be given one)."""
 
 WriteRow: TypeAlias = "tuple[int, str, Values, Values, Values]"
 """One row to write: (deciding step, record key, key values, new values, held values), all as the target stores them.

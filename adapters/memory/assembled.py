@@ -162,7 +162,7 @@ class Assembled:
         assembly = self.database.assemblies[write.entity]
         asked = dict(zip(write.columns, new, strict=True))
         changes: list[Change] = []
-        sent = self._sent(assembly, asked, attempt, changes)
+        sent = self._sent(write.entity, asked, attempt, changes)
         key = KEY_SEPARATOR.join([str(text) for text in own]) if own else attempt.keys.get((write.entity, id))
         if key is None:
             raise NotWritten("failed", "constraint `not null`")
@@ -181,7 +181,7 @@ class Assembled:
         work = self._matched(write, row)
         asked = dict(zip(write.columns, row[3], strict=True))
         changes: list[Change] = []
-        sent = self._sent(work.assembly, asked, attempt, changes)
+        sent = self._sent(write.entity, asked, attempt, changes)
         work.write(sent, _valued(work, asked), {})
         self._clear(work, asked)
         differs = self._deviations(work, asked, asked, sent)
@@ -220,9 +220,11 @@ class Assembled:
     # ------------------------------------------------------------ values
 
     def _sent(
-        self, assembly: Assembly, asked: Mapping[int, object], attempt: Attempt, changes: list[Change]
+        self, entity: str, asked: Mapping[int, object], attempt: Attempt, changes: list[Change]
     ) -> dict[int, Text]:
         """By field number: the texts as the columns are to store them. Raises NotWritten."""
+        assembly = self.database.assemblies[entity]
+        names = [each.name for each in self.database.book.entities[entity].fields]
         sent: dict[int, Text] = {}
         for number, value in asked.items():
             if isinstance(value, KeyOf):
@@ -233,19 +235,19 @@ class Assembled:
                 sent[number] = key
             elif isinstance(value, str):
                 lookup = assembly.lookups.get(number)
-                sent[number] = value if lookup is None else self._code(lookup, value, changes)
+                sent[number] = value if lookup is None else self._code(names[number], lookup, value, changes)
             elif value is not UNSET:
                 sent[number] = "" if number in assembly.empty else None
         return sent
 
-    def _code(self, lookup: Lookup, text: str, changes: list[Change]) -> str:
+    def _code(self, field: str, lookup: Lookup, text: str, changes: list[Change]) -> str:
         """The code table's key for a natural text. Raises NotWritten."""
         table = self.database.tables[lookup.table]
         keys = [row[0] for row in self.database.stored[lookup.table].values() if row[1] == text and row[0] is not None]
         if keys:
             return min(keys, key=lambda key: (len(key), key))
         if lookup.missing == "quarantine":
-            raise NotWritten("failed", f"{MISSING_CODE} `{table.schema}.{table.name}`")
+            raise NotWritten("failed", f"`{field}`: {MISSING_CODE} `{table.schema}.{table.name}`")
         changes += self.database.insert(lookup.table, {table.columns[1]: text})
         _, _, new, _ = changes[-1]
         assert new is not None

@@ -12,14 +12,14 @@ from typing import Any
 
 import psycopg
 
-from adapters.postgresql import refusals
+from adapters.postgresql import blame, refusals
 from adapters.postgresql.answers import row_results
 from adapters.postgresql.assembled.shapes import Shape
 from adapters.postgresql.assembled.writer import Assembled
 from adapters.postgresql.isolation import Blocked, Refused
 from adapters.postgresql.phrases import array_literal
 from adapters.postgresql.statements import Layout, Statement, lockable, parameters, statement
-from engine.vocabulary import RowResult, Write, WriteKind
+from engine.vocabulary import RowResult, Write, WriteKind, WriteRow
 
 
 class Executor:
@@ -34,6 +34,8 @@ class Executor:
         self.conn = conn
         self._layouts = layouts
         self._assembled = Assembled(self.run, shapes)
+        self._tried: Sequence[Write] = ()
+        """What was written last: of a single row it can be told which field is to blame."""
         self._forms: dict[tuple[WriteKind, str, tuple[int, ...]], Statement] = {}
 
     def run(self, query: str, given: Sequence[str] = ()) -> psycopg.RawCursor[Any]:
@@ -44,7 +46,7 @@ class Executor:
         try:
             return cursor.execute(query.encode(), given, prepare=True)
         except UnicodeEncodeError:
-            raise refusals.Unstorable(refusals.UNSTORABLE) from None
+            raise psycopg.DataError(refusals.UNSTORABLE) from None
 
     def begin(self) -> None:
         """A transaction was begun; what the last one made counts no longer, unless it was committed."""
@@ -71,6 +73,7 @@ class Executor:
 
     def write(self, writes: Sequence[Write]) -> list[RowResult]:
         """Executes a list of writes; answers their exceptions. Raises psycopg.Error."""
+        self._tried = writes
         return self.send(writes)()
 
     def locked(self, write: Write) -> list[int]:
@@ -108,7 +111,7 @@ class Executor:
             self._undo(mark)
             if verdict == "blocked":
                 raise Blocked from error
-            raise Refused(refusals.reason(error)) from error
+            raise Refused(self._reason(error)) from error
         except BaseException:
             self._undo(mark)
             raise
@@ -128,6 +131,27 @@ class Executor:
         if answer[0] == len(write.rows) and answer[2] is None:
             return []
         return row_results(write, self._form(write), self._layouts[write.entity], answer)
+
+    def _reason(self, error: psycopg.Error) -> str:
+        rows = [(write, row) for write in self._tried for row in write.rows]
+        return refusals.reason(error) if len(rows) != 1 else blame.reason(self.conn, error, self._spots(*rows[0]))
+
+    def _spots(self, write: Write, row: WriteRow) -> list[blame.Spot]:
+        """The fields of the entity, with what the row gives them."""
+        _, _, key, new, _ = row
+        given: dict[int, object] = dict(zip(write.columns, new, strict=False))
+        shape = self._assembled.shapes.get(write.entity)
+        if shape is None:
+            place = self._layouts[write.entity]
+            given |= zip(place.key, key, strict=True)
+            spots = [((place.schema, place.name), column, number) for number, column in place.columns.items()]
+            names = place.names
+        else:
+            spots = [(shape.places[part].table, shape.column(n), n) for n, (part, _) in shape.spots.items()]
+            given = {number: value for number, value in given.items() if number not in shape.codes}
+            names = shape.names
+        texts = {number: value for number, value in given.items() if isinstance(value, str)}
+        return [blame.Spot(names[n], table, column, texts.get(n)) for table, column, n in spots]
 
     def _undo(self, mark: int) -> None:
         self._assembled.back_to(mark)

@@ -52,14 +52,23 @@ def verdict(error: psycopg.Error) -> Verdict:
     return "refused"  # data, integrity, a trigger's refusal, or a code of the application's own
 
 
-def reason(error: psycopg.Error) -> str:
-    """Why a row was refused: `23505 unique_violation: constraint `account_vat_key``. Never a value of the row."""
+def reason(error: psycopg.Error, found: str = "") -> str:
+    """Why a row was refused: `23505 unique_violation: constraint `account_vat_key``. Never a value of the row.
+
+    `found`: what is to blame, if more is known of that than the error tells."""
     state = error.sqlstate
     if state is None:
-        return str(error) if isinstance(error, Unstorable) else UNSTORABLE
-    where = _where(error)
+        said = str(error) if isinstance(error, Unstorable) else UNSTORABLE
+        return f"{said}, in {found}" if found else said
+    where = found or _where(error)
     named = f"{state} {_condition(state)}".rstrip()
     return f"{named}: {where}" if where else named
+
+
+def raised_in(error: psycopg.Error) -> str:
+    """The function that an error was raised in, `""` if in none."""
+    found = FUNCTION.search(error.diag.context or "")
+    return found[1] if found else ""
 
 
 def _condition(state: str) -> str:
@@ -77,5 +86,5 @@ def _where(error: psycopg.Error) -> str:
         return f"constraint `{diag.constraint_name}`"
     if diag.column_name:
         return f"column `{diag.column_name}`"
-    raised_in = FUNCTION.search(diag.context or "")
-    return f"raised in function `{raised_in[1]}`" if raised_in else ""
+    function = raised_in(error)
+    return f"raised in function `{function}`" if function else ""

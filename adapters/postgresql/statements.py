@@ -56,6 +56,8 @@ class Layout:
     """Fields that are the same whether they are NULL or an empty text."""
     gone: tuple[tuple[PgColumn, str], ...] = ()
     """(column, text): what a row is given to delete it, if it is not removed."""
+    names: tuple[str, ...] = ()
+    """What the fields are called, by number."""
     written: tuple[tuple[PgColumn, str], ...] = ()
     """(column, expression): what every row that we insert or update is given besides."""
 
@@ -89,6 +91,7 @@ def layout(entity: Entity, binding: Binding, table: Table, known: Mapping[str, P
     return Layout(
         entity=entity.name, schema=table.schema, name=table.name, key=entity.key,
         fields=len(entity.fields), columns=columns,
+        names=tuple(each.name for each in entity.fields),
         written=tuple((known[name], said) for name, said in table.written),
     )  # fmt: skip
 

@@ -88,7 +88,7 @@ def test_a_refused_record_waits_in_quarantine_until_its_cause_is_mended(ready: D
 
         listed = {(q["entity"], q["key"], q["system"]): q["reason"] for q in asked(ready, "quarantine")}
         assert listed == {
-            ("customer", "C1", "crm"): "23514 check_violation: constraint `sober`",
+            ("customer", "C1", "crm"): "23514 check_violation: constraint `sober` of `sales.account` about `name`",
             ("line", "D1/1", "crm"): "waits for customer `C1`, which is in quarantine",
         }
         assert ready.sql("crm", "SELECT account_no FROM sales.account") == [("C2",)]

@@ -122,7 +122,7 @@ def test_who_refers_to_a_record_that_is_not_there_fails_alone(erp_db: str, user:
         "a": ("created", ""),
         "e": ("created", ""),
         "f": ("created", ""),
-        "bad": ("failed", "23514 check_violation: constraint `person_name_check`"),
+        "bad": ("failed", "23514 check_violation: constraint `person_name_check` of `public.person` about `name`"),
         "b": ("failed", "refers to a record that is not there (person `bad`)"),
         "c": ("failed", "refers to a record that is not there (person `b`)"),
         "d": ("failed", "refers to a record that is not there (person `nobody`)"),
@@ -205,7 +205,7 @@ def test_codes_are_translated_and_one_that_is_missing_fails_its_row_only(
 
     assert [(r.key, r.kind, r.reason, r.stored) for r in sorted(first.exceptions, key=lambda r: r.key)] == [
         ("0", "created", "", {}), ("1", "created", "", {}), ("2", "created", "", {}),
-        ("3", "failed", "no such code in public.country", {}), ("h2", "unmatched", "", {}),
+        ("3", "failed", "`country`: no such code in `public.country`", {}), ("h2", "unmatched", "", {}),
     ]  # fmt: skip
     assert [r.kind for r in again.exceptions] == ["created"]
     query = "SELECT a.city, c.iso FROM address a LEFT JOIN country c ON c.id = a.country ORDER BY 1"
@@ -297,7 +297,10 @@ def test_a_key_that_is_a_field_is_taken_from_it_and_a_taken_one_is_refused(
 
     assert sorted(first.exceptions) == [
         RowResult("unit", "a", "created", {2: None}, made="A"), RowResult("unit", "b", "created", {2: None}, made="B"),
-        RowResult("unit", "c", "failed", reason="23505 unique_violation: constraint `unit_pkey`"),
+        RowResult(
+            "unit", "c", "failed",
+            reason="23505 unique_violation: constraint `unit_pkey` of `public.unit` about `code`",
+        ),
     ]  # fmt: skip
     assert second.exceptions == []
     assert table(user, "SELECT * FROM unit ORDER BY 1") == [
@@ -316,7 +319,7 @@ def test_a_page_may_refer_to_what_an_earlier_page_made(erp_db: str, user: psycop
 
     failed = {r.key: r.reason for r in outcome.exceptions if r.kind != "created"}
     assert failed == {
-        "1.5": "23514 check_violation: constraint `person_name_check`",
+        "1.5": "23514 check_violation: constraint `person_name_check` of `public.person` about `name`",
         "2.5": "refers to a record that is not there (person `1.5`)",
     }
     query = (

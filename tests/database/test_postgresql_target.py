@@ -180,19 +180,25 @@ def test_one_refused_row_among_five_thousand_is_found_and_all_others_are_written
         outcome = target.apply(batch(500, write("update", "account", (2,), rows)))
 
     assert outcome.exceptions == [
-        RowResult("account", "3333", "failed", reason="23514 check_violation: constraint `account_credit_check`")
+        RowResult("account", "3333", "failed", reason=f"23514 check_violation: {CHECKED}")
     ]
     assert table(user, "SELECT count(*), count(*) FILTER (WHERE credit = 5) FROM account") == [("5000", "4999")]
 
 
+CHECKED = "constraint `account_credit_check` of `public.account` about `credit`"
+TOO_LONG = "`name` is longer than the 20 characters of `public.account.name`"
+TOO_LARGE = "`credit` does not fit `public.account.credit` (`numeric(12,2)`)"
+UNSTORABLE = "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair, in `name`"
+NO_CREDIT = "`credit` is no value of `public.account.credit` (`numeric(12,2)`)"
+ORPHAN = "23503 foreign_key_violation: constraint `child_parent_fkey` of `public.child` about `parent`"
 REFUSALS = [
-    (("far too long for its column", "1.00", None), "22001 string_data_right_truncation"),
-    (("a", "1e30", None), "22003 numeric_value_out_of_range"),
-    (("a", "one", None), "22P02 invalid_text_representation"),
-    (("taken", "1.00", None), "23505 unique_violation: constraint `account_name_key`"),
-    ((None, "1.00", None), "23502 not_null_violation: column `name`"),
-    (("a\x00b", "1.00", None), "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair"),
-    (("\ud800", "1.00", None), "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair"),
+    (("far too long for its column", "1.00", None), f"22001 string_data_right_truncation: {TOO_LONG}"),
+    (("a", "1e30", None), f"22003 numeric_value_out_of_range: {TOO_LARGE}"),
+    (("a", "one", None), f"22P02 invalid_text_representation: {NO_CREDIT}"),
+    (("taken", "1.00", None), "23505 unique_violation: constraint `account_name_key` of `public.account` about `name`"),
+    ((None, "1.00", None), "23502 not_null_violation: `name` is NULL, which `public.account.name` may not be"),
+    (("a\x00b", "1.00", None), UNSTORABLE),
+    (("\ud800", "1.00", None), UNSTORABLE),
     (("a", "1.00", "forbidden"), "P0001 raise_exception: raised in function `refuse`"),
     (("a", "1.00", "own code"), "XY123: raised in function `refuse`"),
     (("b", "1.00", "rename"), "the target stores another key than the one it was given"),
@@ -238,8 +244,8 @@ def test_a_child_is_not_blamed_for_a_parent_that_halving_put_behind_it(
         outcome = target.apply(batch(9, parents, children))
 
     assert outcome.exceptions == [
-        RowResult("account", "1", "failed", reason="22P02 invalid_text_representation"),
-        RowResult("child", "2", "failed", reason="23503 foreign_key_violation: constraint `child_parent_fkey`"),
+        RowResult("account", "1", "failed", reason=f"22P02 invalid_text_representation: {NO_CREDIT}"),
+        RowResult("child", "2", "failed", reason=ORPHAN),
     ]
     assert table(user, "SELECT * FROM child") == [("1", "2")]
 
@@ -254,8 +260,7 @@ def test_a_deferred_constraint_is_isolated_too(erp_db: str, user: psycopg.Connec
         rows = [row(n, str(n), (str(n),)) for n in (1, 2, 3)]
         outcome = target.apply(batch(3, write("insert", "child", (1,), rows)))
 
-    reason = "23503 foreign_key_violation: constraint `child_parent_fkey`"
-    assert outcome.exceptions == [RowResult("child", k, "failed", reason=reason) for k in ("2", "3")]
+    assert outcome.exceptions == [RowResult("child", k, "failed", reason=ORPHAN) for k in ("2", "3")]
 
 
 def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(

@@ -176,8 +176,9 @@ CREATE TABLE booking (
     pair.becomes("erp", "SELECT title FROM booking ORDER BY id", [("first",), ("good",)])
     eventually(lambda: len(pair.quarantine()) == 3, 10, pair.live.log_tail)
     assert sorted(pair.quarantine().values()) == [
-        "23505 unique_violation: constraint `taken`", "23514 check_violation: constraint `booking_title_check`",
-        "23P01 exclusion_violation: constraint `apart`",
+        "23505 unique_violation: constraint `taken` of `public.seat` about `seat`",
+        "23514 check_violation: constraint `booking_title_check` of `public.booking` about `title`",
+        "23P01 exclusion_violation: constraint `apart` of `public.span`",
     ]  # fmt: skip
     half: LiteralString = "SELECT count(*), count(span.booking), count(seat.booking) FROM booking"
     half = half + " FULL JOIN span ON span.booking = id FULL JOIN seat ON seat.booking = id"

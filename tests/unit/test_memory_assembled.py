@@ -506,7 +506,7 @@ def test_a_missing_code_fails_the_row_alone() -> None:
 
     outcome = apply(database, update("c1", "1", {NAME: "Eva", COUNTRY: "XX"}, {NAME: "Anna", COUNTRY: "DE"}))
 
-    assert only(outcome) == RowResult("customer", "c1", "failed", reason=f"{MISSING_CODE} `public.country`")
+    assert only(outcome) == RowResult("customer", "c1", "failed", reason=f"`country`: {MISSING_CODE} `public.country`")
     assert rows(database, PARTY)[0][1] == "Anna"
 
 

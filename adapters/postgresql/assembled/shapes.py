@@ -17,7 +17,7 @@ from adapters.postgresql.catalog import ForeignKey, PgColumn, read_foreign_keys
 from adapters.postgresql.layouts import columns_of
 from adapters.postgresql.statements import Layout
 from engine.assembly import looked_at
-from engine.rulebook import Assembly, Binding, Part, RuleBook, Table
+from engine.rulebook import Assembly, Binding, Field, Part, RuleBook, Table
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Shape:
     """The parts whose rows are never made."""
     root: Layout
     """The root table, with the columns of its key under negative numbers."""
+    names: tuple[str, ...] = ()
+    """What the fields are called, by number."""
     told: set[int] = field(default_factory=set)
     """Parts whose keys the target makes only while it inserts, so that they are not known before: found out by trying,
     where a trigger does it."""
@@ -80,7 +82,10 @@ def shapes(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> dict[s
     tables = book.tables[system]
     known = columns_of(conn, book, system)
     foreign = read_foreign_keys(conn, [(table.schema, table.name) for table in tables])
-    return {binding.entity: shape(binding, tables, known, foreign) for binding in bindings}
+    return {
+        binding.entity: shape(binding, tables, known, foreign, book.entities[binding.entity].fields)
+        for binding in bindings
+    }
 
 
 def shape(
@@ -88,6 +93,7 @@ def shape(
     tables: Sequence[Table],
     known: Sequence[Mapping[str, PgColumn]],
     foreign: Iterable[ForeignKey] = (),
+    fields: Sequence[Field] = (),
 ) -> Shape:
     """How the records of a binding lie. `known`: the columns of each table, by its number."""
     assembly = binding.assembly
@@ -108,6 +114,7 @@ def shape(
         },
         looked_at=looked_at(assembly, tables),
         root=_root(binding.entity, assembly, places),
+        names=tuple(each.name for each in fields),
     )
 
 

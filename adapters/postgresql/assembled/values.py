@@ -91,6 +91,8 @@ class Translation:
     """Puts the values of one write, in the order of its columns, into what the columns take."""
 
     def __init__(self, shape: Shape, columns: Sequence[int], codebook: Codebook) -> None:
+        self._shape = shape
+        self._columns = columns
         self._coded = [(at, shape.codes[number]) for at, number in enumerate(columns) if number in shape.codes]
         self._empty = [at for at, number in enumerate(columns) if number in shape.assembly.empty]
         self._codebook = codebook
@@ -99,7 +101,8 @@ class Translation:
         """What the columns are to have. Raises Unstorable if a code table lacks a code."""
         translated, absent = self._translated(values)
         if absent is not None:
-            raise Unstorable(f"{MISSING_CODE} {absent.name}")
+            number, codes = absent
+            raise Unstorable(f"`{self._shape.names[number]}`: {MISSING_CODE} `{codes.name}`")
         return translated
 
     def held(self, values: Values) -> list[Text] | None:
@@ -107,7 +110,8 @@ class Translation:
         translated, absent = self._translated(values)
         return cast("list[Text]", translated) if absent is None else None
 
-    def _translated(self, values: Values) -> tuple[list[Value], Codes | None]:
+    def _translated(self, values: Values) -> tuple[list[Value], tuple[int, Codes] | None]:
+        """What the columns have; and the field whose code its table lacks, if there is one."""
         translated = cast("list[Value]", list(values))
         for at in self._empty:
             if translated[at] is None:
@@ -117,7 +121,7 @@ class Translation:
             if isinstance(text, str):
                 key = self._codebook.key(codes, text)
                 if key is None:
-                    return translated, codes
+                    return translated, (self._columns[at], codes)
                 translated[at] = key
         return translated, None
 
