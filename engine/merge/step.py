@@ -61,7 +61,8 @@ class EntityRules:
         referring = [number for number, _ in self.crossed_references]
         self.layouts = {system: Layout(entity, binding, referring) for system, binding in entity.bindings.items()}
         self.checks = entity.checks
-        self.derived = tuple((f.register, f.number, f.formula) for f in entity.fields if f.formula is not None)
+        derived = ((f.register, f.number, f.formula) for f in entity.fields if f.formula is not None)
+        self.derived = tuple(sorted(derived, key=lambda one: one[0]))
         """(register, field, what it is worked out of), each after those that it looks at."""
         self.forms = tuple(_forms(entity, register) for register in entity.registers)
         """By register: in what form the values of its fields are the same; () if only as they stand."""
