@@ -13,11 +13,11 @@ from typing import Literal
 from engine.errors import ValueRefused
 from engine.gathering import Found
 from engine.merge import EntityRules
-from engine.record import Layout, Record
+from engine.record import STOPPED, Layout, Record
 from engine.rulebook import EXISTENCE, Register
 from engine.vocabulary import ABSENT, UNSET, Image, Text
 
-Status = Literal["differs", "in flight", "held", "quarantine"]
+Status = Literal["differs", "in flight", "held", "quarantine", "stopped"]
 """`differs`: nobody knows why. The others are known, and listed elsewhere too."""
 
 
@@ -69,6 +69,8 @@ def _status(record: Record | None, registers: list[int], systems: tuple[str, ...
         return "quarantine"
     if record.holds and all(r in record.holds for r in registers):
         return "held"
+    if any(side.wait == STOPPED for side in sides):
+        return "stopped"
     return "in flight" if any(side.due or side.wait for side in sides) else "differs"
 
 

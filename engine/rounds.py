@@ -86,6 +86,8 @@ class Rounds:
         self._retry_deferred()
         self._requests()
         worked = self._decide_some()
+        while self.decider.news:
+            self.observe(*self.decider.news.pop(0))
         if self.storing is not None:
             return worked  # what is decided meanwhile is taken when the store has finished
         return self._keep() or worked

@@ -7,6 +7,7 @@ import typer
 from service.commands.compare import verify
 from service.commands.demo import demo
 from service.commands.engine import run, status
+from service.commands.limits import allow
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
@@ -20,8 +21,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    check, setup, run, status, explain, journal, held, resolve, merge_records, quarantine, retry, verify, teardown,
-    demo,
+    check, setup, run, status, explain, journal, held, resolve, allow, merge_records, quarantine, retry, verify,
+    teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -31,6 +31,7 @@ from engine.rulebook import Entity, RuleBook
 from engine.runner import Runner
 from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
 from service.profiling import profiled
+from service.stops import stop_document
 from service.wiring import RulesRefused, SystemClock, Wired, open_store, wire
 
 STATUS_EVERY_S = 1.0
@@ -65,7 +66,9 @@ class Daemon:
         self.reload_asked = False
         self.stop_asked = False
         self.phase = "starting"
-        self.last: dict[str, Any] = {"systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0}
+        self.last: dict[str, Any] = {
+            "systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0, "stops": [],
+        }  # fmt: skip
         """What `status` tells while no runner works."""
         self.merged: dict[str, int] = {}
         self.point: Failpoint | None = from_environment()
@@ -288,6 +291,7 @@ class Daemon:
         document["counters"] = {key: decider.counts.get(key, 0) for key in COUNTERS} | dict(decider.counts)
         document["quarantine"] = len(decider.quarantined)
         document["holds"] = len(decider.held)
+        document["stops"] = [stop_document(stop, self.options.rules) for stop in list(decider.stops.values())]
         return document
 
 

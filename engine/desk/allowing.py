@@ -42,7 +42,7 @@ class Allowing(Joining):
                 undone += self._put_back(name, undo, stop.number, step) if undo else 0
                 self._go_on(name)
         self._close(step)
-        self.news.append(("allowed", f"`{entity}` by {by}: {waited} records waited, {undone} were put back"))
+        self.news.append(("entity allowed", f"`{entity}` by {by}: {waited} records waited, {undone} were put back"))
         return f"`{entity}` goes on; {waited} records waited" + (f", {undone} were put back" if undo else "")
 
     def _let_go(self) -> Iterator[list[Name]]:

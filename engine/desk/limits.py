@@ -60,7 +60,7 @@ class Stop(msgspec.Struct, array_like=True, frozen=True):
 
 def span(seconds: int) -> str:
     """A length of time as rule files write it."""
-    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for unit, name in ((3_600, "h"), (60, "min")):
         if seconds >= unit and seconds % unit == 0:
             return f"{seconds // unit} {name}"
     return f"{seconds} s"

@@ -76,7 +76,7 @@ class Stopping(Records):
         super().start()
         self.stops = stops_of(self.store, self.rules)
         self._note_above()
-        self.news += [("still stopped", _told(stop)) for stop in self.stops.values()]
+        self.news += [("entity still stopped", _told(stop)) for stop in self.stops.values()]
 
     # ------------------------------------------------------------ counting
 
@@ -160,7 +160,7 @@ class Stopping(Records):
         self.crossing.entries.note(STOPS, stop.entity, "", msgspec.msgpack.encode(stop))
         self._note_above()
         self._count("stops")
-        self.news.append(("stopped", _told(stop)))
+        self.news.append(("entity stopped", _told(stop)))
         for rules in self._concerned(stop.entity):
             if written:
                 for row in self.store.pending(stop.number - 1, written=True):

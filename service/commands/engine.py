@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import StoreMissing
-from service.commands.terms import STOPPED, Json, Rules, print_json, print_table, told
+from service.commands.terms import STOPPED, Json, Rules, harmless, print_json, print_table, told
 from service.daemon import Daemon, Options
 from service.wiring import open_store, read_rules
 
@@ -50,14 +50,14 @@ def status(rules: Rules, as_json: Json = False) -> None:
 
     Example: duolog status erp_crm.yaml --json
 
-    Exit codes: 0 running or stopped in order, 3 a system is stopped."""
+    Exit codes: 0 running or stopped in order, 3 a system or an entity is stopped."""
     with told():
         document = read_status(rules)
     if as_json:
         print_json(document)
     else:
         _print_status(document)
-    if any(system.get("state") == "stopped" for system in document["systems"].values()):
+    if document.get("stops") or any(system.get("state") == "stopped" for system in document["systems"].values()):
         raise typer.Exit(STOPPED)
 
 
@@ -77,7 +77,7 @@ def read_status(rules: Rules) -> dict[str, Any]:
             store.close()
     document: dict[str, Any] = json.loads(text) if text else {
         "engine": {"running": False, "phase": "never started"}, "systems": {}, "counters": {}, "queues": {},
-        "holds": 0, "quarantine": 0, "quiet": False,
+        "holds": 0, "quarantine": 0, "stops": [], "quiet": False,
     }
     engine = document["engine"]
     engine["running"] = runs(document)
@@ -116,6 +116,9 @@ def _print_status(document: dict[str, Any]) -> None:
     ]
     if systems:
         print_table("systems", ["system", "state", "position", "lag", "trouble"], systems, "")
+    for stop in document.get("stops", []):
+        typer.echo(f"STOPPED {stop['entity']} since {stop['since']}: {harmless(stop['why'])}")
+        typer.echo(f"  mend: {harmless(stop['mend'])}")
     counters = [[name, str(value)] for name, value in document["counters"].items() if value]
     if counters:
         print_table("since start", ["what", "count"], counters, "")

@@ -21,6 +21,7 @@ from engine.record import (
     FOREIGN,
     REFERENCE,
     REREAD,
+    STOPPED,
     UNSET_VERSION,
     Layout,
     Record,
@@ -175,6 +176,8 @@ def _state(rules: EntityRules, record: Record, system: str) -> str:
         return "a write waits: a user has locked the row"
     if side.wait == REREAD:
         return "a write waits: the row is being read again"
+    if side.wait == STOPPED:
+        return "a write waits: a limit was broken, `duolog status` says by whom"
     if side.wait:
         return "a write waits: the row has changed, and its log has not been read that far"
     if side.due:

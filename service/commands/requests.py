@@ -53,7 +53,7 @@ def resolve(
                     "then `duolog run RULES --merge-again`"
                 )
             arguments = {"system": system, "entity": name, "choice": "restore" if restore else "delete"}
-            _ask(place.store, "truncated", arguments, as_json)
+            ask(place.store, "truncated", arguments, as_json)
             return
         if take not in systems or not entity or not key:
             raise typer.BadParameter(f"name ENTITY and KEY, and --take one of {', '.join(systems)}")
@@ -64,7 +64,7 @@ def resolve(
         record_key = named(place, chosen, [key]).key
         _must_have_it(place, chosen, record_key, take)
         arguments = {"entity": entity, "key": record_key, "field": field, "take": take}
-        _ask(place.store, "resolve", arguments, as_json)
+        ask(place.store, "resolve", arguments, as_json)
 
 
 def _must_have_it(place: Opened, rules: EntityRules, key: str, system: str) -> None:
@@ -93,7 +93,7 @@ def retry(
         if system and system not in place.book.systems:
             raise typer.BadParameter(f"--system is one of {', '.join(place.book.systems)}")
         arguments = {"entity": entity, "key": record_key, "system": system}
-        _ask(place.store, "retry", arguments, as_json)
+        ask(place.store, "retry", arguments, as_json)
 
 
 def merge_records(
@@ -122,10 +122,10 @@ def merge_records(
         stays = place.record(entity, survivor)
         if stays is None or not stays.alive:
             refuse(f"{survivor} is deleted: no other record can become one with it", FINDINGS)
-        _ask(place.store, "join", {"entity": entity, "key": loser, "into": survivor}, as_json)
+        ask(place.store, "join", {"entity": entity, "key": loser, "into": survivor}, as_json)
 
 
-def _ask(store: SqlStore, kind: str, arguments: dict[str, str], as_json: bool) -> None:
+def ask(store: SqlStore, kind: str, arguments: dict[str, str], as_json: bool) -> None:
     """Leaves a request, and waits a moment for the engine's answer, if one runs."""
     by = getpass.getuser()
     arguments = {**arguments, "by": by, "at": str(time.time_ns() // 1000)}

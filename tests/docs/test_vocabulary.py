@@ -22,7 +22,7 @@ WORDS = re.findall(r"^\| ([^|]+?) \|", FIRST_TABLE, re.MULTILINE)[1:]
 DESIGN = """
 system, adapter, entity, binding, part, member, assembly, lookup, record, crossed, cross-reference, identity, joined,
 alias, field, group, version, held, position, change, successor / conflict,
-owner (system of record), policy, overruled, hold, quarantine, ledger, separator, store
+owner (system of record), policy, overruled, hold, stopped, quarantine, ledger, separator, store
 """
 """The words of the design, in its order; what it says of a binding and of a record is taken apart into more words."""
 
@@ -49,6 +49,7 @@ IN_CODE = {
     "owner": "engine.rulebook.Register.owner",
     "policy": "engine.rulebook.Register.policy",
     "hold": "engine.record.Record.holds",
+    "stopped": "engine.record.STOPPED",
     "quarantine": "engine.ports.Delta.quarantine",
     "ledger": "adapters.postgresql.ledger",
     "separator": "engine.vocabulary.Outcome.separator",

@@ -352,7 +352,7 @@ def test_a_stop_outlives_a_crash_and_so_does_who_waits() -> None:
     before = desk.decider.stops
     desk.restart()
     assert desk.decider.stops == before
-    assert desk.decider.news == [("still stopped", (
+    assert desk.decider.news == [("entity still stopped", (
         "users of erp deleted 6 records of `item` within 1 min; 5 are allowed; nothing of it is written before "
         "`duolog allow RULES item`"
     ))]
