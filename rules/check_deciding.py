@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from rules.durations import ALLOWED, RATES_ALLOWED, microseconds, rate
 from rules.findings import Findings
-from rules.formulas import Formulas, looked_at, looked_at_in_all
+from rules.formulas import Formulas
 from rules.problem import Path, did_you_mean, listed, quoted
 from rules.ruling import Ruling, groups_by_field, identity_fields, reachable, registers, ruling, sole_owner
 from rules.syntax import POLICIES, ConflictSyntax, EntitySyntax, OwnerSyntax
@@ -191,13 +191,13 @@ def check_recognised(top: Path, entity: EntitySyntax, findings: Findings) -> Non
 def check_conditions(name: str, entity: EntitySyntax, key: tuple[str, ...], findings: Findings) -> Formulas:
     """All expressions, as far as they can be read without types; and no owner by what he owns."""
     formulas = Formulas(name, entity, dict.fromkeys(entity.fields, ""), findings)
-    derived, names = looked_at(formulas), list(entity.fields)
+    names = list(entity.fields)
     for group, members in registers(entity, key):
         said = ruling(name, entity, None if group is not None else members[0], group)
         formulas.preference(said)
         for at, claim in enumerate(formulas.claims(said)):
             fields = frozenset(names[number] for number in claim.when.fields) if claim.when is not None else frozenset()
-            if not looked_at_in_all(fields, derived).isdisjoint(members):
+            if not fields.isdisjoint(members):
                 _tell_own(name, said, at, group or members[0], group is not None, findings)
     formulas.checks()
     return formulas

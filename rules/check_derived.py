@@ -6,12 +6,10 @@ together, and each system has the one or the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
 from rules.findings import Findings
-from rules.formulas import Formulas, looked_at
+from rules.formulas import Formulas, graph_of
 from rules.problem import Path, did_you_mean, listed, quoted
 from rules.ruling import columns_of, groups_by_field, whole_of
 from rules.syntax import EntitySyntax, FieldSyntax
@@ -38,23 +36,10 @@ def check_derived(name: str, entity: EntitySyntax, field_name: str, findings: Fi
                        mend="name its column in a system, or take it out")  # fmt: skip
 
 
-def in_turn(derived: Mapping[str, frozenset[str]]) -> list[str]:
-    """The derived fields, each after those that it looks at. There must be no circle."""
-    order = {name: at for at, name in enumerate(derived)}
-    return list(nx.lexicographical_topological_sort(_graph(derived), key=order.__getitem__))
-
-
-def _graph(derived: Mapping[str, frozenset[str]]) -> nx.DiGraph[str]:
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(derived)
-    graph.add_edges_from((other, name) for name, fields in derived.items() for other in fields if other in derived)
-    return graph
-
-
 def check_circles(formulas: Formulas) -> None:
     """No field is worked out of itself, by however many others."""
-    derived = looked_at(formulas)
-    graph, rank = _graph(derived), {name: at for at, name in enumerate(derived)}
+    derived = formulas.looked_at()
+    graph, rank = graph_of(derived), {name: at for at, name in enumerate(derived)}
     for component in nx.strongly_connected_components(graph):
         first = min(component, key=rank.__getitem__)
         if len(component) == 1 and first not in derived[first]:

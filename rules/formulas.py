@@ -6,10 +6,14 @@ however many fields it decides. Without catalogs nothing is known of types, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
+
+from engine.merge.derived import worked_out
 from engine.rulebook import Check, Claim, Formula, Preference
+from engine.vocabulary import Text
 from rules.expressions import Known, formula
 from rules.findings import Findings
 from rules.problem import Path
@@ -62,6 +66,21 @@ class Formulas:
             return None
         return self._formula(text, (*self.top, "fields", name, "derive"), self.families[name])
 
+    def looked_at(self) -> dict[str, frozenset[str]]:
+        """By derived field: the fields that it looks at."""
+        names = list(self.syntax.fields)
+        made = {name: self.derived(name) for name in names}
+        return {name: frozenset(names[at] for at in one.fields) for name, one in made.items() if one is not None}
+
+    def in_turn(self) -> list[str]:
+        """The derived fields, each after those that it looks at; as the file has them, if there is a circle."""
+        derived = self.looked_at()
+        order = {name: at for at, name in enumerate(derived)}
+        try:
+            return list(nx.lexicographical_topological_sort(graph_of(derived), key=order.__getitem__))
+        except nx.NetworkXUnfeasible:
+            return list(derived)
+
     def checks(self) -> tuple[Check, ...]:
         """What must be so: of the fields in turn, then of the entity."""
         places: list[tuple[CheckSyntax, Path]] = [
@@ -77,8 +96,29 @@ class Formulas:
         # One text may decide many fields: a second problem, or a second formula, would say the same.
         place = self._place(path)
         if place not in self._made:
-            self._made[place] = formula(text, place, self._scope(besides), self.findings, wants=wants)
+            made = formula(text, place, self._scope(besides), self.findings, wants=wants)
+            self._made[place] = self._on_derived(made) if made is not None and place[-1] != "derive" else made
         return self._made[place]
+
+    def _on_derived(self, made: Formula) -> Formula:
+        """The same, looking at what the derived fields are worked out of: they follow only when all is decided."""
+        numbers = {name: at for at, name in enumerate(self.syntax.fields)}
+        fields, steps = set(made.fields), list[tuple[int, Formula]]()
+        for name in reversed(self.in_turn()):
+            derived = self.derived(name)
+            if derived is not None and numbers[name] in fields:
+                fields = fields - {numbers[name]} | derived.fields
+                steps.insert(0, (numbers[name], derived))
+        if not steps:
+            return made
+
+        def value(values: Sequence[Text | bool]) -> Text:
+            now = list(values)
+            for number, derived in steps:
+                now[number] = worked_out(derived, tuple(now))
+            return made.value(now)
+
+        return Formula(made.text, made.family, frozenset(fields), value)
 
     def _place(self, path: Path) -> Path:
         """The way to a text as the file has it, in the short forms, too."""
@@ -96,17 +136,9 @@ class Formulas:
         return scope
 
 
-def looked_at(formulas: Formulas) -> dict[str, frozenset[str]]:
-    """By derived field: the fields that it looks at."""
-    names = list(formulas.syntax.fields)
-    made = {name: formulas.derived(name) for name in names}
-    return {name: frozenset(names[at] for at in one.fields) for name, one in made.items() if one is not None}
-
-
-def looked_at_in_all(names: frozenset[str], of: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The fields, and whatever the derived ones among them are worked out of."""
-    found, rest = set[str](), set(names)
-    while rest:
-        found |= rest
-        rest = {other for name in rest for other in of.get(name, ())} - found
-    return frozenset(found)
+def graph_of(derived: Mapping[str, frozenset[str]]) -> nx.DiGraph[str]:
+    """From each derived field to those that are worked out of it. `derived`: what each looks at."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(derived)
+    graph.add_edges_from((other, name) for name, fields in derived.items() for other in fields if other in derived)
+    return graph

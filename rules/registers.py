@@ -6,9 +6,8 @@ Turns the words of one entity into numbers and ready formulas, filling in every 
 from __future__ import annotations
 
 from engine.rulebook import EXISTENCE, Limit, Limits, Register
-from rules.check_derived import in_turn
 from rules.durations import microseconds, rate
-from rules.formulas import Formulas, looked_at
+from rules.formulas import Formulas
 from rules.joints import joint_of
 from rules.ruling import Ruling, order_of, registers, ruling
 from rules.syntax import EntitySyntax
@@ -24,7 +23,7 @@ def decided(formulas: Formulas, key: tuple[str, ...], systems: tuple[str, ...]) 
             said = ruling(formulas.name, syntax, None if group is not None else members[0], group)
             made.append(_register(len(made), members, said, formulas, systems))
     numbers = list(syntax.fields)
-    for name in in_turn(looked_at(formulas)):
+    for name in formulas.in_turn():
         order, everybody = order_of(syntax, systems), frozenset(syntax.bind)
         number = (numbers.index(name),)
         made.append(Register(len(made), number, None, "system_of_record", order, closed=everybody))

@@ -254,6 +254,22 @@ def test_checks_are_those_of_the_fields_and_then_of_the_entity(tmp_path: Path) -
     assert [found.checks[0].condition.value(("1", a, "2")) for a in ("0", "-1", None)] == ["t", "f", None]
 
 
+def test_a_condition_on_a_derived_field_looks_at_what_that_is_worked_out_of(tmp_path: Path) -> None:
+    found = entity(
+        "total: {crm: total, derive: net + vat}, vat: {crm: vat, derive: net / 10}, net: net,"
+        " a: {erp: a, crm: a, owner: [{crm: total > 5}, erp]}", tmp_path, "conflict: hold\n    checks: [total < 100]",
+    )  # fmt: skip
+    total, vat, net = (named(found, name).number for name in ("total", "vat", "net"))
+    before: list[str | None] = ["7", "11", "1", "10", "x"]
+    assert (total, vat, net) == (1, 2, 3)
+
+    check, when = found.checks[0].condition, register(found, "a").claims[0].when
+
+    assert check.fields == {net} and when is not None and when.fields == {net}
+    assert check.value(before) == "t" and check.value([*before[:net], "1000", "x"]) == "f", "though the total is 11 yet"
+    assert when.value(before) == "t" and when.value([*before[:net], None, "x"]) is None
+
+
 def test_limits_are_numbers_and_seconds(tmp_path: Path) -> None:
     said = "limits: {deletes: 100 in 10 min, updates: 5000 in 1 h, emptied: allow}"
 
