@@ -12,13 +12,16 @@ from engine.errors import ValueRefused
 from engine.merge.outcomes import accept, hold, overrule
 from engine.merge.step import EntityRules, Step, journal_entry, make_due
 from engine.merge.values import decoded_value, predicted_value
-from engine.record import Held, Record
+from engine.record import Record
 from engine.resolve import RegisterValue
 from engine.rulebook import EXISTENCE, Check
 from engine.vocabulary import Text, Values
 
 CHECK = "check:"
 """What the reason of a hold begins with, if a check is broken."""
+
+_BY = ", written in "
+"""Before the names of the systems whose writes wait, at the end of the reason."""
 
 
 def broken(rules: EntityRules, values: Values) -> list[Check]:
@@ -50,10 +53,12 @@ def checked(
             concerned = [r for r in free if not check.condition.fields.isdisjoint(rules.registers[r].fields)]
             for register in concerned:
                 value = tuple([written[f] for f in rules.registers[register].fields])
-                because = f"{CHECK} {check.name}"
                 if check.otherwise == "hold":
+                    systems = dict.fromkeys([*waiters(record, register), step.system])
+                    because = f"{CHECK} {check.name}{_BY}{' and '.join(systems)}"
                     hold(rules, key, record, register, value, stored[register], step, because)
                 else:
+                    because = f"{CHECK} {check.name}"
                     overrule(rules, key, record, register, value, stored[register], because, "check", step)
                 free.remove(register)
             if concerned:
@@ -90,9 +95,30 @@ def hold_new(rules: EntityRules, key: str, record: Record, step: Step) -> None:
 
 
 def lift(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> None:
-    """A register no longer waits because of a check."""
+    """Nothing waits any more because of a check, whatever it was: it is overtaken, or in order."""
     del record.holds[register]
     step.holds[(rules.name, key, register)] = None
+
+
+def waiters(record: Record, register: int) -> list[str]:
+    """The systems whose writes of a register wait because of a check."""
+    because = record.holds.get(register, "")
+    return because.rpartition(_BY)[2].split(" and ") if because.startswith(CHECK) and _BY in because else []
+
+
+def write_on(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> bool:
+    """The user of a system writes a register again. True if what he wrote before was waiting: it is overtaken."""
+    systems = waiters(record, register)
+    if step.system not in systems:
+        return False
+    left = [system for system in systems if system != step.system]
+    if not left:
+        lift(rules, key, record, register, step)
+    else:
+        because = f"{record.holds[register].rpartition(_BY)[0]}{_BY}{' and '.join(left)}"
+        record.holds[register] = because
+        step.holds[(rules.name, key, register)] = because
+    return True
 
 
 def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
@@ -105,40 +131,30 @@ def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
                     if side.layer() and not side.out:
                         make_due(side, system, step)
         else:
-            _release_register(rules, key, record, register, step)
+            for system in waiters(record, register):
+                if _release_register(rules, key, record, register, system, step):
+                    break
 
 
-def _release_register(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> None:
+def _release_register(rules: EntityRules, key: str, record: Record, register: int, system: str, step: Step) -> bool:
+    """True if the write of that system is current now."""
     rule = rules.registers[register]
-    waiting = waiting_for(record, register)
-    if waiting is None:
-        lift(rules, key, record, register, step)
-        return
-    system, (version, stored) = waiting
-    value = decoded_value(rules.layouts[system], rule, stored)
+    side = record.side(system)
+    version, stored = side.held.get(register, (None, ()))
+    value = decoded_value(rules.layouts[system], rule, stored) if version is not None else None
     if value is None or version is None:
-        return
+        return False
     written = dict(zip(rule.fields, value, strict=True))
     candidate = patched(record.values, rules, [register], written)
     if any(not check.condition.fields.isdisjoint(rule.fields) for check in broken(rules, candidate)):
-        return
+        return False
     because = f"{CHECK} the record is in order with it now"
-    now = tuple([record.values[f] for f in rule.fields])
-    step.journal.append(
-        journal_entry(rules, key, register, "resolved", because, version, value, record.version(register), now, step)
-    )
+    now, current = tuple([record.values[f] for f in rule.fields]), record.version(register)
+    step.journal.append(journal_entry(rules, key, register, "resolved", because, version, value, current, now, step))
     lift(rules, key, record, register, step)
     accept(rules, record, [register], written, version, step, system)
-    side = record.side(system)
     if predicted_value(rules.layouts[system], rule, value) == stored:
         side.held.pop(register, None)
     else:
         side.held[register] = (version, stored)
-
-
-def waiting_for(record: Record, register: int) -> tuple[str, Held] | None:
-    """(system, what it holds) of the latest write of a register that is not current."""
-    current = record.version(register)
-    held = [(system, side.held[register]) for system, side in record.sides.items() if register in side.held]
-    held = [(system, entry) for system, entry in held if entry[0] is not None and entry[0] != current]
-    return max(held, key=lambda each: each[1][0].number if each[1][0] is not None else 0, default=None)
+    return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.merge.checks import CHECK, broken, checked, lift, patched, release
+from engine.merge.checks import CHECK, broken, checked, lift, patched, release, write_on
 from engine.merge.derived import derive
 from engine.merge.outcomes import (
     accept,
@@ -60,6 +60,8 @@ def decide_all(
     if accepted and rules.checks:
         accepted = checked(rules, key, record, accepted, written, stored, step)
     if accepted:
+        for register in record.holds.keys() & set(accepted):
+            lift(rules, key, record, register, step)  # what waits there because of a check is overtaken
         accept(rules, record, accepted, written, step.version, step)
     if derived:
         derive(rules, record, step)
@@ -114,8 +116,8 @@ class _Decision:
             if not record.holds[register].startswith(CHECK):
                 hold_more(rules, self.key, record, register, value, stored, step)
                 return False
-            lift(rules, self.key, record, register, step)
-            entry = None  # who writes on had seen what was current before his write that waits
+            if write_on(rules, self.key, record, register, step):
+                entry = None  # he had seen what was current before his write that waits
         had = current if entry is None else entry[0]
         now = tuple([record.values[f] for f in rule.fields])
         agreed = is_same(rules, rule, rules.layouts[step.system], value, now)
@@ -177,4 +179,6 @@ class _Decision:
                 why = f"hold: what both writes make together breaks {check.name}"
                 hold(rules, self.key, record, register, value, self.stored[register], self.step, why)
                 return
+        if register in record.holds:
+            lift(rules, self.key, record, register, self.step)
         merge_values(rules, record, register, merged, self.stored[register], because, self.step)
