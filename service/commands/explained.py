@@ -16,6 +16,7 @@ from rich.text import Text
 from adapters.store import JournalRow
 from engine.assembly import KEY_SEPARATOR
 from engine.merge import EntityRules
+from engine.merge.ownership import is_true
 from engine.record import (
     DEFERRED,
     FOREIGN,
@@ -35,6 +36,8 @@ from service.commands.terms import harmless, key_text, moment, value_text, wrapp
 
 IN_STEP = "in step"
 OWN_WAY = "in step, stored in its own way"
+NO_CONFLICTS = frozenset({"hold", "owner", "check"})
+"""Kinds of journal entries whose winner has not beaten anybody by a policy."""
 VALUE_CELLS_MAX = 48
 """A longer value gets a line of its own."""
 
@@ -100,7 +103,7 @@ def _field(rules: EntityRules, record: Record, register: Register, number: int, 
         "value": without_key(rules, number, record.values[number]),
         **(_refers_to(parent, record.values[number], known) if parent is not None else {}),
         **_origin(version, known.printed),
-        "why": _why(version, register, mine),
+        "why": _why(rules, record, register, number, mine),
         "held": record.holds.get(register.number),
         "systems": {
             system: _holding(rules, record, number, system, lambda id: keys_of(parent, id) if parent else {})
@@ -146,9 +149,14 @@ def _place(version: Version, printed: Printed) -> str:
     return printed[version.system](version.position) if version.system in printed and version.position else ""
 
 
-def _why(version: Version, register: Register, journal: Sequence[JournalRow]) -> str:
+def _why(
+    rules: EntityRules, record: Record, register: Register, number: int, journal: Sequence[JournalRow]
+) -> str:
+    version, formula = record.version(register.number), rules.entity.fields[number].formula
     if version == UNSET_VERSION:
         return "nobody has written it yet"
+    if formula is not None:
+        return f"worked out: {formula.text}"
     if not version.system:
         return version.note
     if register.owner is not None:
@@ -156,9 +164,19 @@ def _why(version: Version, register: Register, journal: Sequence[JournalRow]) ->
     newest = journal[0].entry if journal else None
     if newest is not None and newest.kind == "resolved" and newest.winner and newest.winner.number >= version.number:
         return newest.because
-    if any(row.entry.winner == version and row.entry.kind != "hold" for row in journal):
-        return f"won a conflict by {register.policy}"
-    return version.note or "a successor: no conflict"
+    if any(row.entry.winner == version and row.entry.kind not in NO_CONFLICTS for row in journal):
+        preference = register.preference
+        return f"won a conflict by {register.policy}" + (f": {preference.formula.text}" if preference else "")
+    return _claimed(register, version, record) or version.note or "a successor: no conflict"
+
+
+def _claimed(register: Register, version: Version, record: Record) -> str:
+    """Where the owner depends on the record's state: by what it is, and whether whoever wrote it was it then."""
+    claim = next((c for c in register.claims if c.when is None or is_true(c.when, record.values)), None)
+    if claim is None:
+        return ""
+    owns = f"{claim.system} owns it " + (f"while {claim.when.text}" if claim.when is not None else "in this state")
+    return owns if claim.system == version.system else f"{version.system} owned it when that was written, now {owns}"
 
 
 def _state(rules: EntityRules, record: Record, system: str) -> str:

@@ -50,6 +50,23 @@ def register(rules: EntityRules, field: str) -> int:
     return next(f.register for f in rules.entity.fields if f.name == field)
 
 
+DECIDING = """\
+duolog: 1
+systems: {erp: {adapter: postgresql, url: "${ERP_URL}"}, crm: {adapter: postgresql, url: "${CRM_URL}"}}
+entities:
+  customer:
+    identity: [no]
+    conflict: last_writer
+    bind: {erp: {table: customer}, crm: {table: account}}
+    fields:
+      no: no
+      stage: stage
+      phone: {erp: phone, crm: phone, owner: [{crm: "stage = 'prospect'"}, erp]}
+      name: {erp: name, crm: name, conflict: {expression: length(name)}, check: "name <> ''"}
+      label: {crm: label, derive: "name || stage"}
+"""
+
+
 def document(
     rules: EntityRules, record: Record, applied: dict[str, int] | None = None, journal: Sequence[JournalRow] = ()
 ) -> dict[str, Any]:
@@ -212,3 +229,32 @@ def test_a_control_character_of_a_value_never_reaches_the_terminal(rules: Entity
 def text(found: dict[str, Any], width: int) -> str:
     """What a terminal of that width shows."""
     return "\n".join(line.plain for line in lines(found, width))
+
+
+def test_who_decides_by_state_by_expression_and_by_working_out_is_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "deciding.yaml"
+    path.write_text(DECIDING, encoding="utf-8")
+    loaded = load(path, {"ERP_URL": "postgresql://d@erp/erp", "CRM_URL": "postgresql://d@crm/crm"})
+    assert loaded.rules is not None, loaded.problems
+    rules = rules_of(compile_book(loaded.rules, None)[0])["customer"]
+    record = empty_record(rules)
+    record.alive = True
+    record.accept([EXISTENCE, *rules.all_registers], FIRST._replace(note=""))
+
+    def why(name: str, stage: str, journal: Sequence[JournalRow] = ()) -> str:
+        record.values = ("C1", stage, "1", "Ada", "Ada" + stage)
+        return field(document(rules, record, journal=journal), name)["why"]
+
+    assert why("label", "prospect") == "worked out: name || stage"
+    assert why("phone", "active") == "erp owns it in this state"
+    assert why("phone", "prospect") == "erp owned it when that was written, now crm owns it while stage = 'prospect'"
+    record.accept([register(rules, "phone"), register(rules, "name")], LATER)
+    assert why("phone", "prospect") == "crm owns it while stage = 'prospect'"
+    by_kind = {
+        kind: [JournalRow(1, 100, JournalEntry(
+            "customer", "C1", ("name",), kind, kind, LATER, ("Ada",), FIRST, ("B",)
+        ))]
+        for kind in ("update_differs", "check", "owner")
+    }  # fmt: skip
+    assert why("name", "active", by_kind["update_differs"]) == "won a conflict by expression: length(name)"
+    assert {why("name", "active", by_kind[kind]) for kind in ("check", "owner")} == {"a successor: no conflict"}
