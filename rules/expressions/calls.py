@@ -13,7 +13,7 @@ from rules.expressions.casts import common, settled, widened
 from rules.expressions.functions import FUNCTIONS, ROUNDING, Function
 from rules.expressions.kinds import INTEGERS, NUMBERS, OUTPUT, Kind, fitting
 from rules.expressions.operators import operated
-from rules.expressions.pieces import Piece, Values, built, called, joined, one, strict, told
+from rules.expressions.pieces import Piece, Values, built, called, joined, many, one, told
 from rules.expressions.tree import Call
 from rules.expressions.words import Refusal
 from rules.problem import did_you_mean
@@ -58,7 +58,7 @@ def _plain(tree: Call, parts: list[Piece], function: Function) -> Piece:
             raise Refusal("R423", f"`{tree.name}` takes {told(kind)} here", part.place, found=part.kind, mend=mend)
         given.append(widened(part, kind))
     fails = function.fails and not all(part.constant for part in given[1:])
-    return built(tree, function.gives, strict(function.does, given), called("pg_catalog." + tree.name, given), given,
+    return built(tree, function.gives, many(function.does, given), called("pg_catalog." + tree.name, given), given,
                  fails=fails)  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def _coalesce(tree: Call, parts: list[Piece]) -> Piece:
                 return value
         return None
 
-    return built(tree, kind, run, called("COALESCE", given), given)
+    return built(tree, kind, run, called("COALESCE", given), given, strict=False)
 
 
 def _nullif(tree: Call, parts: list[Piece]) -> Piece:
@@ -87,11 +87,11 @@ def _nullif(tree: Call, parts: list[Piece]) -> Piece:
     inner, same = first.run, equal.run
 
     def run(values: Values) -> Any:
-        value = inner(values)
-        return None if value is None or same(values) else value
+        value, found = inner(values), same(values)
+        return None if found else value
 
     sql = joined("(CASE WHEN ", equal.sql, " THEN NULL ELSE ", first.sql, " END)")
-    return built(tree, first.kind, run, sql, [first, equal])
+    return built(tree, first.kind, run, sql, [first, equal], strict=False)
 
 
 def _extreme(tree: Call, parts: list[Piece]) -> Piece:
@@ -112,7 +112,7 @@ def _extreme(tree: Call, parts: list[Piece]) -> Piece:
 
     collated = [joined("(", part.sql, ') COLLATE "C"') if kind == "text" else part.sql for part in given]
     sql = joined(tree.name.upper() + "(", collated[0], *(joined(", ", each) for each in collated[1:]), ")")
-    return built(tree, kind, run, sql, given)
+    return built(tree, kind, run, sql, given, strict=False)
 
 
 def _absolute(tree: Call, parts: list[Piece]) -> Piece:
@@ -138,7 +138,7 @@ def printed(part: Piece) -> Piece:
     sql = joined("(", part.sql, ")::pg_catalog.text")
     if part.kind == "boolean":
         sql = joined("pg_catalog.left((", part.sql, ")::pg_catalog.text, 1)")
-    return built(part.tree, "text", one(OUTPUT[part.kind], part.run), sql, [part])
+    return built(part.tree, "text", one(OUTPUT[part.kind], part.run), sql, [part], settings=True)
 
 
 def _concat(tree: Call, parts: list[Piece]) -> Piece:
@@ -146,7 +146,7 @@ def _concat(tree: Call, parts: list[Piece]) -> Piece:
     given = [printed(part) for part in parts]
     runs = tuple(part.run for part in given)
     return built(tree, "text", lambda values: "".join([text for run in runs if (text := run(values)) is not None]),
-                 called("pg_catalog.concat", given), given)  # fmt: skip
+                 called("pg_catalog.concat", given), given, strict=False, settings=True)  # fmt: skip
 
 
 def _concat_ws(tree: Call, parts: list[Piece]) -> Piece:
@@ -158,10 +158,11 @@ def _concat_ws(tree: Call, parts: list[Piece]) -> Piece:
     between, runs = first.run, tuple(part.run for part in given)
 
     def run(values: Values) -> Any:
-        sign = between(values)
-        return None if sign is None else sign.join([text for run in runs if (text := run(values)) is not None])
+        sign, found = between(values), [text for run in runs if (text := run(values)) is not None]
+        return None if sign is None else sign.join(found)
 
-    return built(tree, "text", run, called("pg_catalog.concat_ws", [first, *given]), [first, *given])
+    return built(tree, "text", run, called("pg_catalog.concat_ws", [first, *given]), [first, *given],
+                 strict=False, settings=True)  # fmt: skip
 
 
 def _unit(tree: Call, part: Piece, allowed: Sequence[str]) -> str:
@@ -181,7 +182,7 @@ def _extract(tree: Call, parts: list[Piece]) -> Piece:
                       mend="cast it: `…::date`, `…::timestamp`")  # fmt: skip
     unit = _unit(tree, parts[0], tuple(fields))
     sql = joined(f"EXTRACT({unit} FROM ", part.sql, ")")
-    return built(tree, "numeric", one(fields[unit], part.run), sql, [part])
+    return built(tree, "numeric", one(fields[unit], part.run), sql, [part], settings=part.kind == "timestamptz")
 
 
 def _truncated(tree: Call, parts: list[Piece]) -> Piece:
@@ -194,7 +195,8 @@ def _truncated(tree: Call, parts: list[Piece]) -> Piece:
                       mend="cast it: `…::timestamp`")  # fmt: skip
     part = widened(part, kind)
     sql = joined(f"pg_catalog.date_trunc('{unit}', ", part.sql, ")")
-    return built(tree, kind, one(lambda at: moments.truncated(at, unit), part.run), sql, [part])
+    return built(tree, kind, one(lambda at: moments.truncated(at, unit), part.run), sql, [part],
+                 settings=kind == "timestamptz")  # fmt: skip
 
 
 _MANY: Final = 100

@@ -57,8 +57,9 @@ def literal(text: str, kind: Kind) -> Sql:
     return (Quoted(text), f"::{sql_type(kind)}")
 
 
-def widened(piece: Piece, kind: Kind) -> Piece:
-    """The same value in a type that has it too: an integer as numeric, a date as its midnight."""
+def widened(piece: Piece, kind: Kind, *, compared: bool = False) -> Piece:
+    """The same value in a type that has it too: an integer as numeric, a date as its midnight. `compared`: it is only
+    held against another, which PostgreSQL does without a cast."""
     piece = settled(piece, kind)
     if piece.kind == kind:
         return piece
@@ -67,8 +68,9 @@ def widened(piece: Piece, kind: Kind) -> Piece:
     if kind == "numeric":
         run = one(Decimal, run)
     elif piece.kind == "date":
-        run = one(moments.to_timestamp, run)
-    return built(piece.tree, kind, run, sql, [piece])
+        run = one(moments.to_comparable if compared else moments.to_timestamp, run)
+        sql = piece.sql if compared else sql
+    return built(piece.tree, kind, run, sql, [piece], settings=kind == "timestamptz")
 
 
 def common(pieces: Sequence[Piece], where: str) -> Kind:
@@ -124,7 +126,12 @@ def _cast(tree: Cast, piece: Piece, kind: Kind) -> Piece:
     else:
         raise Refusal("R423", f"{told(old)} cannot be cast to {told(kind)}", (tree.start, tree.end))
     sql = joined("(", piece.sql, f")::{sql_type(kind)}")
-    return built(tree, kind, run, sql, [piece], fails=fails)
+    return built(tree, kind, run, sql, [piece], fails=fails, settings=by_settings(old, kind))
+
+
+def by_settings(old: Kind, kind: Kind) -> bool:
+    """Whether PostgreSQL looks at the time zone or the way of writing dates, which are settings, for this cast."""
+    return "timestamptz" in (old, kind) or ({old, kind} > {"text"} and (old in MOMENTS or kind in (*MOMENTS, "time")))
 
 
 def _type_name(kind: Kind) -> str:

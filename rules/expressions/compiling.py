@@ -7,7 +7,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from engine.conditions import Quoted
@@ -35,6 +35,13 @@ class Known:
 
 def compiled(tree: Tree, scope: Mapping[str, Known], used: set[int]) -> Piece:
     """The piece that a tree becomes. `used`: gets the positions of the names in it. Raises Refusal."""
+    piece = _compiled(tree, scope, used)
+    if piece.kind == "interval":
+        raise Refusal("R423", "an interval can only be added to a date or a time, or taken from one", piece.place)
+    return piece
+
+
+def _compiled(tree: Tree, scope: Mapping[str, Known], used: set[int]) -> Piece:
     match tree:
         case Constant():
             return _constant(tree)
@@ -45,7 +52,8 @@ def compiled(tree: Tree, scope: Mapping[str, Known], used: set[int]) -> Piece:
         case Choice():
             return _choice(tree, scope, used)
         case Call():
-            parts = [compiled(argument, scope, used) for argument in tree.arguments]
+            inner = _compiled if tree.name in ("+", "-") else compiled
+            parts = [inner(argument, scope, used) for argument in tree.arguments]
             return operated(tree, parts) if tree.name in OPERATORS else called_function(tree, parts)
         case _:
             assert_never(tree)
@@ -61,9 +69,9 @@ def _constant(tree: Constant) -> Piece:
             return constant(tree, "unknown", None, ("NULL",))
         case "number":
             value = number(tree.text)
-            if not tree.text.isdigit() or value > LARGEST["bigint"]:
+            if not tree.text.removeprefix("-").isdigit() or not -LARGEST["bigint"] - 1 <= value <= LARGEST["bigint"]:
                 return constant(tree, "numeric", value, (Quoted(tree.text), "::pg_catalog.numeric"))
-            kind: Any = "integer" if value <= LARGEST["integer"] else "bigint"
+            kind: Any = "integer" if -LARGEST["integer"] - 1 <= value <= LARGEST["integer"] else "bigint"
             sql_name = "int4" if kind == "integer" else "int8"
             return constant(tree, kind, int(value), (Quoted(tree.text), f"::pg_catalog.{sql_name}"))
         case _:
@@ -94,6 +102,9 @@ def _choice(tree: Choice, scope: Mapping[str, Known], used: set[int]) -> Piece:
     results.append(compiled(tree.otherwise, scope, used))
     kind = common(results, "the results of a `case` are")
     results = [widened(result, kind) for result in results]
+    conditions, results = _possible(conditions, results)
+    if not conditions:
+        return replace(results[0], tree=tree)
     runs = tuple((condition.run, result.run) for condition, result in zip(conditions, results[:-1], strict=True))
     otherwise = results[-1].run
 
@@ -106,4 +117,16 @@ def _choice(tree: Choice, scope: Mapping[str, Known], used: set[int]) -> Piece:
     sql = joined("(CASE", *(joined(" WHEN ", condition.sql, " THEN ", result.sql)
                             for condition, result in zip(conditions, results[:-1], strict=True)),
                  " ELSE ", results[-1].sql, " END)")  # fmt: skip
-    return built(tree, kind, run, sql, [*conditions, *results])
+    return built(tree, kind, run, sql, [*conditions, *results], strict=False)
+
+
+def _possible(conditions: list[Piece], results: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """The branches that can be taken at all, and what else there is: a constant condition decides now."""
+    known: tuple[list[Piece], list[Piece]] = [], []
+    for condition, result in zip(conditions, results[:-1], strict=True):
+        if condition.constant and condition.now():
+            return known[0], [*known[1], result]
+        if not condition.constant:
+            known[0].append(condition)
+            known[1].append(result)
+    return known[0], [*known[1], results[-1]]

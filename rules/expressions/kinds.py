@@ -51,6 +51,7 @@ TEXT_MAX: Final = 1_000_000
 _BLANKS: Final = " \t\n\r\f\v"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_UUID = re.compile(r"\{?(?:[0-9A-Fa-f]{4}-?){7}[0-9A-Fa-f]{4}\}?")
 _SPECIAL = re.compile(r"(nan)|([+-]?)inf(?:inity)?", re.IGNORECASE)
 _TRUTHS: Final = {
     **{word[:size]: word == "true" or word == "yes" for word in ("true", "false", "yes", "no") for size in range(1, 6)},
@@ -99,8 +100,10 @@ def number(text: str) -> Decimal:
 
 
 def uuid(text: str) -> str:
-    """In its usual form."""
-    return to_uuid(text)
+    """In its usual form. PostgreSQL allows a hyphen behind any four digits."""
+    if not _UUID.fullmatch(text) or text.startswith("{") != text.endswith("}"):
+        raise ValueRefused("a text is no uuid")
+    return to_uuid(text.strip("{}").replace("-", ""))
 
 
 def plain_integer(text: str) -> int:

@@ -55,8 +55,8 @@ def date(text: str) -> int:
         except ValueError:
             raise ValueRefused("a text is no date") from None
     text = text.strip(_BLANKS)
-    if text in ("infinity", "-infinity"):
-        return LATEST_DAY if text == "infinity" else EARLIEST_DAY
+    if text.lower() in ("infinity", "-infinity"):
+        return EARLIEST_DAY if text.startswith("-") else LATEST_DAY
     match = _AS_DATE.fullmatch(text)
     if match is None:
         raise ValueRefused("a text is no date in the form YYYY-MM-DD")
@@ -84,8 +84,8 @@ def _moment(text: str, *, zoned: bool) -> int:
                 seconds = found.hour * 3600 + found.minute * 60 + found.second
                 return (found.toordinal() - _EPOCH_DAY) * DAY + seconds * 1_000_000
     text = text.strip(_BLANKS)
-    if text in ("infinity", "-infinity"):
-        return LATEST if text == "infinity" else EARLIEST
+    if text.lower() in ("infinity", "-infinity"):
+        return EARLIEST if text.startswith("-") else LATEST
     match = _AS_DATE.fullmatch(text)
     if match is None:
         raise ValueRefused("a text is no time in the form YYYY-MM-DD HH:MM:SS")
@@ -101,8 +101,9 @@ def _moment(text: str, *, zoned: bool) -> int:
 
 def time(text: str) -> int:
     """Microseconds since midnight."""
-    match = _AS_TIME.fullmatch(text.strip(_BLANKS))
-    if match is None:
+    text = text.strip(_BLANKS)
+    match = _AS_TIME.fullmatch(text) or _AS_DATE.fullmatch(text)
+    if match is None or match["hour"] is None:
         raise ValueRefused("a text is no time of day in the form HH:MM:SS")
     return _of_day(match)
 
@@ -172,6 +173,11 @@ def to_timestamp(days: int) -> int:
     if days in (EARLIEST_DAY, LATEST_DAY):
         return LATEST if days > 0 else EARLIEST
     return checked(days * DAY)
+
+
+def to_comparable(days: int) -> int:
+    """A date's midnight, also of a day that no timestamp has: then only to be compared."""
+    return to_timestamp(days) if days * DAY < END_OF_MOMENTS or days == LATEST_DAY else LATEST - 1
 
 
 def to_date(microseconds: int) -> int:

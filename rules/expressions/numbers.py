@@ -116,7 +116,9 @@ def rounded(number: Decimal, scale: int = 0, rounding: str = ROUND_HALF_UP) -> D
     """To so many digits after the point (before it, if negative)."""
     if not number.is_finite():
         return number
-    scale = max(-2 * DIGITS_MAX, min(scale, DIGITS_MAX))
+    if scale > DIGITS_MAX:
+        raise ValueRefused(f"a number would have more than {DIGITS_MAX:,} digits")
+    scale = max(scale, -2 * DIGITS_MAX)
     result = number.quantize(Decimal((0, (1,), -scale)), rounding=rounding, context=_PLENTY)
     return result if scale >= 0 else result.quantize(Decimal(1), context=_PLENTY)
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.conditions import Quoted
-from engine.errors import ValueRefused
 from rules.expressions import moments, numbers, texts
-from rules.expressions.casts import common, settled, widened
-from rules.expressions.kinds import INTEGERS, NUMBERS, TEXT, Kind, fitting
-from rules.expressions.pieces import Piece, Sql, Values, between, built, joined, one, told, two
+from rules.expressions.casts import by_settings, common, settled, widened
+from rules.expressions.kinds import INTEGERS, MOMENTS, NUMBERS, TEXT, Kind, fitting
+from rules.expressions.pieces import Piece, Sql, Values, between, built, constant, joined, one, told, two
 from rules.expressions.tree import Call
 from rules.expressions.words import Refusal
 
@@ -41,7 +40,7 @@ _ARITHMETIC: Final[Mapping[str, tuple[Callable[[int, int], int], Callable[[Any, 
 """By sign: for whole numbers, and for numerics."""
 
 OPERATORS: Final = frozenset({
-    *_COMPARED, *_ARITHMETIC, "and", "or", "not", "positive", "negative", "||", "in", "between", "like", "ilike",
+    *_COMPARED, *_ARITHMETIC, "and", "or", "not", "unary +", "unary -", "||", "in", "between", "like", "ilike",
     "is null", "is true", "is false", "is unknown", "is distinct from",
 })  # fmt: skip
 
@@ -54,7 +53,7 @@ def operated(tree: Call, parts: list[Piece]) -> Piece:
         case "not":
             part = _truth(parts[0])
             return built(tree, "boolean", one(operator.not_, part.run), joined("(NOT ", part.sql, ")"), [part])
-        case "positive" | "negative":
+        case "unary +" | "unary -":
             return _signed(tree, parts[0])
         case "||":
             return _concatenated(tree, parts)
@@ -79,10 +78,11 @@ def operated(tree: Call, parts: list[Piece]) -> Piece:
 def compared(tree: Call, left: Piece, right: Piece) -> Piece:
     """Two values of one type, by size. Texts by the numbers of their characters."""
     kind = common([left, right], "the two sides of a comparison are")
-    left, right = widened(left, kind), widened(right, kind)
+    mixed = kind == "timestamptz" and {left.kind, right.kind} & {"date", "timestamp"} != set()
+    left, right = (widened(part, kind, compared=True) for part in (left, right))
     function = (_NUMERIC if kind == "numeric" else _COMPARED)[tree.name]
     return built(tree, "boolean", two(function, left, right), _compared_sql(tree.name, kind, left, right),
-                 [left, right])  # fmt: skip
+                 [left, right], settings=mixed)  # fmt: skip
 
 
 def _compared_sql(sign: str, kind: Kind, left: Piece, right: Piece) -> Sql:
@@ -101,6 +101,8 @@ def _truth(part: Piece) -> Piece:
 def _logical(tree: Call, parts: list[Piece]) -> Piece:
     """What decides, decides; else NULL, if there is one."""
     decisive = tree.name == "or"
+    if any(part.constant and part.now() is decisive for part in parts):
+        return constant(tree, "boolean", decisive, (str(decisive).lower(),))
     first, second = parts[0].run, parts[1].run
 
     def run(values: Values) -> Any:
@@ -112,7 +114,8 @@ def _logical(tree: Call, parts: list[Piece]) -> Piece:
             return decisive
         return None if left is None or right is None else not decisive
 
-    return built(tree, "boolean", run, between(tree.name.upper(), parts[0], parts[1]), parts)
+    return built(tree, "boolean", run, between(tree.name.upper(), parts[0], parts[1]), parts,
+                 strict=False)  # fmt: skip
 
 
 def _signed(tree: Call, part: Piece) -> Piece:
@@ -120,7 +123,7 @@ def _signed(tree: Call, part: Piece) -> Piece:
         part = settled(part, "numeric")
     if part.kind not in NUMBERS:
         raise Refusal("R423", "a sign stands before a number", part.place, found=told(part.kind))
-    if tree.name == "positive":
+    if tree.name == "unary +":
         return part
     kind = part.kind
     negate: Callable[[Any], Any] = numbers.negative
@@ -131,6 +134,9 @@ def _signed(tree: Call, part: Piece) -> Piece:
 
 def _computed(tree: Call, left: Piece, right: Piece) -> Piece:
     """`+ - * / %`"""
+    if all(part.kind == "unknown" and part.constant for part in (left, right)):
+        raise Refusal("R423", f"nobody says of what type the two sides of `{tree.name}` are", (tree.start, tree.end),
+                      mend="cast one of them: `…::numeric`")  # fmt: skip
     if "unknown" in (left.kind, right.kind):
         other = left.kind if right.kind == "unknown" else right.kind
         if not any(part.kind == "unknown" and part.constant and part.now() is not None for part in (left, right)):
@@ -155,7 +161,7 @@ def _computed(tree: Call, left: Piece, right: Piece) -> Piece:
 def _moved(tree: Call, left: Piece, right: Piece) -> Piece:
     """Dates and times: what can be added to them, and taken from them."""
     sign = tree.name
-    if sign == "+" and (left.kind in INTEGERS or left.kind == "interval"):
+    if sign == "+" and (left.kind in INTEGERS or left.kind == "interval") and right.kind in MOMENTS:
         return _moved(Call(tree.start, tree.end, "+", tree.arguments[::-1]), right, left)
     function: Callable[[Any, Any], Any] | None = None
     kind: Kind = left.kind
@@ -176,7 +182,8 @@ def _moved(tree: Call, left: Piece, right: Piece) -> Piece:
             mend = "add days to a date, an interval to a time: `interval '1 day'`"
         raise Refusal("R423", f"`{sign}` cannot be done with {told(left.kind)} and {told(right.kind)}",
                       (tree.start, tree.end), mend=mend)  # fmt: skip
-    return built(tree, kind, two(function, left, right), between(sign, left, right), [left, right])
+    return built(tree, kind, two(function, left, right), between(sign, left, right), [left, right],
+                 settings=kind == "timestamptz")  # fmt: skip
 
 
 def _concatenated(tree: Call, parts: Sequence[Piece]) -> Piece:
@@ -193,36 +200,40 @@ def as_text(part: Piece) -> Piece:
     part = settled(part, "text")
     if part.kind == "text":
         return part
-    return built(part.tree, "text", one(TEXT[part.kind], part.run), joined("(", part.sql, ")::pg_catalog.text"), [part])
+    return built(part.tree, "text", one(TEXT[part.kind], part.run), joined("(", part.sql, ")::pg_catalog.text"), [part],
+                 settings=by_settings(part.kind, "text"))  # fmt: skip
 
 
 def _in(tree: Call, parts: Sequence[Piece]) -> Piece:
     """Equal to one of them; NULL if not, and NULL is among them."""
     kind = common(parts, "the values of `in` are")
-    subject, *others = (widened(part, kind) for part in parts)
+    subject, *others = (widened(part, kind, compared=True) for part in parts)
+    if subject.constant and subject.now() is None:
+        return constant(tree, "boolean", None, ("NULL::pg_catalog.bool",))
     sql = joined("(", subject.sql, ' COLLATE "C"' if kind == "text" else "", " IN (", others[0].sql,
                  *(joined(", ", other.sql) for other in others[1:]), "))")  # fmt: skip
     equal = _NUMERIC["="] if kind == "numeric" else operator.eq
-    inner, runs = subject.run, tuple(other.run for other in others)
-    if kind != "numeric" and all(other.constant for other in others):
+    constants = [other for other in others if other.constant]
+    if kind != "numeric" and len(constants) == len(others):
         known = frozenset(other.now() for other in others)
         missed = None if None in known else False
-        return built(tree, "boolean", one_of(inner, known, missed), sql, [subject, *others])
+        return built(tree, "boolean", one_of(subject.run, known, missed), sql, [subject, *others], strict=False)
+    # PostgreSQL looks at the constants first.
+    ordered = sorted(others, key=lambda other: not other.constant) if len(constants) > 1 else others
+    inner, runs = subject.run, tuple(other.run for other in ordered)
 
     def run(values: Values) -> Any:
         value = inner(values)
-        if value is None:
-            return None
         answer: bool | None = False
         for other in runs:
             against = other(values)
-            if against is None:
+            if value is None or against is None:
                 answer = None
             elif equal(value, against):
                 return True
         return answer
 
-    return built(tree, "boolean", run, sql, [subject, *others])
+    return built(tree, "boolean", run, sql, [subject, *others], strict=False)
 
 
 def one_of(inner: Callable[[Values], Any], known: frozenset[Any], missed: bool | None) -> Callable[[Values], Any]:
@@ -248,10 +259,9 @@ def _like(tree: Call, parts: Sequence[Piece]) -> Piece:
     fold = texts.lower if tree.name == "ilike" else None
     sql = _like_sql(tree.name, text, pattern, escape)
     if pattern.constant and (said := pattern.now()) is not None:
-        try:
-            matches = texts.like(said, escape, fold)
-        except ValueRefused as refused:
-            raise Refusal("R426", refused.found, pattern.place, found=said) from None
+        if texts.is_unfinished(said, escape):
+            raise Refusal("R426", "a pattern ends with its escape character", pattern.place, found=said)
+        matches = texts.like(said, escape, fold)
         return built(tree, "boolean", one(matches, text.run), sql, [text, pattern])
     return built(tree, "boolean", two(lambda one, other: texts.like(other, escape, fold)(one), text, pattern), sql,
                  [text, pattern], fails=True)  # fmt: skip
@@ -272,7 +282,7 @@ def lower_sql(sql: Sql) -> Sql:
 def _distinct(tree: Call, left: Piece, right: Piece) -> Piece:
     """Never NULL: NULL is not distinct from NULL."""
     kind = common([left, right], "the two sides of a comparison are")
-    left, right = widened(left, kind), widened(right, kind)
+    left, right = (widened(part, kind, compared=True) for part in (left, right))
     first, second = left.run, right.run
     equal = _NUMERIC["="] if kind == "numeric" else operator.eq
 
@@ -282,7 +292,8 @@ def _distinct(tree: Call, left: Piece, right: Piece) -> Piece:
             return one is not other
         return not equal(one, other)
 
-    return built(tree, "boolean", run, _compared_sql("IS DISTINCT FROM", kind, left, right), [left, right])
+    return built(tree, "boolean", run, _compared_sql("IS DISTINCT FROM", kind, left, right), [left, right],
+                 strict=False)  # fmt: skip
 
 
 def _tested(tree: Call, part: Piece) -> Piece:
@@ -292,4 +303,4 @@ def _tested(tree: Call, part: Piece) -> Piece:
     wanted = {"is true": True, "is false": False}.get(tree.name)
     inner = part.run
     return built(tree, "boolean", lambda values: inner(values) is wanted,
-                 joined("(", part.sql, " " + tree.name.upper() + ")"), [part])  # fmt: skip
+                 joined("(", part.sql, " " + tree.name.upper() + ")"), [part], strict=False)  # fmt: skip

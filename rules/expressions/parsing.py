@@ -20,6 +20,9 @@ NODES_MAX: Final = 500
 OR, AND, NOT, IS, COMPARE, WITHIN, JOIN, ADD, MULTIPLY, SIGNED, CAST = range(1, 12)
 """How tightly an operator binds. `WITHIN`: between, in, like."""
 
+_TESTS: Final = ("null", "true", "false", "unknown")
+"""What `is` asks for without a second operand; one such test may follow another."""
+
 _ALONE: Final = frozenset({IS, COMPARE, WITHIN})
 """Where two in a row need parentheses."""
 
@@ -90,7 +93,7 @@ class _Parser:
             if level in _ALONE and level == last:
                 self.unexpected("say by parentheses what belongs together")
             left = self.operator(left, level)
-            last = level
+            last = CAST + 1 if self.words[self.at - 1].lower in _TESTS and level == IS else level
         self.depth -= 1
         return left
 
@@ -132,13 +135,13 @@ class _Parser:
     def test(self, left: Tree) -> Tree:
         """What may stand behind `is`."""
         negated = self.take("not")
-        for word in ("null", "true", "false", "unknown"):
+        for word in _TESTS:
             if self.take(word):
                 tree = self.call("is " + word, left)
                 break
         else:
             if not self.take("distinct"):
-                self.unexpected(allowed=("null", "true", "false", "unknown", "distinct from"))
+                self.unexpected(allowed=(*_TESTS, "distinct from"))
             self.expect("from")
             tree = self.call("is distinct from", left, self.expression(COMPARE))
         return self.call("not", tree) if negated else tree
@@ -159,7 +162,10 @@ class _Parser:
                 return tree
             case "sign" if word.text in "+-":
                 inner = self.expression(SIGNED)
-                return Call(word.start, self.end, "positive" if word.text == "+" else "negative", (inner,))
+                if word.text == "-" and isinstance(inner, Constant) and inner.kind == "number":
+                    text = inner.text.removeprefix("-") if inner.text.startswith("-") else "-" + inner.text
+                    return Constant(word.start, inner.end, "number", text)
+                return Call(word.start, self.end, "unary " + word.text, (inner,))
             case _:
                 self.at -= 1
                 self.unexpected()
@@ -191,11 +197,11 @@ class _Parser:
                 raise Refusal("R424", "an expression must give the same for the same record, always and everywhere",
                               (word.start, word.end), found=word.text,
                               mend="keep what it should depend on in a field")  # fmt: skip
-            case lower if following.lower == "(":
-                return self.function(word, lower)
             case lower if lower in _RESERVED:
                 self.at -= 1
                 self.unexpected(f'put it in double quotes, if it is a name: "{word.text}"')
+            case lower if following.lower == "(":
+                return self.function(word, lower)
             case _:
                 return self.name(word)
 
@@ -212,6 +218,8 @@ class _Parser:
     def choice(self, word: Word) -> Choice:
         """`case`, both forms."""
         subject = self.expression(0) if self.word.lower != "when" else None
+        if isinstance(subject, Constant) and subject.kind in ("text", "null"):
+            subject = Cast(subject.start, subject.end, subject, "text")
         branches: list[tuple[Tree, Tree]] = []
         while self.take("when"):
             condition = self.expression(0)

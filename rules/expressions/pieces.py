@@ -1,7 +1,7 @@
 """Pieces of a compiled expression: a type, a closure over a record's values, and the same as PostgreSQL's SQL.
 
 Nothing is interpreted at run time: every piece is a Python closure over the closures of its parts. NULL is None, and
-passes through everything that is built by `one`, `two` and `three`.
+passes through everything that is built by `one`, `two` and `many`.
 """
 
 from __future__ import annotations
@@ -54,10 +54,14 @@ def constant(tree: Tree, kind: Kind, value: Any, sql: Sql) -> Piece:
     return Piece(tree, kind, lambda values: value, sql, constant=True)
 
 
-def built(tree: Tree, kind: Kind, run: Run, sql: Sql, parts: Sequence[Piece], *, fails: bool = False) -> Piece:
-    """A piece of parts. If these are constants, it is worked out here and now, once."""
-    if all(part.constant for part in parts):
+def built(tree: Tree, kind: Kind, run: Run, sql: Sql, parts: Sequence[Piece], *, fails: bool = False,
+          strict: bool = True, settings: bool = False) -> Piece:  # fmt: skip
+    """A piece of parts. If these are constants, it is worked out here and now, once. `strict`: NULL for any NULL.
+    `settings`: in PostgreSQL it depends on the session's settings, and so is worked out for each row."""
+    if all(part.constant for part in parts) and not settings:
         return folded(tree, kind, run, sql)
+    if strict and any(part.constant and part.now() is None for part in parts):
+        return constant(tree, kind, None, (f"NULL::{sql_type(kind)}",))
     failing = tree if fails else next((part.fails for part in parts if part.fails is not None), None)
     return Piece(tree, kind, run, sql, fails=failing)
 
@@ -93,16 +97,13 @@ def two(function: Callable[[Any, Any], Any], left: Piece, right: Piece) -> Run:
         return run_with_known
 
     def run(values: Values) -> Any:
-        value = first(values)
-        if value is None:
-            return None
-        other = second(values)
-        return None if other is None else function(value, other)
+        value, other = first(values), second(values)
+        return None if value is None or other is None else function(value, other)
 
     return run
 
 
-def strict(function: Callable[..., Any], parts: Sequence[Piece]) -> Run:
+def many(function: Callable[..., Any], parts: Sequence[Piece]) -> Run:
     """A function of any number of arguments; NULL if one of them is."""
     if len(parts) == 1:
         return one(function, parts[0].run)

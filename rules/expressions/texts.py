@@ -65,6 +65,8 @@ def left(text: str, many: int) -> str:
 
 def right(text: str, many: int) -> str:
     """The last so many; all but the first so many, if negative."""
+    if many == -(2**31):  # PostgreSQL has no opposite of it, and leaves out nothing
+        return text
     return text[-many:] if many else ""
 
 
@@ -134,6 +136,9 @@ def like(pattern: str, escape: str = "\\", fold: Callable[[str], str] | None = N
     """Whether a text is like a pattern. `fold`: what is done to both beforehand."""
     if len(pattern) > PATTERN_MAX:
         raise ValueRefused(f"a pattern has more than {PATTERN_MAX:,} characters")
+    if is_unfinished(pattern, escape):
+        reaches_end = like(pattern[:-1] + "_%", escape, fold)
+        return lambda text: _unfinished() if reaches_end(text) else False
     parts = _parts(pattern, escape, fold)
     if len(parts) == 1:
         whole = parts[0].fullmatch
@@ -155,15 +160,22 @@ def like(pattern: str, escape: str = "\\", fold: Callable[[str], str] | None = N
     return matches
 
 
+def is_unfinished(pattern: str, escape: str = "\\") -> bool:
+    """True if it ends with an escape character that escapes nothing."""
+    return bool(escape) and (len(pattern) - len(pattern.rstrip(escape))) % 2 == 1
+
+
+def _unfinished() -> bool:
+    raise ValueRefused("a pattern ends with its escape character")
+
+
 def _parts(pattern: str, escape: str, fold: Callable[[str], str] | None) -> list[re.Pattern[str]]:
     """What stands between the `%`s: fixed in length, so that searching for it takes no second try."""
     parts = [""]
     letters = iter(pattern)
     for letter in letters:
         if letter == escape:
-            following = next(letters, None)
-            if following is None:
-                raise ValueRefused("a pattern ends with its escape character")
+            following = next(letters)
             parts[-1] += re.escape(fold(following) if fold is not None else following)
         elif letter == "%":
             parts.append("")
