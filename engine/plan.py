@@ -99,8 +99,8 @@ def row_of(
     rules: EntityRules, key: str, record: Record, side: Side, system: str
 ) -> tuple[WriteKind, tuple[int, ...], WriteRow] | None:
     """The one row to write for a record, or None if nothing has to be written. Raises ValueRefused."""
-    if side.out or side.bad or side.wait:
-        return None
+    if side.out or (side.sent is None and (side.bad or side.wait)):
+        return None  # of what is under way, a wait that began since concerns the next write only
     layout = rules.layouts[system]
     after, wanted, due = _wanted(record, side)
     there = held_alive(record, side)

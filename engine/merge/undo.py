@@ -6,8 +6,11 @@ is taken back stays in the journal. Where nobody else has anything, there is not
 
 from __future__ import annotations
 
+from engine.merge.checks import release
 from engine.merge.deletion import die
+from engine.merge.derived import derive
 from engine.merge.outcomes import accept
+from engine.merge.ownership import forbidden
 from engine.merge.step import EntityRules, Step, begin, held_alive_next, journal_entry, make_due
 from engine.merge.values import decoded_value
 from engine.record import Record
@@ -75,7 +78,8 @@ def _put_back_fields(
     step: Step,
 ) -> bool:
     done = False
-    for register in rules.all_registers if record.alive else ():
+    derived = {register for register, _, _ in rules.derived}
+    for register in sorted(set(rules.all_registers) - derived) if record.alive else ():
         current = record.version(register)
         mine = _is_of(current, system, since)
         held = _newest_held(rules, record, register, having) if mine or revived else None
@@ -89,6 +93,10 @@ def _put_back_fields(
         fields = rules.registers[register].fields
         accept(rules, record, [register], dict(zip(fields, value, strict=True)), step.version, step)
         done = True
+    if record.alive and derived:
+        derive(rules, record, step)
+    if record.holds and rules.checks:
+        release(rules, key, record, step)
     return done
 
 
@@ -105,10 +113,12 @@ def _newest_held(
         entry = record.side(system).layer().get(register)
         if entry is None:
             return None
-        value = decoded_value(rules.layouts[system], rule, entry[1])
+        version, stored = entry
+        if version is not None and version.system == system and forbidden(rule, system, record.values):
+            continue  # what its own users wrote there does not count
+        value = decoded_value(rules.layouts[system], rule, stored)
         if value is not None:
-            number = entry[0].number if entry[0] is not None else -1
-            found.append((number, -rule.order.index(system), entry[0], value))
+            found.append((version.number if version is not None else -1, -rule.order.index(system), version, value))
     if not found:
         return None
     _, _, version, value = max(found, key=lambda item: item[:2])

@@ -10,6 +10,7 @@ are named as fields are; `mes` has them in another order, and has no `note`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from engine.errors import ValueRefused
 from engine.rulebook import (
@@ -18,6 +19,7 @@ from engine.rulebook import (
     DeletePolicy,
     Entity,
     Field,
+    Limits,
     PolicyName,
     Register,
     RuleBook,
@@ -77,12 +79,14 @@ def book(
     delete_wins: bool = False,
     orders: bool = False,
     codecs: bool = False,
+    limits: Limits | None = None,
     name: str = "sim",
 ) -> RuleBook:
     """The entity `item`, with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form."""
     entities = {"item": _item(systems, owner, create, delete, delete_wins, codecs)}
     if orders:
         entities["order"] = _order(systems, delete_wins)
+    entities = {made: replace(entity, limits=limits or Limits()) for made, entity in entities.items()}
     return RuleBook(
         name=name,
         systems=systems,

@@ -63,6 +63,8 @@ class Features:
     people: bool = False
     """Held registers are resolved, and quarantined records retried, in the middle of the history."""
     crashes: bool = False
+    limits: bool = False
+    """Entities stop when a few records are written at once; people let them go, or have them put back."""
 
 
 def draw(dice: random.Random) -> Features:

@@ -50,6 +50,8 @@ class Fate:
     """How often users inserted an item, in whatever system."""
     unlogged: set[tuple[str, str, str]] = field(default_factory=set)
     """(system, entity, key) that was changed outside the log."""
+    put_back: bool = False
+    """A person had writes taken back: sums are no longer known."""
 
 
 class Users:

@@ -9,12 +9,16 @@ may happen is drawn by `features`, what users do by `users`, where the engine di
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from queue import SimpleQueue
 
 from adapters.memory import MemorySystem
 from engine.decide import Decider
+from engine.desk.stopping import stops_of
 from engine.errors import SystemUnavailable
-from engine.lanes import STORED, STUCK_TARGET_S, Limits
+from engine.lanes import STORED, STUCK_TARGET_S
+from engine.lanes import Limits as Bounds
+from engine.rulebook import Limit, Limits
 from engine.runner import Runner
 from engine.vocabulary import Batch, Change, Text, Transaction
 from tests.simulation.books import FIELDS, GRADES, UNREADABLE, UNSTORABLE, book
@@ -28,6 +32,8 @@ BURSTS_MAX = 4
 QUIET_ROUNDS_MAX = 400
 REPAIRS_MAX = 12
 SPOOLED_ROWS = 4
+TIGHT = Limits(Limit(3, 60), Limit(5, 60), Limit(1, 60))
+"""`limits`: what a history breaks now and then."""
 
 
 class SimClock:
@@ -55,7 +61,7 @@ class World:
         self.trace: list[str] = []
         dice = random.Random(seed)
         drawn = self._draw(dice)
-        self.features: Features = features or drawn
+        self.features: Features = features or _limited(drawn, random.Random(f"{seed} limits"))
         self.systems = self.features.systems
         self.dice = random.Random(f"{seed} calm" if calm else f"{seed} schedule")
         self.crashes = self.features.crashes and not calm
@@ -83,6 +89,7 @@ class World:
         self.book = book(
             self.systems, create=self.features.creators, delete=self.features.delete,
             delete_wins=self.features.delete_wins, orders=self.features.orders, codecs=self.features.codecs,
+            limits=TIGHT if self.features.limits else None,
         )
         self.databases = {s: self._database(s) for s in self.systems}
         self.store = MortalStore(self.killer)
@@ -128,7 +135,7 @@ class World:
         rows_max = SPOOLED_ROWS if self.features.huge else 1_000_000
         self.sources = {s: MortalSource(d, self.store, self.killer, rows_max) for s, d in self.databases.items()}
         self.targets = {s: MortalTarget(d, self.our_time, self.killer) for s, d in self.databases.items()}
-        limits = Limits(
+        limits = Bounds(
             turn_rows_max=self.features.turn_rows, inbox_rows_max=20, open_rows_max=4, commit_apart_records_min=1
         )
         self.runner = Runner(
@@ -321,6 +328,8 @@ class World:
         elif roll < 0.98:
             if self.features.outages:
                 self.disturb(system)
+        elif self.features.limits and self.dice.random() < 0.5:
+            self.allow()
         elif self.features.people:
             self.ask()
 
@@ -407,6 +416,16 @@ class World:
         self.tell(f"a person resolves {held}: take {take}")
         self.store.ask("resolve", arguments)
 
+    def allow(self) -> bool:
+        """A person lets stopped entities go, some after putting them back. False: none is stopped."""
+        stopped = sorted(stops_of(self.store, self.book.entities).items())
+        for entity, stop in stopped:
+            undo = stop.system if self.dice.random() < 0.5 else ""
+            self.fate.put_back |= bool(undo)
+            self.tell(f"a person lets {entity} go{f', put back in {undo}' if undo else ''}: {stop.words()}")
+            self.store.ask("allow", {"entity": entity, "undo": undo, "at": str(self.users.now)})
+        return bool(stopped)
+
     # ------------------------------------------------------------ the end
 
     def become_quiet(self) -> None:
@@ -472,7 +491,7 @@ class World:
         self.users.may = lambda system, entity, key: True
         self.reveal()
         for _ in range(REPAIRS_MAX):
-            if not (self.correct() or self.store.holds or self.store.quarantine):
+            if not (self.allow() or self.correct() or self.store.holds or self.store.quarantine):
                 return
             for held in sorted(self.store.holds):
                 self.resolve(held, "erp")
@@ -511,6 +530,12 @@ class World:
                 self.users.commit(system, changes)
                 return True
         return False
+
+
+def _limited(drawn: Features, dice: random.Random) -> Features:
+    """Some of the histories in which anything may happen also have limits: whatever is stopped is not in step, and what
+    is put back is seen in no order, so that the laws of the other kinds would not apply."""
+    return replace(drawn, limits=True) if drawn.kind == "free" and dice.random() < 0.25 else drawn
 
 
 def _describe(order: object) -> str:

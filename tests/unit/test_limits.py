@@ -270,6 +270,23 @@ def test_a_batch_under_way_when_it_stops_is_answered_and_what_changed_since_wait
     assert len(desk.written("crm")) == 6
 
 
+def test_a_batch_planned_page_by_page_writes_what_it_was_formed_of_though_it_stops_meanwhile() -> None:
+    desk = desk_of(UPDATES)
+    desk.tx("erp", *desk.items("erp", range(20), name="x"))
+    desk.restart()  # what is due is read back from the store from here on, when the writer gets to it
+    batch = desk.decider.next_batch("crm")
+    assert batch is not None and batch.pages is not None
+    desk.decider.commit()
+    desk.tx("erp", *desk.items("erp", range(6), "update", name="y"))
+    assert desk.decider.stops
+    inserted = {row[1]: row[3][1] for writes in batch.parts() for w in writes for row in w.rows}
+    assert inserted == {f"i{n}": "x" for n in range(20)}, "else they would be taken for written"
+    desk.sent = batch.number_to
+    desk.answer("crm")
+    desk.ask("allow", entity="item")
+    assert desk.written("crm") == [("update", f"i{n}") for n in range(6)]
+
+
 def test_children_of_what_is_not_made_wait_with_it_and_come_with_it() -> None:
     desk = desk_of(INSERTS)
     desk.fill(3)
@@ -436,6 +453,17 @@ def test_updates_are_put_back_and_what_others_wrote_meanwhile_stays() -> None:
     }  # fmt: skip
     lost = {entry.key: entry.lost for entry in desk.store.journal if entry.kind == "resolved"}
     assert lost == {f"i{n}": ("runaway",) for n in range(1, 6)}
+
+
+def test_what_is_put_back_is_nothing_that_its_writer_may_not_write() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(6), "update", limit="by erp"), at=10)
+    desk.tx("crm", *desk.items("crm", range(1), "update", limit="by crm"), at=20)  # only erp may
+    desk.ask("allow", entity="item", undo="erp")
+    assert desk.values("item", "i1")["limit"] is None
+    assert desk.values("item", "i0")["limit"] == "by erp", "what it was before stands nowhere any more"
+    assert ("update", "i0") in desk.written("crm")
 
 
 def test_an_import_is_put_back_by_deleting_it_where_it_was_made() -> None:
