@@ -40,8 +40,8 @@ Secret('***')
 """
 
 from rules.compile import compile_book
-from rules.load import Loaded, RuleFile, System, load
+from rules.load import Loaded, RuleFile, System, find_store, load
 from rules.problem import Place, Problem, printed
 from rules.secrets import Secret
 
-__all__ = ["Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "load", "printed"]
+__all__ = ["Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "find_store", "load", "printed"]

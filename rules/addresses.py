@@ -51,15 +51,21 @@ def addresses(
         url = _address(entry.url, path, SCHEMES[entry.adapter], folder, environ, findings)
         if url is not None and _complete(url, path, findings):
             systems[system] = url
-    store: Secret | None
-    if syntax.store is None:
-        store = Secret(f"sqlite:///{folder / f'{name}.store.db'}")
-    else:
-        store = _address(syntax.store, ("store",), STORE_SCHEMES, folder, environ, findings)
+    store = store_address(syntax.store, name, folder, environ, findings)
     _check_loops(syntax, systems, findings)
     if store is None or len(systems) < len(syntax.systems):
         return None
-    return Addresses(systems, _beside(store, folder))
+    return Addresses(systems, store)
+
+
+def store_address(
+    template: str | None, name: str, folder: Path, environ: Mapping[str, str] | None, findings: Findings
+) -> Secret | None:
+    """Where the store is: where `store:` says, or else beside the rules."""
+    if template is None:
+        return Secret(f"sqlite:///{folder / f'{name}.store.db'}")
+    store = _address(template, ("store",), STORE_SCHEMES, folder, environ, findings)
+    return _beside(store, folder) if store is not None else None
 
 
 def _address(

@@ -105,7 +105,7 @@ CODES: Final[dict[str, str]] = {
     "R395": "A test fails: the journal gives other reasons.",
     "R396": "A test fails: a field waits for a person that should not, or does not though it should.",
     "R397": "A test fails: a record waits in quarantine that should not, or does not though it should.",
-    "R398": "A test says a value that the field's type or a system cannot have.",
+    "R398": "A test says what cannot be: a value that the field's type or a system cannot have, or no length of time.",
     "R399": "Warning: a test that fails where the databases are not asked for their types.",
     "R401": "A table does not exist; the nearest names are told.",
     "R402": "A column does not exist; the nearest names are told.",

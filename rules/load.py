@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from os.path import abspath
 from pathlib import Path
 
-from rules.addresses import addresses
+from rules.addresses import addresses, store_address
 from rules.check import check
 from rules.findings import Findings
 from rules.folder import read_file, read_folder
@@ -20,7 +20,7 @@ from rules.located import Document
 from rules.problem import Problem, in_order
 from rules.secrets import Secret
 from rules.shape import shape
-from rules.syntax import EntitySyntax
+from rules.syntax import SYSTEM_NAME, EntitySyntax
 from rules.trials import check_tests
 
 
@@ -50,6 +50,11 @@ class RuleFile:
     entities: Mapping[str, EntitySyntax]
     document: Document = field(repr=False)
     """Knows the place of everything, for problems that only the catalogs show."""
+
+    @property
+    def home(self) -> Path:
+        """The folder that the rules are in."""
+        return home(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     findings = Findings(document, problems)
     check(shaped, findings)
     check_tests(shaped.syntax.entities, findings)
-    name = shaped.syntax.name or legal_name(home(path).name if path.is_dir() else path.stem)
+    name = shaped.syntax.name or default_name(path)
     found = addresses(shaped.syntax, name, home(path), environ, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
@@ -99,6 +104,27 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     }
     rules = RuleFile(path, name, found.store if found else None, systems, shaped.syntax.entities, document)
     return Loaded(rules, [], in_order(warnings))
+
+
+def find_store(path: Path, environ: Mapping[str, str]) -> tuple[str, Secret] | None:
+    """The engine's name and its store, also of rules that are wrong otherwise: for what has to be told all the same.
+
+    Of a file that is not even YAML, what they are when nothing is said of them. None if they cannot be found out."""
+    document, _ = read_folder(path) if path.is_dir() else read_file(path)
+    root = document.root if document is not None and isinstance(document.root, dict) else {}
+    said, template = root.get("name"), root.get("store")
+    named = isinstance(said, str) and re.fullmatch(SYSTEM_NAME, said) is not None
+    name = str(said) if named else default_name(path)
+    if template is not None and not isinstance(template, str):
+        return None
+    findings = Findings(document or Document(str(path), []))
+    store = store_address(template, name, home(path), environ, findings)
+    return (name, store) if store is not None else None
+
+
+def default_name(path: Path) -> str:
+    """The engine's name, where the rules do not say one."""
+    return legal_name(home(path).name if path.is_dir() else path.stem)
 
 
 def home(path: Path) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from rules.durations import ALLOWED, microseconds
 from rules.findings import Findings
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import columns_of
@@ -31,6 +32,9 @@ def check_tests(entities: Mapping[str, EntitySyntax], findings: Findings) -> Non
                 _check_system(place, system, fields, name, has, findings)
             for index, system in enumerate(test.quarantine):
                 _known(system, (*path, "quarantine", index), name, has, findings, key=False)
+            if test.apart is not None and microseconds(test.apart) is None:
+                findings.error("R398", (*path, "apart"), "this is no length of time", found=quoted(test.apart),
+                               allowed=ALLOWED)  # fmt: skip
             if not test.model_fields_set & set(EXPECTATIONS):
                 findings.error("R392", path, "this test expects nothing", allowed=EXPECTATIONS,
                                mend="say what all have in the end: `then: {…}`")  # fmt: skip

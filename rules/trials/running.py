@@ -14,6 +14,7 @@ from engine.errors import DuologError, ValueRefused
 from engine.merge import EntityRules, rules_of
 from engine.rulebook import RuleBook
 from engine.vocabulary import Text
+from rules.durations import microseconds
 from rules.findings import Findings
 from rules.located import Document
 from rules.problem import Path, Place, Problem, in_order, quoted
@@ -115,7 +116,8 @@ def _carried_out(path: Path, called: str, test: TestSyntax, rules: EntityRules, 
             named.stored((*path, "stored", system, field), system, numbers[field], text)
     if findings.problems:
         return None
-    bench = Bench(rules, _key(rules, agreed, steps), APART_US)
+    apart_us = microseconds(test.apart) if test.apart is not None else None
+    bench = Bench(rules, _key(rules, agreed, steps), APART_US if apart_us is None else apart_us)
     try:
         if test.agreed is not None:
             bench.agree(agreed)
