@@ -141,6 +141,12 @@ class StoreMissing(StoreUnfit):
     code = "D502"
 
 
+class WrongStage(StoreUnfit):
+    """What is asked for does not fit how far the first merge has come: found but not accepted, or agreed already."""
+
+    code = "D503"
+
+
 class EngineFault(DuologError):
     """duolog contradicts itself: a defect. It stops rather than guess."""
 

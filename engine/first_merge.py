@@ -10,17 +10,17 @@ Memory is flat: the streams are merged as they come, and the store takes them ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
-from engine.errors import EngineFault, ValueRefused
+from engine.errors import EngineFault
+from engine.first_agreement import Case, Tally, agree_fields, entry
 from engine.first_pairing import FirstPairing
+from engine.first_report import Report
 from engine.gathering import Found
 from engine.merge import EntityRules, Step, empty_record, hold_identity, rules_of
 from engine.ports import Delta, Pending, Snapshot, Store
-from engine.record import UNREAD, Record, encode
-from engine.resolve import Contender, RegisterValue, resolve
-from engine.rulebook import EXISTENCE, Register, RuleBook
-from engine.vocabulary import ABSENT, Image, JournalEntry, Row, Text, Version
+from engine.record import UNREAD, encode
+from engine.rulebook import EXISTENCE, RuleBook
+from engine.vocabulary import ABSENT, Image, Row, Version
 
 CHUNK_RECORDS = 2_000
 """Records handed to the store at a time."""
@@ -29,38 +29,14 @@ Observer = Callable[[str, int], None]
 """Told (entity, records merged so far)."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What the first merge found, over all entities."""
-
-    records: int = 0
-    paired: int = 0
-    one_sided: int = 0
-    differing: int = 0
-    """Fields (or groups) that differed and were decided by the rules."""
-    held: int = 0
-    refused: int = 0
-
-
-@dataclass(slots=True)
-class _Case:
-    """One record under decision."""
-
-    rules: EntityRules
-    key: str
-    rows: Mapping[str, Image]
-    versions: Mapping[str, Version]
-    number: int
-    record: Record
-    journal: list[JournalEntry] = field(default_factory=list)
-    quarantine: dict[tuple[str, str, str], str | None] = field(default_factory=dict)
-    holds: dict[tuple[str, str, int], str | None] = field(default_factory=dict)
-
-
 def first_merge(
-    book: RuleBook, snapshots: Mapping[str, Snapshot], store: Store, observe: Observer = lambda entity, n: None
-) -> Tally:
-    """Agrees on a base and makes it durable, with the snapshots' positions, in one commit of the store."""
+    book: RuleBook, snapshots: Mapping[str, Snapshot], store: Store, observe: Observer = lambda entity, n: None,
+    report: Report | None = None, reading: Observer = lambda what, n: None,
+) -> Tally:  # fmt: skip
+    """Agrees on a base and makes it durable, with the snapshots' positions, in one commit of the store.
+
+    With `report` it is only `matched`, until a person has seen what is noted there and accepts it. `reading` is told
+    how many rows have been read of what has to be read as a whole first."""
     start = store.state().number + 1
     number = start
     versions = {s: Version(start, s, 0, snapshots[s].position, "first merge") for s in book.systems}
@@ -68,15 +44,17 @@ def first_merge(
     delta = Delta()
     names: list[tuple[str, str]] = []
     entities = rules_of(book)
-    pairing = FirstPairing(book, entities, snapshots, store)
+    pairing = FirstPairing(book, entities, snapshots, store, reading)
     pairing.prepare()
     for rules in entities.values():
         for found in _found(rules, snapshots, pairing):
-            case = _Case(rules, found.id, found.rows, versions, number, empty_record(rules))
+            case = Case(rules, found.id, found.rows, versions, number, empty_record(rules))
             _agree(case, found, tally)
             if rules.entity.crossed:
                 pairing.index(rules, found, case.record.values)
             _take(case, delta, names)
+            if report is not None:
+                report.take(rules, found, case.record, case.differing, _refused(case, found), delta)
             if len(delta.records) >= CHUNK_RECORDS:
                 pairing.flush()
                 number = _flush(store, delta, names, number)
@@ -85,8 +63,18 @@ def first_merge(
         observe(rules.name, tally.records)
     pairing.flush()
     number = _flush(store, delta, names, number)
-    store.commit(Delta(number=number, phase="base", positions={s: snapshots[s].position for s in book.systems}))
+    last = Delta(number=number, phase="base", positions={s: snapshots[s].position for s in book.systems})
+    if report is not None:
+        last.phase = "matched"
+        report.close(start, last)
+    store.commit(last)
     return tally
+
+
+def _refused(case: Case, found: Found) -> dict[str, str]:
+    """By system: why what it has of a record means nothing to us."""
+    bad = {s: side.bad.removeprefix(f"{UNREAD}: ") for s, side in case.record.sides.items() if side.bad}
+    return {**bad, **found.refused}
 
 
 def _found(rules: EntityRules, snapshots: Mapping[str, Snapshot], pairing: FirstPairing) -> Iterator[Found]:
@@ -131,7 +119,7 @@ def _flush(store: Store, delta: Delta, names: list[tuple[str, str]], number: int
     return number + 1
 
 
-def _take(case: _Case, delta: Delta, names: list[tuple[str, str]]) -> None:
+def _take(case: Case, delta: Delta, names: list[tuple[str, str]]) -> None:
     name = (case.rules.name, case.key)
     delta.records[name] = encode(case.record)
     delta.journal += case.journal
@@ -141,7 +129,7 @@ def _take(case: _Case, delta: Delta, names: list[tuple[str, str]]) -> None:
         names.append(name)
 
 
-def _agree(case: _Case, found: Found, tally: Tally) -> None:
+def _agree(case: Case, found: Found, tally: Tally) -> None:
     """Decides one record."""
     case.record.keys = found.keys
     tally.records += 1
@@ -156,7 +144,7 @@ def _agree(case: _Case, found: Found, tally: Tally) -> None:
         _hold_identity(case, found.others, tally)
 
 
-def _hold_identity(case: _Case, others: list[str], tally: Tally) -> None:
+def _hold_identity(case: Case, others: list[str], tally: Tally) -> None:
     """It looks like another record: it is made nowhere before a person has said which it is."""
     step = Step(next(iter(case.versions.values())), "", {})
     hold_identity(case.rules, case.key, case.record, sorted(others), step)
@@ -165,7 +153,7 @@ def _hold_identity(case: _Case, others: list[str], tally: Tally) -> None:
     tally.held += 1
 
 
-def _agree_rows(case: _Case, tally: Tally) -> None:
+def _agree_rows(case: Case, tally: Tally) -> None:
     rules, record = case.rules, case.record
     creators = [s for s in rules.entity.bindings if s in case.rows and s in rules.entity.create]
     first = next(iter(case.rows.values()))
@@ -181,8 +169,7 @@ def _agree_rows(case: _Case, tally: Tally) -> None:
     tally.one_sided += len(case.rows) < len(rules.layouts)
     record.alive = True
     record.accept([EXISTENCE], case.versions[creators[0]])
-    for register in rules.registers[1:]:
-        _agree_register(case, register, tally)
+    agree_fields(case, tally)
     for system in rules.layouts:
         if system not in case.rows:
             side = record.side(system)
@@ -190,13 +177,13 @@ def _agree_rows(case: _Case, tally: Tally) -> None:
             side.due = case.number
 
 
-def _keep_out(case: _Case) -> None:
+def _keep_out(case: Case) -> None:
     """Only systems that may not create it have this record: it stays theirs alone."""
     creators = ", ".join(sorted(case.rules.entity.create))
     for system in case.rows:
         case.record.side(system).out = True
         case.journal.append(
-            _entry(
+            entry(
                 case,
                 EXISTENCE,
                 "owner",
@@ -207,153 +194,3 @@ def _keep_out(case: _Case) -> None:
                 (),
             )
         )
-
-
-def _agree_register(case: _Case, register: Register, tally: Tally) -> None:
-    found = {system: value for system in case.rows if (value := _value(case, register, system, tally)) is not None}
-    winner, because = _winner(case, register, found)
-    if winner is not None:
-        values = list(case.record.values)
-        for number, chosen in zip(register.fields, found[winner], strict=True):
-            values[number] = chosen
-        case.record.values = tuple(values)
-        case.record.accept([register.number], case.versions[winner])
-    differing = [s for s, value in found.items() if winner is None or value != found[winner]]
-    if winner is not None and differing and register.policy == "hold" and register.owner is None:
-        _hold(case, register, winner, differing, found)
-        tally.held += 1
-    for system in found:
-        _note_held(case, register, system, winner, found, because, tally)
-
-
-def _value(case: _Case, register: Register, system: str, tally: Tally) -> RegisterValue | None:
-    """The canonical value of a register in a system; None if the system has no column for it, or cannot be read."""
-    layout = case.rules.layouts[system]
-    if not layout.fields_of[register.number]:
-        return None
-    row = case.rows[system]
-    try:
-        return tuple([_canonical(case, system, f, row[f]) for f in register.fields])
-    except ValueRefused as error:
-        side = case.record.side(system)
-        side.bad = f"{UNREAD}: {error.found}"
-        case.quarantine[(case.rules.name, case.key, system)] = side.bad
-        tally.refused += 1
-        return None
-
-
-def _canonical(case: _Case, system: str, number: int, stored: object) -> Text | bool:
-    if stored is ABSENT or not isinstance(stored, str):
-        return None
-    return case.rules.layouts[system].canonical(number, stored)
-
-
-def _winner(case: _Case, register: Register, found: Mapping[str, RegisterValue]) -> tuple[str | None, str]:
-    """The system whose value becomes the base, and why. None: the owner does not have the record yet."""
-    if register.owner is not None:
-        return (register.owner if register.owner in found else None), f"owner: only {register.owner} may write it"
-    winner: str | None = None
-    because = ""
-    for system in register.order:
-        if system not in found:
-            continue
-        if winner is None:
-            winner = system
-        elif found[system] != found[winner] and register.policy != "hold":
-            verdict = resolve(
-                register,
-                case.rules.families[register.number],
-                Contender(case.versions[system], found[system]),
-                Contender(case.versions[winner], found[winner]),
-            )
-            because = f"first merge: {verdict.because}"
-            winner = system if verdict.winner == "incoming" else winner
-    return winner, because
-
-
-def _hold(
-    case: _Case, register: Register, winner: str, differing: list[str], found: Mapping[str, RegisterValue]
-) -> None:
-    because = f"hold: {winner} and {', '.join(differing)} differed at the first merge"
-    case.record.holds[register.number] = because
-    case.holds[(case.rules.name, case.key, register.number)] = because
-    for system in differing:
-        case.journal.append(
-            _entry(
-                case,
-                register.number,
-                "hold",
-                because,
-                case.versions[winner],
-                found[winner],
-                case.versions[system],
-                found[system],
-            )
-        )
-
-
-def _note_held(
-    case: _Case,
-    register: Register,
-    system: str,
-    winner: str | None,
-    found: Mapping[str, RegisterValue],
-    because: str,
-    tally: Tally,
-) -> None:
-    """What a system holds, where that is not the base as it would store it."""
-    layout = case.rules.layouts[system]
-    row = case.rows[system]
-    stored: RegisterValue = tuple([None if (v := row[f]) is ABSENT else v for f in layout.fields_of[register.number]])
-    if winner is not None and found[system] == found[winner]:
-        try:
-            predicted = layout.stored(register.number, case.record.values)
-        except ValueRefused:
-            predicted = stored
-        if predicted != stored:
-            case.record.side(system).held[register.number] = (case.versions[winner], stored)
-        return
-    side = case.record.side(system)
-    side.held[register.number] = (case.versions[system], stored)
-    if register.number in case.record.holds:
-        return
-    if not side.bad:
-        side.due = case.number
-    tally.differing += 1
-    won = found[winner] if winner is not None else ()
-    case.journal.append(
-        _entry(
-            case,
-            register.number,
-            "insert_exists",
-            because,
-            case.versions[winner] if winner is not None else None,
-            won,
-            case.versions[system],
-            found[system],
-        )
-    )
-
-
-def _entry(
-    case: _Case,
-    register: int,
-    kind: str,
-    because: str,
-    winner: Version | None,
-    won: RegisterValue,
-    loser: Version | None,
-    lost: RegisterValue,
-) -> JournalEntry:
-    return JournalEntry(
-        entity=case.rules.name,
-        key=case.key,
-        fields=case.rules.names(register),
-        kind=kind,
-        because=because,
-        winner=winner,
-        won=won,
-        loser=loser,
-        lost=lost,
-        number=case.number,
-    )

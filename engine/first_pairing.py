@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from engine.crossing import shown
 from engine.crossing.identity import Identity, identity_of
 from engine.errors import ValueRefused
-from engine.gathering import Found, Gathering, OwnRow, aside
+from engine.gathering import Found, Gathering, OwnRow, Reading, aside
 from engine.merge import EntityRules
 from engine.ports import Snapshot, Store
 from engine.rulebook import RuleBook
@@ -23,10 +23,11 @@ class FirstPairing(Gathering):
     """See the module."""
 
     def __init__(
-        self, book: RuleBook, rules: Mapping[str, EntityRules], snapshots: Mapping[str, Snapshot], store: Store
-    ) -> None:
+        self, book: RuleBook, rules: Mapping[str, EntityRules], snapshots: Mapping[str, Snapshot], store: Store,
+        reading: Reading = lambda what, rows: None,
+    ) -> None:  # fmt: skip
         crossed = {name for name, each in rules.items() if each.entity.crossed}
-        super().__init__(book, rules, crossed, snapshots, store, store.find)
+        super().__init__(book, rules, crossed, snapshots, store, store.find, reading)
         number = store.state().number
         self._mark = f"@{number}" if number else ""
         """Tells ids made now from those of an earlier merge, which keys may still mean."""

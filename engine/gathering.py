@@ -7,7 +7,7 @@ Which record a row is, and what becomes of a value that means nothing to us, is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -28,6 +28,9 @@ CHUNK_ROWS = 2_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[str, list[str | None | bool]]).decode
+
+Reading = Callable[[str, int], None]
+"""Told (what of which system, rows read so far)."""
 
 OwnRow = tuple[str, Image]
 """(the system's own key, the raw image)"""
@@ -60,12 +63,13 @@ class Gathering:
 
     def __init__(
         self, book: RuleBook, rules: Mapping[str, EntityRules], only: Collection[str], tables: Mapping[str, Tables],
-        store: Store, find: Find,
+        store: Store, find: Find, reading: Reading = lambda what, rows: None,
     ) -> None:  # fmt: skip
         self.book = book
         self.rules = {name: each for name, each in rules.items() if name in only}
         self.tables = tables
         self.store = store
+        self.reading = reading
         self.crossing = Crossing(book, rules, find)
 
     def prepare(self) -> None:
@@ -104,7 +108,7 @@ class Gathering:
         for number, table in enumerate(self.book.tables[system]):
             gathered = any(entity in self.rules for entity, _ in staging.parts.get(number, ()))
             if number in staging.rows and (gathered or table.whole):
-                for rows in _chunks(self.tables[system].table(number)):
+                for rows in self._chunks(system, number, table.name):
                     staging.rows.fetch_rows(number, rows)
                     for row in rows:
                         staging.rows.put(number, row)
@@ -115,7 +119,7 @@ class Gathering:
         staging = self.crossing.staging[system]
         assembly = staging.assemblies[rules.name]
         table = assembly.parts[0].table
-        for rows in _chunks(self.tables[system].table(table)):
+        for rows in self._chunks(system, table, rules.name):
             keys = [key_of(staging.tables[table], row) for row in rows]
             if len(assembly.parts) > 1:
                 staging.rows.fetch(table, keys)
@@ -129,6 +133,14 @@ class Gathering:
                     own.append((key, raw))
             self._place(rules, system, own)
             self.flush()
+
+    def _chunks(self, system: str, table: int, what: str) -> Iterator[list[Row]]:
+        """A table's rows, some at a time, told as they are read."""
+        stream, count = self.tables[system].table(table), 0
+        while chunk := list(islice(stream, CHUNK_ROWS)):
+            count += len(chunk)
+            self.reading(f"{what} in {system}", count)
+            yield chunk
 
     def _place(self, rules: EntityRules, system: str, rows: Sequence[OwnRow]) -> None:
         """Finds out which records these rows are, and puts them aside."""
@@ -157,8 +169,3 @@ class Gathering:
 def aside(rules: EntityRules) -> str:
     """The space in which an entity's rows wait until all systems have been read."""
     return f"f/{rules.name}"
-
-
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield chunk

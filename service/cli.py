@@ -8,6 +8,7 @@ from service.commands.compare import verify
 from service.commands.demo import demo
 from service.commands.engine import run, status
 from service.commands.limits import allow
+from service.commands.match import match
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
@@ -21,8 +22,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    check, setup, run, status, explain, journal, held, resolve, allow, merge_records, quarantine, retry, verify,
-    teardown, demo,
+    check, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine, retry,
+    verify, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -25,10 +25,9 @@ from typing import Any
 from adapters.store import SqlStore
 from engine.decide import Decider
 from engine.errors import DuologError, StoreUnfit, SystemStopped
-from engine.first_merge import first_merge
 from engine.ports import Delta, Source, Target
-from engine.rulebook import Entity, RuleBook
 from engine.runner import Runner
+from service.day_one import Watch, agree, check_shape, has_base, require_set_up
 from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
 from service.profiling import profiled
 from service.stops import stop_document
@@ -154,34 +153,12 @@ class Daemon:
 
     def _base(self, wired: Wired, store: SqlStore) -> None:
         """Agrees on a base if there is none yet, or if one is asked for anew."""
-        for name, kit in wired.kits.items():
-            missing = [step.what for step in kit.planned(wired.book) if not step.done]
-            if missing:
-                raise SystemStopped(
-                    f"not set up: {', '.join(missing)}", system=name, mend=f"duolog setup {self.options.rules}"
-                )
-        if store.state().phase == "base" and not self.options.merge_again:
-            check_shape(wired.book, store)
+        require_set_up(wired, self.options.rules)
+        if not self.options.merge_again and has_base(wired, store, self.options.rules):
             return
         self.phase = "first merge"
         self.tell("first merge", "comparing all systems")
-        # From here on only a complete first merge makes a base again, whatever happens in between.
-        store.commit(Delta(phase="merging"))
-        for name, kit in wired.kits.items():
-            store.set_identity(name, kit.identity())
-            kit.forget(wired.book)
-        store.remember("shape", shape_of(wired.book))
-        snapshots = {}
-        try:
-            for name, kit in wired.kits.items():
-                snapshots[name] = kit.snapshot(wired.book)
-            self._reach("snapshots_taken")
-            store.forget_base()
-            tally = first_merge(wired.book, snapshots, store, self._merging)
-            self._reach("base_agreed")
-        finally:
-            for snapshot in snapshots.values():
-                snapshot.close()
+        tally = agree(wired, store, Watch(self._merging, self._reading, self._reach))
         self.tell(
             "first merge done",
             f"{tally.records} records, {tally.paired} in more than one system, {tally.one_sided} to be created, "
@@ -191,6 +168,9 @@ class Daemon:
     def _merging(self, entity: str, records: int) -> None:
         self.merged[entity] = records
         self._reach("first_merge")
+        self._reading(entity, records)
+
+    def _reading(self, what: str, rows: int) -> None:
         if self.stop_asked:
             raise StopAsked
 
@@ -315,45 +295,6 @@ class _Watched:
         around_commit(self._point, delta, before=True)
         self._store.commit(delta)
         around_commit(self._point, delta, before=False)
-
-
-def shape_of(book: RuleBook) -> str:
-    """What of the rules the stored records depend on: the order of fields and groups, and of kept rows' columns."""
-    return json.dumps({
-        name: [
-            [f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings),
-            *_kept_shape(book, entity),
-        ]
-        for name, entity in sorted(book.entities.items())
-    })
-
-
-def _kept_shape(book: RuleBook, entity: Entity) -> list[Any]:
-    """For an entity whose systems have keys of their own: by what it is recognised, and the tables that it is in."""
-    if not entity.crossed:
-        return []
-    tables: dict[str, list[Any]] = {}
-    for system, binding in entity.bindings.items():
-        assembly = binding.assembly
-        assert assembly is not None
-        numbers = [part.table for part in assembly.parts] + [look.table for look in assembly.lookups.values()]
-        listed = [book.tables[system][number] for number in numbers]
-        tables[system] = [[t.schema, t.name, list(t.columns), list(t.key)] for t in listed]
-    return [[list(map(list, way)) for way in entity.identities], tables]
-
-
-def check_shape(book: RuleBook, store: SqlStore) -> None:
-    """Raises StoreUnfit if the rules have other fields or groups than the records in the store were decided with."""
-    known = store.recall("shape")
-    if known is None or known == shape_of(book):
-        return
-    before, now = json.loads(known), json.loads(shape_of(book))
-    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-    raise StoreUnfit(
-        f"the fields, groups or systems of {', '.join(f'`{name}`' for name in changed)} are not those that the store "
-        "was made with",
-        mend="run once with --merge-again: all systems are compared again under the new rules",
-    )
 
 
 def spool_folder(wired: Wired) -> Path:

@@ -18,7 +18,7 @@ from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
 from engine.ports import Snapshot, Source, Target
 from engine.rulebook import RuleBook
-from engine.vocabulary import Position, Row
+from engine.vocabulary import Outcome, Position, Row
 from rules import Loaded, Problem, RuleFile, compile_book, load
 
 
@@ -33,6 +33,16 @@ class Rows(Protocol):
 
     def rows_of(self, entity: str, keys: Sequence[str]) -> dict[str, Row]:
         """The rows of these records."""
+
+
+class Borrowed(Source, Protocol):
+    """A source beside a running engine's own; opened once."""
+
+    def reserve(self) -> None:
+        """From here on the server keeps the log for us."""
+
+    def let_go(self) -> None:
+        """Hangs up, and lets the server forget."""
 
 
 class Kit(Protocol):
@@ -51,8 +61,12 @@ class Kit(Protocol):
     def source(
         self, book: RuleBook, identity: str, *, skip_own: bool, origin_none: bool, spool_dir: Path
     ) -> Source: ...
+    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> Borrowed: ...
+    def committed(self, book: RuleBook, after: int) -> list[Outcome]: ...
     def target(self, book: RuleBook) -> Target: ...
     def snapshot(self, book: RuleBook) -> Snapshot: ...
+    def rows_about(self, book: RuleBook) -> list[int]: ...
+    def log_kept(self, book: RuleBook, position: Position) -> int: ...
     def picture(self, book: RuleBook) -> Snapshot: ...
     def reading(self, book: RuleBook) -> AbstractContextManager[Rows]: ...
     def position_text(self, position: Position) -> str: ...

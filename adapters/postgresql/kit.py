@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from adapters.postgresql import facts, preflight, setup, snapshot
+from adapters.postgresql import extent, facts, preflight, setup, snapshot
 from adapters.postgresql.catalog import read_catalog
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.resume import ServerIdentity, read_identity
@@ -125,6 +125,17 @@ class PostgresKit:
     def snapshot(self, book: RuleBook) -> snapshot.PostgresSnapshot:
         """A consistent picture at a known position."""
         return snapshot.PostgresSnapshot(self.system, self._url, book)
+
+    def rows_about(self, book: RuleBook) -> list[int]:
+        """By table number: about how many rows it has; 0 if nobody knows."""
+        with self._connection("match") as conn:
+            return extent.rows_about(conn, book, self.system)
+
+    def log_kept(self, book: RuleBook, position: Position) -> int:
+        """How many bytes of log the server keeps for us. Raises SystemStopped or SlotBusy if it could not be read on
+        from `position`."""
+        with self._connection("match") as conn:
+            return extent.log_kept(conn, book, self.system, position)
 
     @contextmanager
     def reading(self, book: RuleBook) -> Iterator[Reading]:

@@ -19,13 +19,13 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from adapters.store import schema
+from adapters.store.forgetting import forget_base, forget_report
 from adapters.store.journal import JournalRow, from_row, newest, size
 from adapters.store.lock import Holder
 from adapters.store.opening import open_place
 from adapters.store.place import Place, told
 from adapters.store.requests import Waiting, ask
 from adapters.store.writing import put
-from engine.crossing import OWN_KEYS
 from engine.errors import StoreUnfit
 from engine.ports import Applied, Delta, Pending, Request, StoreState
 
@@ -137,10 +137,7 @@ class SqlStore:
     def write(self, delta: Delta) -> None:
         """Adds `delta` to the open transaction. Deciding thread only."""
         with self._telling():
-            writing = self._writing()
-            if self._open_rows < 0:
-                self._place.begin(writing)
-                self._open_rows = 0
+            writing = self._begun()
             self._open_rows += put(self._place, writing, delta, self._now_us())
 
     def commit(self, delta: Delta) -> None:
@@ -190,18 +187,16 @@ class SqlStore:
             self._place.insert(writing, schema.PUT_META, [(name, value)])
             self._place.end(writing, 1)
 
-    def forget_base(self) -> None:
-        """Forgets what was agreed, because it is agreed anew: records, multimap, what is due, holds, quarantine. The
-        journal, how far the deciding steps are, and which key means which record stay. Written, not committed: the
-        first merge commits. Deciding thread only."""
+    def forget_base(self, since: int | None = None, *, keys: bool = False) -> None:
+        """Forgets what was agreed, because it is agreed anew; see `forgetting`. Written, not committed: the first merge
+        commits. Deciding thread only."""
         with self._telling():
-            writing = self._writing()
-            if self._open_rows < 0:
-                self._place.begin(writing)
-                self._open_rows = 0
-            for table in (schema.record, schema.pending, schema.applied, schema.quarantine, schema.hold):
-                writing.execute(delete(table))
-            writing.execute(delete(schema.entry).where(~schema.entry.c.space.startswith(OWN_KEYS, autoescape=True)))
+            forget_base(self._begun(), since, keys)
+
+    def forget_report(self) -> None:
+        """Forgets what day one found. Written, not committed. Deciding thread only."""
+        with self._telling():
+            forget_report(self._begun())
 
     # ---- the port: any thread, committed only
 
@@ -363,6 +358,14 @@ class SqlStore:
         if self._writer is None:
             self._writer = self._place.connect(writing=True)
         return self._writer
+
+    def _begun(self) -> Connection:
+        """The same, with its transaction open."""
+        writing = self._writing()
+        if self._open_rows < 0:
+            self._place.begin(writing)
+            self._open_rows = 0
+        return writing
 
     def _reader(self) -> Connection:
         """This thread's connection for reading what is committed."""

@@ -15,6 +15,7 @@ import typer
 from engine.errors import StoreMissing
 from service.commands.terms import STOPPED, Json, Rules, harmless, print_json, print_table, told
 from service.daemon import Daemon, Options
+from service.day_one import MATCHED
 from service.wiring import open_store, read_rules
 
 FRESH_S = 10.0
@@ -69,10 +70,11 @@ def read_status(rules: Rules) -> dict[str, Any]:
         store = open_store(loaded.rules, create=False)
     except StoreMissing:
         store = None
-    text = None
+    text, waiting = None, False
     if store is not None:
         try:
             text = store.status()
+            waiting = store.state().phase == MATCHED
         finally:
             store.close()
     document: dict[str, Any] = json.loads(text) if text else {
@@ -81,6 +83,8 @@ def read_status(rules: Rules) -> dict[str, Any]:
     }
     engine = document["engine"]
     engine["running"] = runs(document)
+    if waiting and not engine["running"]:
+        engine["phase"] = f"compared, not accepted: duolog match {rules} --accept"
     document["quiet"] = bool(document["quiet"]) and engine["running"]
     return document
 

@@ -25,6 +25,7 @@ from engine.record import Record, decode
 from engine.rulebook import RuleBook
 from service.commands.explained import PositionText
 from service.commands.terms import FINDINGS, RULES_WRONG
+from service.day_one import MATCHED
 from service.wiring import kits, offline_book, open_store, read_rules
 
 NAMES_MAX = 20
@@ -67,6 +68,8 @@ def opened(rules: Path) -> Iterator[Opened]:
     book = offline_book(loaded)
     store = open_store(loaded.rules, create=False)
     try:
+        if store.state().phase == MATCHED:
+            typer.echo(f"not accepted yet: this is what `duolog match {rules} --accept` would agree on", err=True)
         printed = {name: kit.position_text for name, kit in kits(loaded.rules).items()}
         yield Opened(book, prepared(book), store, printed)
     finally:

@@ -1,0 +1,200 @@
+"""Day one, step by step: are the systems set up, compare them, let what was found become the base.
+
+Turns a store without a base into one that an engine can go on from: at once (`run`), or in two steps with a person's
+look between (`match`). A comparison is one commit of the store: what was there before it stays until it is complete.
+It writes no table of any application, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from adapters.store import SqlStore
+from engine.errors import StoreUnfit, SystemStopped, WrongStage
+from engine.first_merge import Observer, Tally, first_merge
+from engine.first_report import About, Report, read_about
+from engine.ports import Delta
+from engine.rulebook import Entity, RuleBook
+from rules import RuleFile
+from service.wiring import Wired
+
+MATCHING, MATCHED, MERGING, BASE = "matching", "matched", "merging", "base"
+"""How far a store is: `match` or `run` has begun to compare (and may have been interrupted); there is a report that
+nobody has accepted; the engine may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while systems are compared. An exception from any of these ends the comparison, and nothing of it
+    is kept."""
+
+    merging: Observer = lambda entity, records: None
+    reading: Observer = lambda what, rows: None
+    reach: Callable[[str], None] = lambda point: None
+    """Passes a failpoint."""
+
+
+def require_set_up(wired: Wired, rules: Path) -> None:
+    """Raises SystemStopped if a system lacks what `setup` makes: without a slot, changes would be lost."""
+    for name, kit in wired.kits.items():
+        missing = [step.what for step in kit.planned(wired.book) if not step.done]
+        if missing:
+            raise SystemStopped(f"not set up: {', '.join(missing)}", system=name, mend=f"duolog setup {rules}")
+
+
+def has_base(wired: Wired, store: SqlStore, rules: Path) -> bool:
+    """True if the engine may go on from what was agreed; False if nothing was. Raises WrongStage, StoreUnfit."""
+    phase = store.state().phase
+    if phase == BASE:
+        check_shape(wired.book, store)
+    elif phase == MATCHED:
+        raise WrongStage(
+            "the systems have been compared, and what was found has not been accepted",
+            mend=f"look at it with `duolog match {rules}`, then `duolog match {rules} --accept`",
+        )
+    elif phase == MATCHING:
+        raise WrongStage(
+            "`duolog match` has begun to compare the systems, and was interrupted",
+            mend=f"`duolog match {rules}` compares them, to be looked at; or `duolog run {rules} --merge-again`, which "
+            "accepts what it finds at once",
+        )
+    return phase == BASE
+
+
+def agree(wired: Wired, store: SqlStore, watch: Watch) -> Tally:
+    """Compares all systems, and makes what the rules say the base at once."""
+    # From here on only a complete first merge makes a base again, whatever happens in between.
+    store.commit(Delta(phase=MERGING))
+    for name, kit in wired.kits.items():
+        store.set_identity(name, kit.identity())
+        kit.forget(wired.book)
+    store.remember("shape", shape_of(wired.book))
+    return _merge(wired, store, watch, None)
+
+
+def compare(wired: Wired, store: SqlStore, watch: Watch, at_us: int) -> Tally:
+    """Compares all systems, and keeps what was found for a person to accept. Until that is complete, the store stays
+    as it was. `at_us`: the time, microseconds since 1970 UTC."""
+    state, former = store.state(), read_about(store.find)
+    if state.phase in ("", MERGING):
+        store.commit(Delta(phase=MATCHING))
+    over_base = former.over_base if former is not None else bool(state.positions)
+    notes = {
+        "at": str(at_us),
+        "shape": shape_of(wired.book),
+        "rules": json.dumps(fingerprints(wired.rules)),
+        "servers": json.dumps({name: kit.identity() for name, kit in wired.kits.items()}),
+    }
+    return _merge(wired, store, watch, Report(notes, over_base=over_base))
+
+
+def _merge(wired: Wired, store: SqlStore, watch: Watch, report: Report | None) -> Tally:
+    with ExitStack() as stack:
+        snapshots = {}
+        for name, kit in wired.kits.items():
+            snapshots[name] = kit.snapshot(wired.book)
+            stack.callback(snapshots[name].close)
+        watch.reach("snapshots_taken")
+        former = read_about(store.find)
+        if former is None:
+            store.forget_base()
+        else:  # what nobody has accepted was never so
+            store.forget_base(former.since, keys=not former.over_base)
+        tally = first_merge(wired.book, snapshots, store, watch.merging, report, watch.reading)
+        watch.reach("base_agreed")
+    return tally
+
+
+def accept(wired: Wired, store: SqlStore, about: About, rules: Path) -> None:
+    """Makes what was found the base. Of the systems, it only empties our own ledger.
+
+    Raises WrongStage if it is not what these rules would find, SystemStopped if a log can no longer be read on from
+    where it was found, SystemUnavailable while another engine is at work with these rules."""
+    if changed := changed_since(about, wired.rules):
+        raise WrongStage(
+            f"{changed} since the systems were compared: what was shown is not what these rules would agree on",
+            mend=f"`duolog match {rules}` compares them anew",
+        )
+    servers = json.loads(about.notes["servers"])
+    positions = store.state().positions
+    for name, kit in wired.kits.items():
+        if kit.identity() != servers[name]:
+            raise SystemStopped(
+                "this is not the server (or not the history of it) that was compared", system=name,
+                mend=f"`duolog match {rules} --again` compares with this one",
+            )  # fmt: skip
+        kit.log_kept(wired.book, positions[name])
+    for name, kit in wired.kits.items():
+        kit.forget(wired.book)
+        store.set_identity(name, servers[name])
+    store.remember("shape", about.notes["shape"])
+    store.forget_report()
+    store.commit(Delta(phase=BASE))
+
+
+# ---------------------------------------------------------------- what of the rules has changed
+
+
+def fingerprints(rules: RuleFile) -> dict[str, str]:
+    """By entity (and `""` for the systems): what stands for all rules that may decide anything."""
+    systems = [[getattr(s, f.name) for f in fields(s) if f.name not in ("url", "insecure")] for s in
+               rules.systems.values()]  # fmt: skip
+    found = {name: _digest(entity.model_dump_json(exclude={"tests"})) for name, entity in rules.entities.items()}
+    return {"": _digest(json.dumps(systems)), **found}
+
+
+def changed_since(about: About, rules: RuleFile) -> str:
+    """In words, what of the rules is not as it was; "" if nothing."""
+    before, now = json.loads(about.notes["rules"]), fingerprints(rules)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    named = ["the systems" if not name else f"`{name}`" for name in changed]
+    return f"the rules of {', '.join(named)} have changed" if named else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shape_of(book: RuleBook) -> str:
+    """What of the rules the stored records depend on: the order of fields and groups, and of kept rows' columns."""
+    return json.dumps({
+        name: [
+            [f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings),
+            *_kept_shape(book, entity),
+        ]
+        for name, entity in sorted(book.entities.items())
+    })  # fmt: skip
+
+
+def _kept_shape(book: RuleBook, entity: Entity) -> list[Any]:
+    """For an entity whose systems have keys of their own: by what it is recognised, and the tables that it is in."""
+    if not entity.crossed:
+        return []
+    tables: dict[str, list[Any]] = {}
+    for system, binding in entity.bindings.items():
+        assembly = binding.assembly
+        assert assembly is not None
+        numbers = [part.table for part in assembly.parts] + [look.table for look in assembly.lookups.values()]
+        listed = [book.tables[system][number] for number in numbers]
+        tables[system] = [[t.schema, t.name, list(t.columns), list(t.key)] for t in listed]
+    return [[list(map(list, way)) for way in entity.identities], tables]
+
+
+def check_shape(book: RuleBook, store: SqlStore) -> None:
+    """Raises StoreUnfit if the rules have other fields or groups than the records in the store were decided with."""
+    known = store.recall("shape")
+    if known is None or known == shape_of(book):
+        return
+    before, now = json.loads(known), json.loads(shape_of(book))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    raise StoreUnfit(
+        f"the fields, groups or systems of {', '.join(f'`{name}`' for name in changed)} are not those that the store "
+        "was made with",
+        mend="run once with --merge-again: all systems are compared again under the new rules",
+    )
