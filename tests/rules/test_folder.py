@@ -114,7 +114,7 @@ def test_every_problem_names_its_own_file_line_and_column(folder: Path) -> None:
     told = [str(problem).splitlines()[0] for problem in load(folder, ENVIRON).problems]
 
     assert [line[: line.index("]") + 1].removeprefix(f"{folder}/") for line in told] == [
-        "a_orders.yaml:5:12: error[R301]", "b_systems.yaml:5:36: error[R502]", "customers.yaml:5:15: error[R205]"
+        "a_orders.yaml:5:12: error[R301]", "b_systems.yaml:5:35: error[R502]", "customers.yaml:5:15: error[R205]"
     ]  # fmt: skip
 
 
