@@ -13,6 +13,7 @@ from __future__ import annotations
 from engine.crossing.identity import identity_of
 from engine.desk.allowing import Allowing
 from engine.merge import LOOKS_LIKE, EntityRules, Step, settle_hold
+from engine.merge.values import complete
 from engine.ports import Request
 from engine.record import Record
 from engine.rulebook import EXISTENCE
@@ -104,5 +105,7 @@ def _value_of(rules: EntityRules, record: Record, register: int, system: str) ->
     if entry is None:
         return now
     layout = rules.layouts[system]
-    held = dict(zip(layout.fields_of[register], entry[1], strict=True))
-    return tuple([layout.canonical(f, held[f]) if f in held else n for f, n in zip(rule.fields, now, strict=True)])
+    values = dict(zip(rule.fields, now, strict=True))
+    values.update((f, layout.canonical(f, v)) for f, v in zip(layout.fields_of[register], entry[1], strict=True))
+    complete(rule, layout, values)
+    return tuple([values[f] for f in rule.fields])

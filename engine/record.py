@@ -46,7 +46,13 @@ STOPPED: Position = -3
 FOREIGN = "\x1e"
 """In a stored reference, between a record's id and the key of another row of it: two records were merged into one."""
 
-REFERENCE = Codec("reference", lambda stored: stored.partition(FOREIGN)[0], lambda id: id)
+
+def referred(stored: str) -> str:
+    """The id of the record that a stored reference means."""
+    return stored.partition(FOREIGN)[0]
+
+
+REFERENCE = Codec("reference", referred, lambda id: id)
 """What a stored reference means."""
 
 UNREAD = "cannot be read"

@@ -189,11 +189,13 @@ class Runner(Rounds):
     def _write_on(self, system: str, lane: Lane) -> None:
         target = self.targets[system]
         while True:
+            self.decider.clocks[system] = target.clock()
             with self.bell:
-                while not lane.outbox:
+                if not lane.outbox:
                     if self.stopping:
                         return
                     self.bell.wait(timeout=0.5)
+                    continue
                 order = lane.outbox[0]
             self.carry_out(target, order)
             with self.bell:

@@ -22,7 +22,7 @@ from engine.crossing.translate import Translation
 from engine.errors import ValueRefused
 from engine.merge import EntityRules
 from engine.ports import Store
-from engine.record import REFERENCE
+from engine.record import referred
 from engine.rulebook import Binding, RuleBook
 from engine.vocabulary import ABSENT, Change, Image, Row, Values
 
@@ -184,11 +184,11 @@ class Crossing:
                 if now is not None:
                     keys.recognise(rules.name, way, now, id)
         for number, _ in rules.references:
-            referred = before[number] if before is not None else None
+            former = before[number] if before is not None else None
             refers = after[number]
-            if referred != refers:
-                if isinstance(referred, str):
-                    keys.unrefer(rules.name, number, REFERENCE.decode(referred), id)
+            if former != refers:
+                if isinstance(former, str):
+                    keys.unrefer(rules.name, number, referred(former), id)
                 if isinstance(refers, str):
-                    keys.refer(rules.name, number, REFERENCE.decode(refers), id)
+                    keys.refer(rules.name, number, referred(refers), id)
         return had != has

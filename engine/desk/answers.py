@@ -14,6 +14,7 @@ from engine.desk.quarantine import CONFLICT, WAITS_FOR
 from engine.desk.records import Name
 from engine.errors import EngineFault, ValueRefused
 from engine.merge import DEFAULT, EntityRules, take_defaults
+from engine.merge.ownership import forbidden
 from engine.ports import Applied
 from engine.record import (
     DEFERRED,
@@ -209,9 +210,12 @@ class Answers(Changes):
         system = outcome.system
         rules = self.rules[name[0]]
         layout = rules.layouts[system]
-        owned = {n: v for n, v in values.items() if rules.registers[rules.register_of[n]].owner in (None, system)}
         record = self.record(*name)
-        if not owned or record is None:
+        if record is None:
+            return
+        registers = {n: rules.registers[rules.register_of[n]] for n in values}
+        owned = {n: v for n, v in values.items() if forbidden(registers[n], system, record.values) is None}
+        if not owned:
             return
         image = tuple([owned.get(n, ABSENT) for n in range(layout.width)])
         step = self._step(system, 0, outcome.separator, DEFAULT)

@@ -78,6 +78,9 @@ class Records:
         """(system, entity) → what a person said that its emptying means; good for one transaction."""
         self.truncated: set[tuple[str, str]] = set()
         """Which of these answers the transaction under decision has used."""
+        self.clocks: dict[str, tuple[int, int]] = {}
+        """By system: how far its clock is ahead of ours, and how exactly that is known, in microseconds. Commit times
+        are told by our clock from here on. Its writer's thread keeps it up to date."""
         self.counts: dict[str, int] = {}
         self.delta = Delta()
         self.storing = Delta()
@@ -154,7 +157,10 @@ class Records:
 
     def _step(self, system: str, committed_at: int, position: Position, note: str = "") -> Step:
         self.number += 1
-        return Step(Version(self.number, system, committed_at, position, note), system, self.marks)
+        if committed_at and system in self.clocks:
+            committed_at -= self.clocks[system][0]
+        errors = {name: error for name, (_, error) in self.clocks.items()}
+        return Step(Version(self.number, system, committed_at, position, note), system, self.marks, clock_errors=errors)
 
     def _close(self, step: Step) -> None:
         """Takes over what came of a step."""

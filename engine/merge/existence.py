@@ -83,6 +83,7 @@ def carry_over(rules: EntityRules, record: Record, former: Values, step: Step) -
         for number in carried:
             if number in own.held:
                 note_seen(record, number, own.held[number][1], step)
+        derive(rules, record, step)
 
 
 def _write_all(

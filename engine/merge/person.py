@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.merge.deletion import die
+from engine.merge.derived import derive
 from engine.merge.outcomes import accept
 from engine.merge.step import EntityRules, Step, begin, journal_entry, make_due
 from engine.merge.values import decoded_value
@@ -43,6 +44,7 @@ def settle_hold(
     _journal_held_losers(rules, key, record, register, value or (), step)
     if value is not None and value != now:
         accept(rules, record, [register], dict(zip(rule.fields, value, strict=True)), step.version, step)
+        derive(rules, record, step)
     _all_due(record, step)
 
 
