@@ -95,7 +95,7 @@ def check_fields(
                 continue
             if field in key:
                 _check_key(field, fields, name, shapes[name, field], findings)
-                check_losses(field, columns, create_of(entity), True, findings)
+                check_losses(field, shapes[name, field].family, columns, create_of(entity), True, findings)
                 continue
             if field in identity_fields(entity):
                 _check_tells_apart(field, columns, findings)
@@ -103,7 +103,8 @@ def check_fields(
             said = ruling(name, entity, field, group_of.get(field))
             if field not in group_of and said.owner is None:
                 _check_policy(name, field, said.policy, shapes[name, field].family, findings)
-            check_losses(field, columns, said.writers(entity.bind), False, findings)
+            family = shapes[name, field].family
+            check_losses(field, family, columns, said.writers(entity.bind), False, findings)
 
 
 def _check_key(field: str, fields: Fields, name: str, shape: Form, findings: Findings) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 
 from engine.errors import ValueRefused
 
@@ -25,7 +25,7 @@ def widened(text: str) -> str:
     """A real's text → the canonical text: what double precision prints after storing it."""
     if text in _SPECIAL:
         return text
-    double = float(text)
+    double = float(_number(text))
     digits = len(Decimal(repr(double)).normalize().as_tuple().digits)
     bounds = Decimal(math.nextafter(double, -math.inf)), Decimal(math.nextafter(double, math.inf))
     return _printed(_shortest(Decimal(double), bounds, digits), _DOUBLE_DIGITS)
@@ -35,7 +35,7 @@ def narrowed(text: str) -> str:
     """The canonical text → what a real prints after storing it."""
     if text in _SPECIAL:
         return text
-    number = Decimal(text)
+    number = _number(text)
     try:
         single: float = struct.unpack("<f", struct.pack("<f", float(number)))[0]
     except OverflowError:
@@ -45,6 +45,13 @@ def narrowed(text: str) -> str:
     (bits,) = struct.unpack("<I", struct.pack("<f", single))
     bounds = Decimal(_single(bits - 1)), Decimal(_single(bits + 1))
     return _printed(_shortest(Decimal(single), bounds, 1), _SINGLE_DIGITS)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueRefused("a number is not written as PostgreSQL writes it") from None
 
 
 def _single(bits: int) -> float:

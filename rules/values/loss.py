@@ -17,6 +17,7 @@ from rules.problem import listed, quoted
 from rules.values import codecs
 from rules.values.forms import join
 from rules.values.stored import Stored
+from rules.values.words import inverse_of
 from rules.values.zones import goes_back
 
 _INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
@@ -36,15 +37,15 @@ class Loss:
     mend: str
 
 
-def check_losses(field: str, columns: tuple[Stored, ...], writers: frozenset[str], is_key: bool, findings: Findings
-                 ) -> None:  # fmt: skip
-    """Everything that a field's values may lose. `writers`: the systems whose values go to the others."""
+def check_losses(field: str, family: str, columns: tuple[Stored, ...], writers: frozenset[str], is_key: bool,
+                 findings: Findings) -> None:  # fmt: skip
+    """Everything that values of a field of that family may lose. `writers`: systems whose values go to the others."""
     for target in columns:
         told: set[str] = set()
         for source in columns:
             if source is target or source.system not in writers:
                 continue
-            one, other = as_meant(source), as_meant(target)
+            one, other = as_meant(source, family, target=False), as_meant(target, family, target=True)
             if one is None or other is None or join(one.family, other.family) is None:
                 continue
             silent = _declared(target)
@@ -54,19 +55,32 @@ def check_losses(field: str, columns: tuple[Stored, ...], writers: frozenset[str
                     _tell(field, loss, source, target, is_key, findings)
 
 
-def as_meant(stored: Stored) -> Column | None:
-    """The column as if its values were stored as they are meant; None if that cannot be told."""
+def as_meant(stored: Stored, family: str, *, target: bool) -> Column | None:
+    """The column as if its values were stored as they are meant: all that it can bring, or (as a target) what it has
+    room for in every case. None if that cannot be told."""
     words, column = stored.words, stored.column
-    if column is None or words.map is not None or words.list_ is not None or words.read or words.write:
-        return None
+    if column is None or words.map is not None or words.list_ is not None or words.write is not None:
+        # Nobody knows the limits of what an expression brings.
+        return Column(column.name, column.type, family) if column is not None and words.read and not target else None
     if words.scale is None:
         return replace(column, family="timestamptz") if column.family == "timestamp" and stored.zone else column
-    whole = Decimal(words.scale).normalize()
-    shift = whole.adjusted()
-    if abs(whole) != Decimal(10) ** shift:
-        return None
-    room, scale = _digits(column), _scale(column)
-    return replace(column, family="numeric", precision=room, scale=None if scale is None else scale - shift)
+    factor, inverse = abs(Decimal(words.scale)).normalize(), inverse_of(words.scale)
+    fine, whole, scale = 0, _whole(column), _scale(column)
+    if not target:
+        fine = -_exponent(factor)
+    elif inverse is not None:
+        fine = _exponent(inverse.normalize())
+    scale = None if scale is None else scale + fine
+    if whole is not None:
+        whole += factor.adjusted() + (not target and len(factor.as_tuple().digits) > 1)
+    room = None if whole is None or scale is None else whole + scale
+    return replace(column, family="numeric", precision=room, scale=scale)
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exponent
 
 
 def _declared(target: Stored) -> frozenset[str]:

@@ -16,6 +16,7 @@ from engine.rulebook import Codec
 from engine.vocabulary import Text
 from rules.findings import Findings
 from rules.problem import quoted
+from rules.values.codecs import own
 from rules.values.stored import Stored
 
 _SAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -81,13 +82,12 @@ def samples(column: Column) -> Iterator[str]:
     if column.labels:
         yield from column.labels
         return
+    printing = own(column.family, column)
     for sample in _SAMPLES.get(column.family, ()):
-        if column.length is not None and len(sample) > column.length:
-            continue
-        fraction = len(sample.partition(".")[2])
-        if column.family == "numeric" and column.scale is not None and fraction > column.scale:
-            continue
-        yield sample
+        if column.length is None or len(sample) <= column.length:
+            printed = printing.encode(sample) if printing is not None else sample
+            if printed is not None:
+                yield printed
 
 
 def _back(codec: Codec, value: str, *, loses: bool) -> str | None:

@@ -6,7 +6,7 @@ nothing is said, the value is refused, and the refusal tells the limit and not t
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, TypeAlias, assert_never
 
 from engine.catalog import Column
@@ -71,7 +71,7 @@ def for_number(column: Column, overflow: Overflow) -> Codec | None:
     def encode(text: str) -> Text:
         if len(text.partition(".")[0]) <= safe:
             return text
-        number = Decimal(text)
+        number = _number(text)
         if number.is_nan() or low <= number <= high:
             return text
         match overflow:
@@ -85,6 +85,13 @@ def for_number(column: Column, overflow: Overflow) -> Codec | None:
                 assert_never(overflow)
 
     return Codec("", same, encode)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueRefused("a number is not written in plain digits") from None
 
 
 def _bounds(column: Column) -> tuple[str, str]:

@@ -78,7 +78,7 @@ def _said(words: ColumnSyntax) -> frozenset[str]:
     return frozenset(
         fields[word].alias or word
         for word in words.model_fields_set
-        if word != "column" and getattr(words, word) not in (False, None)
+        if word != "column" and getattr(words, word) is not None and getattr(words, word) is not False
     )
 
 

@@ -20,6 +20,7 @@ from engine.errors import ValueRefused
 from engine.rulebook import Codec
 from rules.values import codecs
 from rules.values.moments import rounded
+from rules.values.words import mapped
 from tests.rules.catalogs import column
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=8)
@@ -78,8 +79,8 @@ def test_blank_padded_texts_keep_the_laws(text: str, length: int) -> None:
 
     assert_put_get(pair, text)
 
-    assert pair.decode(pair.encode(text)) == text.rstrip(" ")
-    assert len(pair.encode(text)) == length
+    assert pair.decode(str(pair.encode(text))) == text.rstrip(" ")
+    assert len(str(pair.encode(text))) == length
 
 
 @given(MOMENTS, st.integers(0, 5))
@@ -119,33 +120,25 @@ def test_a_double_in_a_real_keeps_the_laws_once_it_is_there(value: float) -> Non
     assert math.isclose(float(pair.encode(repr(value))), value, rel_tol=1e-6)
 
 
-@given(st.dictionaries(TEXTS, TEXTS, min_size=1).filter(lambda m: len(set(m.values())) == len(m)))
+@given(st.dictionaries(TEXTS, st.sampled_from("abc"), min_size=1))
 def test_a_map_keeps_the_laws_for_all_that_it_has(values: dict[str, str]) -> None:
-    pair = codecs.mapped("stage", values, None)
+    pair = mapped("stage", values)
 
+    first = {meaning: stored for stored, meaning in reversed(values.items())}
     for stored, meaning in values.items():
-        assert pair.encode(pair.decode(stored)) == stored
-        assert pair.decode(pair.encode(meaning)) == meaning
-
-
-@given(st.dictionaries(st.text("ABC", min_size=1, max_size=3), TEXTS, min_size=1))
-def test_a_map_on_a_blank_padded_column_reads_and_writes_blanks(values: dict[str, str]) -> None:
-    one_to_one = {stored: meaning for meaning, stored in {m: s for s, m in values.items()}.items()}
-    pair = codecs.mapped("stage", one_to_one, column("x char(5)"))
-
-    for stored, meaning in one_to_one.items():
-        assert pair.decode(stored.ljust(5)) == meaning
-        assert pair.encode(meaning) == stored.ljust(5)
+        assert pair.decode(stored) == meaning
+        assert pair.encode(meaning) == first[meaning]
+    assert pair.many == (len(first) < len(values))
 
 
 def test_a_map_refuses_what_it_does_not_have_without_telling_the_value() -> None:
-    pair = codecs.mapped("stage", {"P": "prospect", "A": "active"}, None)
+    pair = mapped("stage", {"P": "prospect", "A": "active"})
 
     for way, value, known in ((pair.decode, "hunter2", "P, A"), (pair.encode, "hunter2", "prospect, active")):
         with pytest.raises(ValueRefused) as refused:
             way(value)
         assert "hunter2" not in str(refused.value)
-        assert "`stage`" in str(refused.value) and known in str(refused.value)
+        assert known in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +226,7 @@ def test_a_double_is_narrowed_as_postgresql_does(double: str, real: str) -> None
     [
         ("text", "text"), ("text", "varchar(40)"), ("text", "citext"), ("text", "enum stage(a, b)"), ("integer", "int"),
         ("integer", "bigint"), ("date", "date"), ("timestamptz", "timestamptz"), ("timestamp", "timestamp(6)"),
-        ("uuid", "uuid"), ("float", "float8"), ("boolean", "boolean"), ("bytes", "bytea"), ("numeric", "json"),
+        ("uuid", "uuid"), ("float", "float8"), ("boolean", "boolean"), ("bytes", "bytea"), ("json", "jsonb"),
     ],
 )  # fmt: skip
 def test_what_is_stored_as_it_is_told_needs_no_codec(family: str, described: str) -> None:
