@@ -142,6 +142,7 @@ CODES: Final[dict[str, str]] = {
     "R425": "An expression whose result is of another type than is needed.",
     "R426": "A part of an expression that can never be worked out.",
     "R427": "An expression that is too long, too deep or too large.",
+    "R428": "A condition on rows with something in it that can fail for a row.",
     "R451": "Warning: texts may be longer than the other column.",
     "R452": "Warning: digits after the point are lost.",
     "R453": "Warning: fractions of a second are lost.",

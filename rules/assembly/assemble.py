@@ -13,11 +13,11 @@ from engine.catalog import Column
 from engine.conditions import Condition
 from engine.rulebook import Assembly, Join, Lookup, Order, Part
 from rules.assembly.columns import TableInUse, TablesInUse
-from rules.assembly.condition import both, compiled, constants_of
+from rules.assembly.condition import both, condition, constants_of, equal
 from rules.assembly.created import Given, given, written
 from rules.assembly.joins import Equation, Joined
 from rules.assembly.removal import letting_go
-from rules.assembly.sql import Sql, parsed
+from rules.assembly.sql import Sql
 from rules.findings import Findings
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import ROOT, columns_of, groups_by_field, part_of, part_path, ruling, table_of
@@ -161,13 +161,12 @@ def _check_alike(own: Column | None, theirs: Column | None, sql: Sql, equation: 
 def _condition(site: Site, name: str) -> Condition | None:
     """What `on` says of constants, and `where`."""
     part = site.parts[name]
-    said = [compiled(sql, term, part) for sql, term in site.joined[name].constants] if name != ROOT else []
+    said = [equal(sql, term, part) for sql, term in site.joined[name].constants] if name != ROOT else []
     words: TableSyntax | PartSyntax = site.table if name == ROOT else site.table.parts[name]
     if words.where is not None:
-        sql = parsed(words.where, (*part_path(site.entity, site.system, name), "where"), site.findings)
-        if sql is not None:
-            said.append(compiled(sql, sql.tree, part))
-    return both([condition for condition in said if condition is not None])
+        path: Path = (*part_path(site.entity, site.system, name), "where")
+        said.append(condition(words.where, path, part, site.findings))
+    return both([each for each in said if each is not None])
 
 
 def _first_by(site: Site, name: str) -> tuple[Order, ...]:

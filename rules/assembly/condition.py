@@ -1,51 +1,116 @@
-"""`where` to the engine's `Condition`: AND, OR, NOT, `=`, `<>`, IN, IS NULL and bare boolean columns; nothing else.
+"""`where` to the engine's `Condition`: any expression over the columns of the same table.
 
-A constant becomes the text that its column prints, which needs the column's type; without a catalog it is taken as it
-is written. What else SQL has is refused at its character: what duolog compares by itself must mean the same as what the
-database compares.
+Columns that are held against constants become conditions of their own (`In`, `IsNull`), which are quick, and whose
+constants fill new rows; everything else is one `Holds`, evaluated here on printed texts and there as SQL that gives the
+same. A constant becomes the text that its column prints, which needs the column's type; without a catalog it is taken
+as it is written. What could raise an error for an ordinary row is refused: a filter must answer for every row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from sqlglot import exp
 
 from engine.catalog import Column
-from engine.conditions import All, Any, Condition, In, IsNull, Not
+from engine.conditions import All, Any, Condition, Holds, In, IsNull, Not
 from engine.errors import ValueRefused
+from engine.vocabulary import Row
 from rules.assembly.columns import TableInUse
-from rules.assembly.sql import Sql, column_name
-from rules.problem import quoted
+from rules.assembly.sql import Sql
+from rules.expressions import Known, predicate, refused
+from rules.expressions.parsing import tree_of
+from rules.expressions.tree import Call, Constant, Name, Tree, conjuncts, names
+from rules.expressions.words import Refusal
+from rules.findings import Findings
+from rules.problem import Path, quoted
 from rules.values import codecs
 from rules.values.forms import normal
 
-ALLOWED = ("and", "or", "not", "=", "<>", "in", "is null", "is not null", "a boolean column")
 COMPARED = frozenset({"boolean", "integer", "text", "uuid", "enum"})
 """Families in which one value has one text."""
 
 
-def compiled(sql: Sql, tree: exp.Expr, table: TableInUse) -> Condition | None:
-    """The condition of a tree, on the rows of one table; None, told as a problem, if it cannot be told."""
-    tree = tree.unnest()
-    match tree:
-        case exp.And():
-            return _all([compiled(sql, term, table) for term in tree.flatten()])
-        case exp.Or():
-            return _any([compiled(sql, term, table) for term in tree.flatten()])
-        case exp.Not():
-            return _not(sql, tree, table)
-        case exp.EQ() | exp.NEQ():
-            return _equals(sql, tree, table)
-        case exp.In() if tree.expressions and not tree.args.get("query"):
-            return _in(sql, tree, table)
-        case exp.Is() if isinstance(tree.expression, exp.Null):
-            found = _column(sql, tree.this, table)
-            inner = IsNull(found[0]) if found is not None else None
-            return Not(inner) if inner is not None and tree.args.get("negate") else inner
-        case exp.Column():
-            return _flag(sql, tree, table, "t")
-        case _:
-            _refuse(sql, tree)
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A condition's text, and the table that it is about."""
+
+    text: str
+    path: Path
+    table: TableInUse
+    findings: Findings
+
+    def refuse(self, tree: Tree, what: str, *, code: str = "R331", found: str = "", allowed: tuple[str, ...] = (),
+               mend: str = "") -> None:  # fmt: skip
+        """A problem at a part of the text."""
+        self.findings.error(code, self.path, what, found=found, allowed=allowed, mend=mend,
+                            within=(tree.start, tree.end - tree.start))  # fmt: skip
+
+    def shown(self, tree: Tree) -> str:
+        """A part as it is written."""
+        return quoted(self.text[tree.start : tree.end])
+
+    def column(self, name: Name) -> tuple[int, Column | None] | None:
+        """(position, what the catalog says) of a column; None, told as a problem, if the table has none."""
+        if name.qualifier:
+            self.refuse(name, "only columns of the same table can be named in a condition", found=self.shown(name),
+                        mend=f"write {quoted(name.name)}, or join the part by `on`")  # fmt: skip
             return None
+        position = self.table.find(name.name, self.path, self.findings, within=(name.start, name.end - name.start))
+        return (position, self.table.known(name.name)) if position is not None else None
+
+
+def condition(text: str, path: Path, table: TableInUse, findings: Findings) -> Condition | None:
+    """The condition that stands at `path`, on the rows of one table; None, told as a problem, if it is none."""
+    try:
+        tree = tree_of(text)
+    except Refusal as refusal:
+        refused(refusal, path, findings)
+        return None
+    return compiled(Where(text, path, table, findings), tree)
+
+
+def equal(sql: Sql, term: exp.Expr, table: TableInUse) -> Condition | None:
+    """`column = constant`, as it stands in `on`."""
+    own, other = (side.unnest() for side in (term.this, term.expression))
+    if not isinstance(own, exp.Column):
+        own, other = other, own
+    (start, size), (other_start, other_size) = sql.span(own), sql.span(other)
+    value = constant(other)
+    kind = "boolean" if isinstance(value, bool) else "text" if _is_text(other) else "number"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    said = Constant(other_start, other_start + other_size, kind, text)  # type: ignore[arg-type]
+    where = Where(sql.text, sql.path, table, sql.findings)
+    return compiled(where, Call(start, said.end, "=", (Name(start, start + size, own.name), said)))
+
+
+def compiled(where: Where, tree: Tree) -> Condition | None:
+    """The condition of a tree; None, told as a problem, if it cannot be told."""
+    match tree:
+        case Call(name="and"):
+            terms = [compiled(where, term) for term in conjuncts(tree)]
+            known = [term for term in terms if term is not None]
+            return both(known) if len(known) == len(terms) else None
+        case Call(name="or", arguments=arguments):
+            either = tuple(term for argument in arguments for term in _either(compiled(where, argument)))
+            return Any(either) if None not in either else None  # type: ignore[arg-type]
+        case Call(name="not", arguments=(Name() as name,)):
+            return _flag(where, name, "f")
+        case Call(name="not", arguments=(inner,)):
+            found = compiled(where, inner)
+            return Not(found) if found is not None else None
+        case Call(name="=" | "<>", arguments=(Name(), Constant()) | (Constant(), Name())):
+            return _equals(where, tree)
+        case Call(name="in", arguments=(Name(), *others)) if all(isinstance(other, Constant) for other in others):
+            return _in(where, tree)
+        case Call(name="is null", arguments=(Name() as name,)):
+            column = where.column(name)
+            return IsNull(column[0]) if column is not None else None
+        case Name():
+            return _flag(where, tree, "t")
+        case _:
+            return _holds(where, tree)
 
 
 def constants_of(condition: Condition | None) -> tuple[tuple[int, str], ...]:
@@ -80,99 +145,98 @@ def constant(node: exp.Expr) -> str | bool | None:
             return None
 
 
-def _all(terms: list[Condition | None]) -> Condition | None:
-    known = [term for term in terms if term is not None]
-    return both(known) if len(known) == len(terms) else None
+def _is_text(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Literal) and bool(node.is_string)
 
 
-def _any(terms: list[Condition | None]) -> Condition | None:
-    known = tuple(term for term in terms if term is not None)
-    return Any(known) if len(known) == len(terms) else None
+def _either(term: Condition | None) -> Iterator[Condition | None]:
+    """`or` without one inside the other."""
+    if isinstance(term, Any):
+        yield from term.inner
+    else:
+        yield term
 
 
-def _not(sql: Sql, tree: exp.Not, table: TableInUse) -> Condition | None:
-    if isinstance(tree.this.unnest(), exp.Column):
-        return _flag(sql, tree.this.unnest(), table, "f")
-    inner = compiled(sql, tree.this, table)
-    return Not(inner) if inner is not None else None
-
-
-def _equals(sql: Sql, tree: exp.EQ | exp.NEQ, table: TableInUse) -> Condition | None:
-    column, value = tree.this.unnest(), tree.expression.unnest()
-    if isinstance(value, exp.Column) and not isinstance(column, exp.Column):
-        column, value = value, column
-    if not isinstance(column, exp.Column):
-        _refuse(sql, column)
+def _holds(where: Where, tree: Tree) -> Condition | None:
+    """Anything else that an expression can be."""
+    scope: dict[str, Known] = {}
+    for name in names(tree):
+        column = where.column(name)
+        if column is None:
+            return None
+        position, known = column
+        padded = known is not None and codecs.is_blank_padded(known)
+        scope[name.name] = Known(position, known.family if known is not None else "", padded)
+    found = predicate(tree, where.path, scope, where.findings, sure=where.table.shape is not None)
+    if found is None:
         return None
-    found = _column(sql, column, table)
-    text = _text(sql, value, found[1] if found is not None else None, table)
-    if found is None or text is None:
+    run, sql = found
+
+    def value(row: Row) -> bool | None:
+        return run(row)  # type: ignore[arg-type]
+
+    return Holds(frozenset(known.position for known in scope.values()), value, sql)
+
+
+def _equals(where: Where, tree: Call) -> Condition | None:
+    name, value = tree.arguments
+    if isinstance(value, Name):
+        name, value = value, name
+    assert isinstance(name, Name) and isinstance(value, Constant)
+    if value.kind == "null":
+        where.refuse(value, "nothing is equal to NULL", mend="write `is null` or `is not null`")
         return None
-    same = In(found[0], (text,))
-    return Not(same) if isinstance(tree, exp.NEQ) else same
+    found = where.column(name)
+    if found is None:
+        return None
+    if found[1] is not None and found[1].family not in COMPARED:
+        return _holds(where, tree)
+    text = _text(where, value, found[1])
+    same = In(found[0], (text,)) if text is not None else None
+    return Not(same) if same is not None and tree.name == "<>" else same
 
 
-def _in(sql: Sql, tree: exp.In, table: TableInUse) -> Condition | None:
-    found = _column(sql, tree.this, table)
-    texts = [_text(sql, value, found[1] if found is not None else None, table) for value in tree.expressions]
+def _in(where: Where, tree: Call) -> Condition | None:
+    name, *values = tree.arguments
+    assert isinstance(name, Name)
+    if any(isinstance(value, Constant) and value.kind == "null" for value in values):
+        where.refuse(tree, "nothing is equal to NULL", found="`null`", mend="write `or … is null`")
+        return None
+    found = where.column(name)
+    if found is None:
+        return None
+    if found[1] is not None and found[1].family not in COMPARED:
+        return _holds(where, tree)
+    texts = [_text(where, value, found[1]) for value in values if isinstance(value, Constant)]
     known = tuple(dict.fromkeys(text for text in texts if text is not None))
-    return In(found[0], known) if found is not None and None not in texts else None
+    return In(found[0], known) if None not in texts else None
 
 
-def _flag(sql: Sql, column: exp.Column, table: TableInUse, text: str) -> Condition | None:
-    found = _column(sql, column, table)
+def _flag(where: Where, name: Name, text: str) -> Condition | None:
+    found = where.column(name)
     if found is None:
         return None
     known = found[1]
     if known is not None and known.family != "boolean":
-        sql.refuse(column, f"{quoted(known.name)} is no boolean column", found=known.type,
-                   mend="compare it with a constant")  # fmt: skip
+        where.refuse(name, f"{quoted(known.name)} is no boolean column", found=known.type,
+                     mend="compare it with something")  # fmt: skip
         return None
     return In(found[0], (text,))
 
 
-def _column(sql: Sql, node: exp.Expr, table: TableInUse) -> tuple[int, Column | None] | None:
-    """(position, what the catalog says) of a column of this table."""
-    node = node.unnest()
-    named = column_name(node) if isinstance(node, exp.Column) else None
-    if named is None:
-        _refuse(sql, node)
-        return None
-    qualifier, name = named
-    if qualifier:
-        sql.refuse(node, "only columns of the same table can be named in a condition", found=sql.shown(node),
-                   mend=f"write {quoted(name)}, or join the part by `on`")  # fmt: skip
-        return None
-    position = table.find(name, sql.path, sql.findings, within=sql.span(node))
-    return (position, table.known(name)) if position is not None else None
-
-
-def _text(sql: Sql, node: exp.Expr, column: Column | None, table: TableInUse) -> str | None:
+def _text(where: Where, value: Constant, column: Column | None) -> str | None:
     """A constant as its column prints it."""
-    if isinstance(node, exp.Null):
-        sql.refuse(node, "nothing is equal to NULL", mend="write `is null` or `is not null`")
-        return None
-    value = constant(node)
-    if value is None:
-        sql.refuse(node, "a constant must stand here", found=sql.shown(node),
-                   allowed=("a text in quotes", "a number", "true", "false"))  # fmt: skip
-        return None
-    is_text = isinstance(node.unnest(), exp.Literal) and node.unnest().is_string
     if column is None:
-        return {True: "t", False: "f"}[value] if isinstance(value, bool) else value
-    where = f"the column {quoted(column.name)} of {quoted(table.system)} ({column.type})"
-    if column.family not in COMPARED:
-        sql.refuse(node, f"{where} cannot be compared with a constant: its values have several forms", code="R416",
-                   allowed=tuple(sorted(COMPARED)), mend="choose another column")  # fmt: skip
+        return {"true": "t", "false": "f"}[value.text] if value.kind == "boolean" else value.text
+    told = f"the column {quoted(column.name)} of {quoted(where.table.system)} ({column.type})"
+    if column.family in ("text", "enum", "uuid") and value.kind != "text":
+        where.refuse(value, f"{told} holds texts", code="R416", found=where.shown(value), mend="put it in quotes")
         return None
-    if column.family in ("text", "enum", "uuid") and not is_text:
-        sql.refuse(node, f"{where} holds texts", code="R416", found=sql.shown(node), mend="put it in quotes")
-        return None
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else value
-    told = printed(text, column)
-    if told is None:
-        sql.refuse(node, f"{where} never has this value", code="R416", found=sql.shown(node), allowed=column.labels)
-    return told
+    text = printed(value.text, column)
+    if text is None:
+        where.refuse(value, f"{told} never has this value", code="R416", found=where.shown(value),
+                     allowed=column.labels)  # fmt: skip
+    return text
 
 
 def printed(text: str, column: Column) -> str | None:
@@ -186,7 +250,3 @@ def printed(text: str, column: Column) -> str | None:
     if column.length is not None and len(told) > column.length:
         return None
     return told.ljust(column.length) if column.length is not None and codecs.is_blank_padded(column) else told
-
-
-def _refuse(sql: Sql, node: exp.Expr) -> None:
-    sql.refuse(node, "this cannot stand in a condition", found=sql.shown(node), allowed=ALLOWED)

@@ -23,12 +23,13 @@ from rules.expressions.casts import settled, widened
 from rules.expressions.compiling import Known, compiled
 from rules.expressions.kinds import CANONICAL, FAMILY, OF_FAMILY
 from rules.expressions.parsing import tree_of
-from rules.expressions.pieces import Piece, Values, told
+from rules.expressions.pieces import Piece, Sql, Values, told
+from rules.expressions.tree import Tree
 from rules.expressions.words import Refusal
 from rules.findings import Findings
 from rules.problem import Path, quoted
 
-__all__ = ["Known", "formula"]
+__all__ = ["Known", "formula", "predicate", "refused"]
 
 
 def formula(
@@ -41,13 +42,29 @@ def formula(
     try:
         piece = _wanted(compiled(tree_of(text), scope, used), wants)
     except Refusal as refusal:
-        tell(refusal, path, findings)
+        refused(refusal, path, findings)
         return None
     family = wants if wants and OF_FAMILY.get(wants, "text") == "text" else FAMILY.get(piece.kind, piece.kind)
     return Formula(text, family, frozenset(used), _value(piece))
 
 
-def tell(refusal: Refusal, path: Path, findings: Findings) -> None:
+def predicate(tree: Tree, path: Path, scope: Mapping[str, Known], findings: Findings, *, sure: bool
+              ) -> tuple[Callable[[Values], bool | None], Sql] | None:  # fmt: skip
+    """A condition that answers for every row, as a closure and as SQL that does the same; None, told as a problem, if
+    it cannot be. `sure`: all types are known, so that it can be said what may fail."""
+    try:
+        piece = _wanted(compiled(tree, scope, set()), "boolean")
+        if sure and piece.fails is not None:
+            place = (piece.fails.start, piece.fails.end)
+            raise Refusal("R428", "this can fail for a row, and a condition must answer for every row", place,
+                          mend="divide by `nullif(…, 0)`; compare texts as texts")  # fmt: skip
+    except Refusal as refusal:
+        refused(refusal, path, findings)
+        return None
+    return piece.run, piece.sql
+
+
+def refused(refusal: Refusal, path: Path, findings: Findings) -> None:
     """A refusal as a problem at its character."""
     start, end = refusal.place
     findings.error(refusal.code, path, refusal.what, found=quoted(refusal.found) if refusal.found else "",

@@ -12,7 +12,7 @@ from rules.expressions import moments, numbers
 from rules.expressions.casts import common, settled, widened
 from rules.expressions.functions import FUNCTIONS, ROUNDING, Function
 from rules.expressions.kinds import INTEGERS, NUMBERS, OUTPUT, Kind, fitting
-from rules.expressions.operators import operated
+from rules.expressions.operators import lower_sql, operated, upper_sql
 from rules.expressions.pieces import Piece, Values, built, called, joined, many, one, told
 from rules.expressions.tree import Call
 from rules.expressions.words import Refusal
@@ -55,11 +55,13 @@ def _plain(tree: Call, parts: list[Piece], function: Function) -> Piece:
             kind == "integer" and part.kind == "smallint")  # fmt: skip
         if not fits:
             mend = f"cast it: `…::{kind}`"
-            raise Refusal("R423", f"`{tree.name}` takes {told(kind)} here", part.place, found=part.kind, mend=mend)
+            raise Refusal("R423", f"`{tree.name}` takes {told(kind)} here", part.place, found=told(part.kind),
+                          mend=mend)  # fmt: skip
         given.append(widened(part, kind))
     fails = function.fails and not all(part.constant for part in given[1:])
-    return built(tree, function.gives, many(function.does, given), called("pg_catalog." + tree.name, given), given,
-                 fails=fails)  # fmt: skip
+    case = {"lower": lower_sql, "upper": upper_sql}.get(tree.name)
+    sql = case(given[0].sql) if case is not None else called("pg_catalog." + tree.name, given)
+    return built(tree, function.gives, many(function.does, given), sql, given, fails=fails)
 
 
 def _coalesce(tree: Call, parts: list[Piece]) -> Piece:

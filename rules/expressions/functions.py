@@ -25,8 +25,6 @@ class Function:
     """So many arguments must be given; 0: all of them."""
     fails: bool = False
     """It raises an error for some values, unless these arguments are constants."""
-    sql: str = ""
-    """What PostgreSQL calls it, if that is another name."""
 
     @property
     def fewest(self) -> int:

@@ -117,7 +117,7 @@ def plain_integer(text: str) -> int:
 def plain_number(text: str) -> Decimal:
     """The canonical text of a number."""
     try:
-        if len(text) <= DIGITS_MAX:
+        if len(text) <= DIGITS_MAX and "e" not in text:
             return Decimal(text)
     except InvalidOperation:
         pass

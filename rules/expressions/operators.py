@@ -14,7 +14,7 @@ from rules.expressions import moments, numbers, texts
 from rules.expressions.casts import by_settings, common, settled, widened
 from rules.expressions.kinds import INTEGERS, MOMENTS, NUMBERS, TEXT, Kind, fitting
 from rules.expressions.pieces import Piece, Sql, Values, between, built, constant, joined, one, told, two
-from rules.expressions.tree import Call
+from rules.expressions.tree import Call, Constant
 from rules.expressions.words import Refusal
 
 _COMPARED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
@@ -148,14 +148,27 @@ def _computed(tree: Call, left: Piece, right: Piece) -> Piece:
         return _moved(tree, left, right)
     kind = common([left, right], "the two sides are")
     left, right = widened(left, kind), widened(right, kind)
+    if tree.name in "/%" and right.constant and right.now() == 0:
+        raise Refusal("R426", "this can never be worked out: a division by zero", (tree.start, tree.end))
     whole, exact = _ARITHMETIC[tree.name]
-    fails = tree.name in "/%" and not (right.constant and right.now() != 0)
+    fails = tree.name in "/%" and not _is_never_zero(right)
     function: Callable[[Any, Any], Any] = exact
     if kind in INTEGERS:
         function = lambda one, other: fitting(whole(one, other), kind)  # noqa: E731
     sql = joined("pg_catalog.mod(", left.sql, ", ", right.sql, ")") if tree.name == "%" else between(
         tree.name, left, right)  # fmt: skip
     return built(tree, kind, two(function, left, right), sql, [left, right], fails=fails)
+
+
+def _is_never_zero(part: Piece) -> bool:
+    """A constant, or `nullif(…, 0)`."""
+    if part.constant:
+        return bool(part.now() != 0)
+    match part.tree:
+        case Call(name="nullif", arguments=(_, Constant(kind="number", text=text))):
+            return text in ("0", "0.0")
+        case _:
+            return False
 
 
 def _moved(tree: Call, left: Piece, right: Piece) -> Piece:
@@ -276,7 +289,13 @@ def _like_sql(name: str, text: Piece, pattern: Piece, escape: str) -> Sql:
 
 def lower_sql(sql: Sql) -> Sql:
     """Lower case, in any database and under any collation."""
-    return joined("pg_catalog.lower(", sql, ")")
+    return joined("pg_catalog.translate(", sql, ", ", (Quoted(texts.CAPITALS),), ", ", (Quoted(texts.SMALL),), ")")
+
+
+def upper_sql(sql: Sql) -> Sql:
+    """Upper case, in any database and under any collation."""
+    sides = (Quoted(texts.WITH_CAPITAL),), (Quoted(texts.THEIR_CAPITAL),)
+    return joined("pg_catalog.translate(", sql, ", ", sides[0], ", ", sides[1], ")")
 
 
 def _distinct(tree: Call, left: Piece, right: Piece) -> Piece:

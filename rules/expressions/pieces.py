@@ -132,9 +132,10 @@ def named(tree: Tree, position: int, kind: Kind, *, padded: bool = False) -> Pie
 
     if padded:
         return Piece(tree, "text", one(lambda text: text.rstrip(" "), run_text),
-                     ("pg_catalog.rtrim(", position, ", ' ')"))  # fmt: skip
+                     ("pg_catalog.rtrim((", position, ') COLLATE "C", \' \')'))  # fmt: skip
     if kind in ("text", "unknown", "uuid"):
-        return Piece(tree, kind, run_text, ("(", position, ")" + ("::pg_catalog.uuid" if kind == "uuid" else "")))
+        collated = ') COLLATE "C")' + ("::pg_catalog.uuid" if kind == "uuid" else "")
+        return Piece(tree, kind, run_text, ("((", position, collated))
     return Piece(tree, kind, run, ("((", position, f")::{sql_type(kind)})"))
 
 

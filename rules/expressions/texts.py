@@ -43,6 +43,15 @@ def upper_letter(letter: str) -> str:
     return found if len(found) == 1 else letter
 
 
+_LETTERS: Final = tuple(map(chr, range(0x20000)))
+"""Beyond these, nothing has a case."""
+CAPITALS: Final = "".join(letter for letter in _LETTERS if lower_letter(letter) != letter)
+SMALL: Final = "".join(map(lower_letter, CAPITALS))
+WITH_CAPITAL: Final = "".join(letter for letter in _LETTERS if upper_letter(letter) != letter)
+THEIR_CAPITAL: Final = "".join(map(upper_letter, WITH_CAPITAL))
+"""All letters that have another case, and what it is: for PostgreSQL, whose own answer depends on the server."""
+
+
 def trim(text: str, letters: str = " ") -> str:
     """Without these at both ends."""
     return text.strip(letters)

@@ -66,6 +66,25 @@ class Choice:
 Tree: TypeAlias = "Constant | Name | Call | Cast | Choice"
 
 
+def names(tree: Tree) -> Iterator[Name]:
+    """All names in it."""
+    match tree:
+        case Name():
+            yield tree
+        case Call(arguments=inner):
+            for argument in inner:
+                yield from names(argument)
+        case Cast(inner=inner):
+            yield from names(inner)
+        case Choice(branches=branches, otherwise=otherwise):
+            for condition, result in branches:
+                yield from names(condition)
+                yield from names(result)
+            yield from names(otherwise)
+        case _:
+            return
+
+
 def conjuncts(tree: Tree) -> Iterator[Tree]:
     """What must hold at once: the terms between `and`s."""
     if isinstance(tree, Call) and tree.name == "and":

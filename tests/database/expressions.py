@@ -171,8 +171,8 @@ class Writer:
         forms = (
             "coalesce({o}, {o})", "greatest({o}, {o}, {o})", "least({o}, {o})", "case when {boolean} then {o} end",
             "case when {boolean} then {o} when {boolean} then {o} else {o} end",
-            "case {integer} when {integer} then {o} else {o} end", "case {text} when 'a' then {o} else {o} end", "({o})",
-            "coalesce(null, {o})",
+            "case {integer} when {integer} then {o} else {o} end", "case {text} when 'a' then {o} else {o} end",
+            "coalesce(null, {o})", "({o})",
         )  # fmt: skip
         return self.filled(self.choose(forms).replace("{o}", "{" + kind + "}"), depth)
 
@@ -219,7 +219,7 @@ def question(text: str, row: Sequence[str | None]) -> str:
     given = ", ".join(
         f"{quoted(value)}::{column[1]} AS {name}" for value, (name, column) in zip(row, COLUMNS.items(), strict=True)
     )
-    return f"SELECT ({text})::text FROM (SELECT {given} OFFSET 0) AS r"
+    return f"SELECT ({text})::text FROM (SELECT {given} OFFSET 0) AS r"  # noqa: S608
 
 
 def quoted(value: str | None) -> str:
