@@ -166,7 +166,7 @@ def shape_of(book: RuleBook) -> str:
     return json.dumps({
         name: [
             [f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings),
-            *_kept_shape(book, entity),
+            *_kept_shape(book, entity), *_derived_shape(entity),
         ]
         for name, entity in sorted(book.entities.items())
     })  # fmt: skip
@@ -184,6 +184,12 @@ def _kept_shape(book: RuleBook, entity: Entity) -> list[Any]:
         listed = [book.tables[system][number] for number in numbers]
         tables[system] = [[t.schema, t.name, list(t.columns), list(t.key)] for t in listed]
     return [[list(map(list, way)) for way in entity.identities], tables]
+
+
+def _derived_shape(entity: Entity) -> list[Any]:
+    """Of what fields are worked out: a record keeps what came of it, until it is written again."""
+    derived = {f.name: f.formula.text for f in entity.fields if f.formula is not None}
+    return [derived] if derived else []
 
 
 def check_shape(book: RuleBook, store: SqlStore) -> None:

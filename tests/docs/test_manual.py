@@ -9,12 +9,16 @@ from typing import get_args
 from engine.rulebook import DeletePolicy
 from rules.syntax import (
     POLICIES,
+    CheckSyntax,
     ColumnSyntax,
+    ConflictSyntax,
     EntitySyntax,
     FieldSyntax,
     FileSyntax,
     GroupSyntax,
     IdentitySyntax,
+    JoinSyntax,
+    LimitsSyntax,
     LookupSyntax,
     PartSyntax,
     SystemSyntax,
@@ -22,7 +26,7 @@ from rules.syntax import (
 )
 
 HOME = Path(__file__).resolve().parents[2]
-PAGES = ("rules.md", "rules-records.md")
+PAGES = ("rules.md", "rules-records.md", "rules-deciding.md")
 MANUAL = "\n".join((HOME / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 ROW = re.compile(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", re.MULTILINE)
 
@@ -46,7 +50,7 @@ def test_every_policy_has_its_row() -> None:
 def test_every_key_of_the_language_is_in_the_manual() -> None:
     models = (
         FileSyntax, SystemSyntax, TableSyntax, PartSyntax, EntitySyntax, IdentitySyntax, FieldSyntax, ColumnSyntax,
-        LookupSyntax, GroupSyntax,
+        LookupSyntax, GroupSyntax, ConflictSyntax, CheckSyntax, JoinSyntax, LimitsSyntax,
     )  # fmt: skip
     keys = {f.alias or name for model in models for name, f in model.model_fields.items()} - {"everywhere", "columns"}
 

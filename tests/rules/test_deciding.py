@@ -15,6 +15,7 @@ from rules.durations import microseconds, rate
 from rules.joints import joint_of
 from rules.ruling import ruling
 from rules.syntax import EntitySyntax, JoinSyntax
+from service.day_one import shape_of
 from tests.rules.cases import ENVIRON
 from tests.rules.catalogs import catalog
 from tests.rules.test_compile import HEAD, rules_of
@@ -332,3 +333,14 @@ def test_types_are_those_of_the_columns_once_they_are_known(tmp_path: Path) -> N
     _, problems = compile_book(rules, {s: catalog(s, columns) for s in ("erp", "crm")})
 
     assert len(problems) == 1 and "a > b" in printed(problems), "a number is not compared with a text"
+
+
+def test_the_store_depends_on_what_is_derived_and_not_on_who_is_right(tmp_path: Path) -> None:
+    def shape(fields: str) -> str:
+        return shape_of(compile_book(rules_of(text(fields, "conflict: hold"), tmp_path), None)[0])
+
+    name = "{erp: {column: a, one_way: true}, crm: a, same: case, check: a > b, conflict: {expression: length(a)}}"
+    derived = "a: a, b: {erp: b, derive: lower(a)}"
+
+    assert shape("a: a, b: b") == shape(f"a: {name}, b: {{erp: b, crm: b, owner: [{{crm: a is null}}, erp]}}")
+    assert shape("a: a, b: b") != shape(derived) != shape(derived.replace("lower", "upper"))
