@@ -12,6 +12,7 @@ from service.commands.match import match
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
+from service.commands.test import test
 
 app = typer.Typer(
     name="duolog",
@@ -22,8 +23,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    check, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine, retry,
-    verify, teardown, demo,
+    check, test, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine,
+    retry, verify, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
 

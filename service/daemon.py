@@ -1,8 +1,8 @@
 """`duolog run`: one engine on one store, from start to SIGTERM.
 
 Takes the lock, holds the rules against the live systems, makes the first merge if there is no base yet, and runs the
-engine; tells its status every second. SIGTERM finishes what is in hand; SIGHUP reads the rules anew and keeps the old
-ones if the new ones do not pass. It decides nothing about a change itself.
+engine; tells its status every second. SIGTERM finishes what is in hand; SIGHUP has the rules read anew beside it
+(`service.reload`). It decides nothing about a change itself.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from typing import Any
 
 from adapters.store import SqlStore
 from engine.decide import Decider
-from engine.errors import DuologError, StoreUnfit, SystemStopped
+from engine.errors import StoreUnfit, SystemStopped
 from engine.ports import Delta, Source, Target
 from engine.runner import Runner
-from service.day_one import Watch, agree, check_shape, has_base, require_set_up
+from service.day_one import Watch, agree, has_base, require_set_up
 from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
+from service.passing import Passed, fit, tried
 from service.profiling import profiled
+from service.reload import Reload
 from service.stops import stop_document
-from service.wiring import RulesRefused, SystemClock, Wired, open_store, wire
+from service.wiring import SystemClock, Wired, open_store, wire
 
 STATUS_EVERY_S = 1.0
 VERIFY_EVERY_S = 60.0
@@ -62,7 +64,7 @@ class Daemon:
         self.tell = tell
         self.runner: Runner | None = None
         self.wired: Wired | None = None
-        self.reload_asked = False
+        self.reload = Reload(options.rules, tell)
         self.stop_asked = False
         self.phase = "starting"
         self.last: dict[str, Any] = {
@@ -84,8 +86,11 @@ class Daemon:
         # A thread that has something to hand on waits no longer than this for one that computes.
         sys.setswitchinterval(0.001)
         wired = wire(self.options.rules)
+        tried(wired.rules, wired.book, types_known=True)
         store = open_store(wired.rules, create=True)
         teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)
+        watching = (self._running, store, lambda: self.stop_asked, self._switch)
+        reloader = threading.Thread(target=self.reload.watch, args=watching, name="reload", daemon=True)
         try:
             store.lock()
             self._signals()
@@ -93,15 +98,18 @@ class Daemon:
             teller.start()
             with suppress(StopAsked):
                 self._base(wired, store)
-            while not self.stop_asked:
-                self._run_once(wired, store)
-                if self.reload_asked and not self.stop_asked:
-                    wired = self._reload(wired, store)
+            reloader.start()
+            passed = fit(wired, self.tell) if not self.stop_asked else None
+            while passed is not None and not self.stop_asked:
+                self._run_once(passed, store)
+                passed = self.reload.take() or passed
         except SystemStopped as error:
             self._blame(error)
             raise
         finally:
             self.stop_asked = True
+            if reloader.ident is not None:
+                reloader.join(timeout=5)
             if teller.ident is not None:
                 teller.join(timeout=5)
                 self._write_status(store, running=False)
@@ -120,30 +128,16 @@ class Daemon:
             threading.Thread(target=self.runner.stop, daemon=True).start()
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
-        self.reload_asked = True
-        if self.runner is not None:
-            threading.Thread(target=self.runner.stop, daemon=True).start()
+        self.reload.asked = True
 
-    def _reload(self, old: Wired, store: SqlStore) -> Wired:
-        """The rules as they are in the file now, or the old ones, if the new ones do not pass."""
-        self.reload_asked = False
-        try:
-            new = wire(self.options.rules)
-            check_shape(new.book, store)
-            if new.book.name != old.book.name or set(new.book.systems) != set(old.book.systems):
-                raise StoreUnfit("a running engine cannot take on another name or other systems", mend="restart it")
-        except RulesRefused as error:
-            for problem in error.problems:
-                self.tell("rules refused", str(problem))
-            self.tell("rules kept", "the old rules stay in force")
-            return old
-        except DuologError as error:
-            self.tell("rules refused", str(error))
-            self.tell("rules kept", "the old rules stay in force")
-            return old
-        self.tell("rules read", f"{len(new.book.entities)} entities")
-        self.wired = new
-        return new
+    def _running(self) -> Wired:
+        assert self.wired is not None
+        return self.wired
+
+    def _switch(self) -> None:
+        """New rules have passed: the engine ends at the next transaction's edge, and is started anew with them."""
+        if self.runner is not None:
+            self.runner.stop()
 
     # ------------------------------------------------------------ first merge
 
@@ -176,22 +170,17 @@ class Daemon:
 
     # ------------------------------------------------------------ the engine
 
-    def _run_once(self, wired: Wired, store: SqlStore) -> None:
-        """Runs an engine on these rules, until it is asked to stop or reload."""
+    def _run_once(self, passed: Passed, store: SqlStore) -> None:
+        """Runs an engine on these rules, until it is asked to stop, or others have passed."""
         self.phase = "starting"
+        wired = self.wired = passed.wired
         sources: dict[str, Source] = {}
         targets: dict[str, Target] = {}
         for name, kit in wired.kits.items():
-            findings, capabilities = kit.findings(wired.book)
-            for finding in findings:
-                self.tell(f"check {finding.severity}", f"{name}: {finding.found}; mend: {finding.mend}")
-            for finding in findings:
-                if finding.severity == "error":
-                    raise SystemStopped(finding.found, system=name, mend=finding.mend)
             identity = store.identity(name)
             if identity is None:
                 raise StoreUnfit(f"the store does not know which server `{name}` is", mend="run with --merge-again")
-            sources[name] = kit.source(wired.book, identity, spool_dir=spool_folder(wired), **capabilities)
+            sources[name] = kit.source(wired.book, identity, spool_dir=spool_folder(wired), **passed.capabilities[name])
             targets[name] = kit.target(wired.book)
         decider = Decider(wired.book, _Watched(store, self.point) if self.point else store)  # type: ignore[arg-type]
         decider.start()
@@ -202,7 +191,7 @@ class Daemon:
         self.runner = runner
         self.phase = "running"
         try:
-            if not self.stop_asked and not self.reload_asked:
+            if not self.stop_asked and self.reload.passed is None:
                 runner.run()
         finally:
             self.last = self._doing(runner, wired)
@@ -245,8 +234,9 @@ class Daemon:
             "since": self.started_at, "phase": self.phase, "merged": dict(self.merged),
         }
         if runner is not None and wired is not None:
-            return {"engine": engine, **self._doing(runner, wired), "quiet": running and runner.quiet()}
-        return {"engine": engine, **self.last, "quiet": False}
+            doing = self._doing(runner, wired)
+            return {"engine": engine, "rules": self.reload.document(), **doing, "quiet": running and runner.quiet()}
+        return {"engine": engine, "rules": self.reload.document(), **self.last, "quiet": False}
 
     def _doing(self, runner: Runner, wired: Wired) -> dict[str, Any]:
         """How a runner is doing, or was when it ended."""
@@ -298,5 +288,5 @@ class _Watched:
 
 
 def spool_folder(wired: Wired) -> Path:
-    """Where transactions too large for memory are kept meanwhile: beside the rule file's store, or the rule file."""
-    return Path(wired.rules.path).absolute().parent
+    """Where transactions too large for memory are kept meanwhile: beside the rule file, or in the folder of several."""
+    return wired.rules.home

@@ -12,11 +12,23 @@ from typing import Annotated, Any
 
 import typer
 
+from adapters.store import SqlStore
 from engine.errors import StoreMissing
-from service.commands.terms import STOPPED, Json, Rules, harmless, print_json, print_table, told
+from rules import Loaded, Problem, find_store
+from service.commands.terms import (
+    RULES_WRONG,
+    STOPPED,
+    Json,
+    Rules,
+    harmless,
+    moment,
+    print_json,
+    print_table,
+    told,
+)
 from service.daemon import Daemon, Options
 from service.day_one import MATCHED
-from service.wiring import open_store, read_rules
+from service.wiring import RulesRefused, open_store, read_rules
 
 FRESH_S = 10.0
 """An engine that has not told its status for so long is not running."""
@@ -47,11 +59,12 @@ def log(action: str, detail: str) -> None:
 
 
 def status(rules: Rules, as_json: Json = False) -> None:
-    """How the engine is doing, from the store, whether it runs or not.
+    """How the engine is doing, from the store, whether it runs or not; and whether it refused the rules read last.
 
     Example: duolog status erp_crm.yaml --json
 
-    Exit codes: 0 running or stopped in order, 3 a system or an entity is stopped."""
+    Exit codes: 0 running or stopped in order, 2 the rules on the disk do not pass,
+    3 a system or an entity is stopped."""
     with told():
         document = read_status(rules)
     if as_json:
@@ -60,16 +73,13 @@ def status(rules: Rules, as_json: Json = False) -> None:
         _print_status(document)
     if document.get("stops") or any(system.get("state") == "stopped" for system in document["systems"].values()):
         raise typer.Exit(STOPPED)
+    if document["rules"]["refused"] or document["rules"]["problems"]:
+        raise typer.Exit(RULES_WRONG)
 
 
 def read_status(rules: Rules) -> dict[str, Any]:
     """The engine's last document, with `engine.running` as it really is."""
-    loaded = read_rules(rules)
-    assert loaded.rules is not None
-    try:
-        store = open_store(loaded.rules, create=False)
-    except StoreMissing:
-        store = None
+    store, problems = _store_of(rules)
     text, waiting = None, False
     if store is not None:
         try:
@@ -81,12 +91,38 @@ def read_status(rules: Rules) -> dict[str, Any]:
         "engine": {"running": False, "phase": "never started"}, "systems": {}, "counters": {}, "queues": {},
         "holds": 0, "quarantine": 0, "stops": [], "quiet": False,
     }
+    document["rules"] = {"path": str(rules), "in_force_since": 0.0, "refused": None, **document.get("rules", {}),
+                         "problems": [problem.json() for problem in problems]}  # fmt: skip
     engine = document["engine"]
     engine["running"] = runs(document)
     if waiting and not engine["running"]:
         engine["phase"] = f"compared, not accepted: duolog match {rules} --accept"
     document["quiet"] = bool(document["quiet"]) and engine["running"]
     return document
+
+
+def _store_of(rules: Rules) -> tuple[SqlStore | None, list[Problem]]:
+    """The store, if there is one, and what is wrong with the rules: an engine that runs on the old ones is asked, too.
+
+    Raises RulesRefused if it cannot be told where the store is."""
+    loaded: Loaded | None = None
+    problems: list[Problem] = []
+    try:
+        loaded = read_rules(rules)
+    except RulesRefused as refused:
+        problems = refused.problems
+    try:
+        if loaded is not None and loaded.rules is not None:
+            return open_store(loaded.rules, create=False), problems
+        found = find_store(rules, os.environ)
+        if found is None:
+            raise RulesRefused(problems)
+        name, store = found
+        return SqlStore.open(store.reveal(), name=name, create=False), problems
+    except StoreMissing:
+        if problems:
+            raise RulesRefused(problems) from None
+        return None, problems
 
 
 def runs(document: dict[str, Any]) -> bool:
@@ -114,6 +150,7 @@ def _print_status(document: dict[str, Any]) -> None:
     phase = "" if engine.get("phase") == "running" else f", {engine.get('phase')}"
     running = f"running (pid {engine.get('pid')}){phase}" if engine["running"] else f"not running{phase}"
     typer.echo(f"engine: {running}{', quiet' if document['quiet'] else ''}")
+    _print_rules(document["rules"])
     systems = [
         [name, s["state"], str(s["position"]), f"{s['lag_s']:.1f} s", " ".join(s["trouble"].split())]
         for name, s in document["systems"].items()
@@ -127,3 +164,15 @@ def _print_status(document: dict[str, Any]) -> None:
     if counters:
         print_table("since start", ["what", "count"], counters, "")
     typer.echo(f"held for a person: {document['holds']}   in quarantine: {document['quarantine']}")
+
+
+def _print_rules(rules: dict[str, Any]) -> None:
+    """What is wrong with the rules that are not in force."""
+    refused = rules["refused"]
+    if refused is not None:
+        at = moment(int(refused["at"] * 1_000_000))
+        typer.echo(f"rules: refused at {at}; the old ones are in force")
+        for text in refused["told"]:
+            typer.echo(text)
+    elif rules["problems"]:
+        typer.echo(f"rules: {len(rules['problems'])} problems in what is on the disk now; `duolog check` tells them")

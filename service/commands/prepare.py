@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from engine.errors import DuologError
-from rules import printed
+from rules import Problem, printed
+from rules.trials import Trial
 from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, print_json, told
+from service.passing import TestsFailed, tried
 from service.wiring import RulesRefused, Wired, offline_book, read_rules, wire
 
 
@@ -20,21 +22,25 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Look at the rule file only; open nothing.")] = False,
     role: Annotated[str, typer.Option(help="Print the SQL that gives this role what it needs, and no more.")] = "",
 ) -> None:
-    """Says all that is wrong with the rule file, then with the databases, each with its mend.
+    """Says all that is wrong with the rule file, runs its tests, and then says all that is wrong with the databases,
+    each with its mend.
 
     Example: duolog check erp_crm.yaml
 
-    Exit codes: 0 nothing wrong (warnings may be printed), 1 findings in the databases, 2 the rule file is wrong."""
+    Exit codes: 0 nothing wrong (warnings may be printed), 1 findings in the databases, 2 the rule file is wrong, or a
+    test in it fails."""
     with told(), _told_as_json(as_json):
         if offline:
             loaded = read_rules(rules)
-            offline_book(loaded)
-            _tell_check(loaded.warnings, [], {}, as_json)
+            assert loaded.rules is not None
+            trials, _ = tried(loaded.rules, offline_book(loaded), types_known=False)
+            _tell_check(loaded.warnings, trials, [], {}, as_json)
             return
         wired = wire(rules)
+        trials, doubts = tried(wired.rules, wired.book, types_known=True)
         findings, unreachable = _findings(wired)
         grants = {name: kit.grants(wired.book, role) for name, kit in wired.kits.items()} if role else {}
-        _tell_check(wired.warnings, findings + unreachable, grants, as_json)
+        _tell_check(wired.warnings + doubts, trials, findings + unreachable, grants, as_json)
         if unreachable or any(finding["severity"] == "error" for finding in findings):
             raise typer.Exit(FINDINGS)
 
@@ -48,7 +54,8 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
         if not as_json:
             raise
         problems = [problem.json() for problem in refused.problems]
-        print_json({"problems": problems, "warnings": [], "findings": [], "grants": {}})
+        tests = [trial.json() for trial in refused.trials] if isinstance(refused, TestsFailed) else []
+        print_json({"problems": problems, "warnings": [], "tests": tests, "findings": [], "grants": {}})
         raise typer.Exit(RULES_WRONG) from None
 
 
@@ -70,11 +77,12 @@ def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
 def _tell_check(
-    warnings: list[Any], findings: list[dict[str, Any]], grants: dict[str, list[str]], as_json: bool
-) -> None:
+    warnings: list[Problem], trials: list[Trial], findings: list[dict[str, Any]], grants: dict[str, list[str]],
+    as_json: bool,
+) -> None:  # fmt: skip
     if as_json:
-        said = [warning.json() for warning in warnings]
-        print_json({"problems": [], "warnings": said, "findings": findings, "grants": grants})
+        said, tests = [warning.json() for warning in warnings], [trial.json() for trial in trials]
+        print_json({"problems": [], "warnings": said, "tests": tests, "findings": findings, "grants": grants})
         return
     if warnings:
         typer.echo(printed(warnings))
@@ -91,7 +99,8 @@ def _tell_check(
     if errors:
         typer.echo(f"{errors} to be mended, {told_warnings} warnings")
     else:
-        typer.echo(f"nothing wrong, {told_warnings} warnings")
+        tests = f", {len(trials)} tests passed" if trials else ""
+        typer.echo(f"nothing wrong, {told_warnings} warnings{tests}")
 
 
 def setup(
