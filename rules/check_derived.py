@@ -6,6 +6,8 @@ together, and each system has the one or the others.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
 from rules.findings import Findings
@@ -136,6 +138,16 @@ def _check_places(name: str, whole: str, entity: EntitySyntax, findings: Finding
             findings.error("R373", (*path, "join"), f"{quoted(system)} has only some parts of {quoted(whole)}",
                            key=True, found=f"no {listed(map(quoted, lacking))}",
                            mend="bind all of them there, or the whole")  # fmt: skip
+
+
+def check_joins_fit(name: str, entity: EntitySyntax, families: Mapping[str, str], findings: Findings) -> None:
+    """A whole and its parts are texts. `families`: by field; "" where no catalog has told it."""
+    for whole, field in entity.fields.items():
+        for member in (whole, *field.join.of) if field.join is not None else ():
+            if families[member] not in ("", "text"):
+                findings.error("R377", ("entities", name, "fields", member), f"{quoted(member)} is no text: put"
+                               " together and taken apart, it could come back as another value", key=True,
+                               found=families[member], mend="join texts only")  # fmt: skip
 
 
 def joint_systems(entity: EntitySyntax, field: str) -> set[str]:

@@ -13,6 +13,7 @@ from engine.rulebook import Binding, Entity, Field, RuleBook, Table
 from rules.assembly.bindings import Bound, bound
 from rules.assembly.checked import check_bound
 from rules.assembly.created import plain_written
+from rules.check_derived import check_joins_fit
 from rules.crossing import crossed_entities, shared_key
 from rules.findings import Findings
 from rules.formulas import Formulas
@@ -63,10 +64,11 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
 def _formulas(
     name: str, entity: EntitySyntax, fields: Fields, shapes: Mapping[FieldKey, Form], findings: Findings
 ) -> Formulas:
-    """The expressions of an entity, with the types of what they look at."""
+    """The expressions of an entity, with the types of what they look at; and the fields that others are made of."""
     families = {
         field: "" if is_offline(fields[name, field]) else shapes[name, field].family for field in entity.fields
     }
+    check_joins_fit(name, entity, families, findings)
     return Formulas(name, entity, families, findings)
 
 

@@ -236,11 +236,12 @@ def order_of(entity: EntitySyntax, systems: tuple[str, ...], owner: str | None =
 
 
 def create_of(entity: EntitySyntax) -> frozenset[str]:
-    """Whose inserts make a record."""
+    """Whose inserts make a record: the owners', if there is one in every state, or everybody's."""
     if entity.create is not None:
         return frozenset(entity.create)
-    owner = sole_owner(entity.owner)
-    return frozenset({owner} if owner is not None else entity.bind)
+    owners = entity.owner or []
+    ended = any(one.when is None for one in owners)
+    return frozenset({one.system for one in reachable(owners)} if ended else entity.bind)
 
 
 def delete_of(entity: EntitySyntax) -> dict[str, DeletePolicy]:

@@ -35,7 +35,13 @@ from rules.values.suits import check_words_fit, references_across
 NO_KEYS = frozenset({"float", "json", "array"})
 _COUNTED = frozenset({"integer", "numeric"})
 _ORDERED = _COUNTED | {"float", "date", "time", "timestamp", "timestamptz", "text", "boolean"}
-_NEEDS: Mapping[str, frozenset[str]] = {"delta": _COUNTED, "max": frozenset(_ORDERED), "min": frozenset(_ORDERED)}
+_NEEDS: Mapping[str, tuple[frozenset[str], str]] = {
+    "delta": (_COUNTED, "a number"),
+    "max": (frozenset(_ORDERED), "a value that has an order"),
+    "min": (frozenset(_ORDERED), "a value that has an order"),
+    "union": (frozenset({"array"}), "a list"),
+}
+"""By policy: the families that it can decide, and what they have in common."""
 
 
 def known_columns(
@@ -102,7 +108,8 @@ def check_fields(
             _check_same(name, field, entity.fields[field].same, shapes[name, field].family, findings)
             said = ruling(name, entity, field, group_of.get(field))
             if field not in group_of and said.owner is None:
-                _check_policy(name, field, said.policy, shapes[name, field].family, findings)
+                for policy in (said.policy, said.conflict.else_ if said.conflict is not None else None):
+                    _check_policy(name, field, policy, shapes[name, field].family, findings)
             family = shapes[name, field].family
             check_losses(field, family, columns, said.writers(entity.bind), False, findings)
 
@@ -136,11 +143,10 @@ def _check_same(name: str, field: str, same: str, family: str, findings: Finding
 
 
 def _check_policy(name: str, field: str, policy: PolicyName | None, family: str, findings: Findings) -> None:
-    needed = _NEEDS.get(str(policy))
-    if needed is None or family in needed:
+    families, what = _NEEDS.get(str(policy), (frozenset({family}), ""))
+    if family in families:
         return
     path: Path = ("entities", name, "fields", field)
     own = (*path, "conflict") in findings.document
-    what = "a number" if policy == "delta" else "a value that has an order"
     findings.error("R407", (*path, "conflict") if own else path, f"{quoted(policy)} needs {what}", key=not own,
                    found=family, mend="choose another policy")  # fmt: skip

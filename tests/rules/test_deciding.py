@@ -103,6 +103,15 @@ def test_a_condition_may_look_at_a_field_that_the_owner_does_not_have(tmp_path: 
     assert told(found, "a") == [("crm", "score > 3"), ("erp", None)]
 
 
+def test_without_create_the_owners_make_records_if_there_is_always_one(tmp_path: Path) -> None:
+    def creators(options: str) -> set[str]:
+        return set(entity("s: {erp: s, crm: s, mes: s, conflict: hold}, a: a", tmp_path, options, THREE).create)
+
+    assert creators("owner: erp") == {"erp"}
+    assert creators("owner: [{crm: s = 'x'}, erp]") == {"erp", "crm"}
+    assert creators("owner: {crm: s = 'x'}\n    conflict: hold") == creators("conflict: hold") == {"erp", "crm", "mes"}
+
+
 def test_the_writers_of_a_field_are_those_whose_writes_can_ever_count() -> None:
     columns = {"erp": "a", "crm": "a", "mes": "a"}
 

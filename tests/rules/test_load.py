@@ -177,6 +177,8 @@ KEYS = [
     "erp", "crm", "fields", "bind", "identity", "table", "column", "map", "owner", "conflict", "groups", "delete",
     "create", "order", "reference", "a", "no", "key", "where", "parts", "on", "first_by", "member_when", "deactivate",
     "reactivate", "remove", "on_create", "lookup", "by", "empty", "same", "field", "leave", "clear",
+    "check", "checks", "derive", "join", "of", "with", "else", "within", "policy", "expression", "limits", "deletes",
+    "one_way", "on_write", "that", "tests", "then", "agreed",
 ]  # fmt: skip
 
 
