@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from engine.errors import EngineFault
 from engine.first_agreement import Case, Tally, agree_fields, entry
+from engine.first_alike import Alike
 from engine.first_pairing import FirstPairing
 from engine.first_report import Report
 from engine.gathering import Found
@@ -47,9 +48,10 @@ def first_merge(
     pairing = FirstPairing(book, entities, snapshots, store, reading)
     pairing.prepare()
     for rules in entities.values():
+        alike = Alike(rules)
         for found in _found(rules, snapshots, pairing):
             case = Case(rules, found.id, found.rows, versions, number, empty_record(rules))
-            _agree(case, found, tally)
+            _agree(case, found, tally, alike)
             if rules.entity.crossed:
                 pairing.index(rules, found, case.record.values)
             _take(case, delta, names)
@@ -129,12 +131,20 @@ def _take(case: Case, delta: Delta, names: list[tuple[str, str]]) -> None:
         names.append(name)
 
 
-def _agree(case: Case, found: Found, tally: Tally) -> None:
+def _agree(case: Case, found: Found, tally: Tally, alike: Alike) -> None:
     """Decides one record."""
-    case.record.keys = found.keys
     tally.records += 1
+    values = alike.values(found)
+    record = alike.record(found, values) if values is not None else None
+    if record is not None:
+        case.record = record
+        tally.paired += len(case.rows) > 1
+        return
+    case.record.keys = found.keys
     if case.rows:
         _agree_rows(case, tally)
+    if values is not None:
+        alike.learn(case.record, values)
     for system, why in found.refused.items():
         side = case.record.side(system)
         side.held, side.due, side.bad = {EXISTENCE: (None, (False,))}, 0, f"{UNREAD}: {why}"

@@ -6,6 +6,7 @@ No table of an application is written.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -111,6 +112,8 @@ class _Desk:
             typer.echo(f"{stale} since the systems were compared: comparing anew", err=True)
         wired = self.wired()
         require_set_up(wired, self.rules)
+        gc.freeze()  # rows and records hold no cycles, as in `service.daemon`
+        gc.set_threshold(100_000, 20, 100)
         with _progress(wired, quiet=quiet) as watch:
             compare(wired, self.store, watch, time.time_ns() // 1000)
         about = read_about(self.store.find_committed)

@@ -26,10 +26,10 @@ entities:
 """
 
 
-def book_of(folder: Path, entities: str) -> RuleBook:
-    """The rule book of these entities, between `erp` and `crm`."""
+def book_of(folder: Path, entities: str, head: str = HEAD) -> RuleBook:
+    """The rule book of these entities, between `erp` and `crm` (or the systems of `head`)."""
     file = folder / "rules.yaml"
-    file.write_text(HEAD + entities)
+    file.write_text(head + entities)
     loaded = load(file, {})
     assert loaded.rules is not None, [str(p) for p in loaded.problems]
     book, problems = compile_book(loaded.rules, None)
