@@ -16,7 +16,9 @@ and its results are bounded, and so is the time that it takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final, NoReturn
 
+from engine.errors import ValueRefused
 from engine.rulebook import Formula
 from engine.vocabulary import Text
 from rules.expressions.casts import settled, widened
@@ -24,10 +26,12 @@ from rules.expressions.compiling import Known, compiled
 from rules.expressions.kinds import CANONICAL, FAMILY, OF_FAMILY
 from rules.expressions.parsing import tree_of
 from rules.expressions.pieces import Piece, Sql, Values, told
-from rules.expressions.tree import Tree
+from rules.expressions.tree import Tree, names
 from rules.expressions.words import Refusal
 from rules.findings import Findings
 from rules.problem import Path, quoted
+
+_OF_TYPES: Final = frozenset({"R423", "R425", "R426"})
 
 __all__ = ["Known", "formula", "predicate", "refused"]
 
@@ -39,9 +43,13 @@ def formula(
 
     `wants`: the family that the result must have ("boolean" for a condition; "" any)."""
     used: set[int] = set()
+    tree: Tree | None = None
     try:
-        piece = _wanted(compiled(tree_of(text), scope, used), wants)
+        tree = tree_of(text)
+        piece = _wanted(compiled(tree, scope, used), wants)
     except Refusal as refusal:
+        if tree is not None and _is_guessed(refusal, tree, scope):
+            return Formula(text, wants, frozenset(scope[name.name].position for name in names(tree)), _untold)
         refused(refusal, path, findings)
         return None
     family = wants if wants and OF_FAMILY.get(wants, "text") == "text" else FAMILY.get(piece.kind, piece.kind)
@@ -59,6 +67,8 @@ def predicate(tree: Tree, path: Path, scope: Mapping[str, Known], findings: Find
             raise Refusal("R428", "this can fail for a row, and a condition must answer for every row", place,
                           mend="divide by `nullif(…, 0)`; compare texts as texts")  # fmt: skip
     except Refusal as refusal:
+        if _is_guessed(refusal, tree, scope):
+            return _untold, ("NULL",)
         refused(refusal, path, findings)
         return None
     return piece.run, piece.sql
@@ -69,6 +79,18 @@ def refused(refusal: Refusal, path: Path, findings: Findings) -> None:
     start, end = refusal.place
     findings.error(refusal.code, path, refusal.what, found=quoted(refusal.found) if refusal.found else "",
                    allowed=refusal.allowed, mend=refusal.mend, within=(start, max(1, end - start)))  # fmt: skip
+
+
+def _is_guessed(refusal: Refusal, tree: Tree, scope: Mapping[str, Known]) -> bool:
+    """True if types do not fit of which some were guessed: without the catalogs, nobody can say that it is wrong."""
+    return refusal.code in _OF_TYPES and all(name.name in scope and not name.qualifier for name in names(tree)) and any(
+        not scope[name.name].family for name in names(tree)
+    )  # fmt: skip
+
+
+def _untold(values: Values) -> NoReturn:
+    """What cannot be worked out yet."""
+    raise ValueRefused("this cannot be worked out without the databases' catalogs: they tell the types of its fields")
 
 
 def _wanted(piece: Piece, wants: str) -> Piece:

@@ -139,6 +139,8 @@ def _computed(tree: Call, left: Piece, right: Piece) -> Piece:
                       mend="cast one of them: `…::numeric`")  # fmt: skip
     if "unknown" in (left.kind, right.kind):
         other = left.kind if right.kind == "unknown" else right.kind
+        if other == "interval":
+            return _moved(tree, settled(left, "timestamp"), settled(right, "timestamp"))
         if not any(part.kind == "unknown" and part.constant and part.now() is not None for part in (left, right)):
             needed = other if other in NUMBERS else "numeric"
             left, right = settled(left, needed), settled(right, needed)
