@@ -6,7 +6,7 @@ writes nothing itself, and repairs nothing: a repair is a user's write like any 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -50,7 +50,8 @@ def compare(rules: EntityRules, found: Found, record: Record | None) -> Differen
     if record is not None and not record.alive and not any(s in rules.entity.create for s in present):
         return None
     if missing:
-        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], missing), {}, keys)
+        wrong = missing if record is None or record.alive else present  # who is to get it, or to lose it
+        return Difference(rules.name, key, (), missing, _status(record, [EXISTENCE], wrong), {}, keys)
     registers = [r for r in rules.registers[1:] if _differs(rules, r, rows, present, record)]
     if not registers:
         return None
@@ -61,7 +62,7 @@ def compare(rules: EntityRules, found: Found, record: Record | None) -> Differen
     return Difference(rules.name, key, fields, (), status, values, keys)
 
 
-def _status(record: Record | None, registers: list[int], systems: tuple[str, ...] | list[str]) -> Status:
+def _status(record: Record | None, registers: list[int], systems: Sequence[str]) -> Status:
     if record is None:
         return "in flight"
     sides = [record.sides[s] for s in systems if s in record.sides]

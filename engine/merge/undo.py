@@ -31,7 +31,9 @@ def put_back(rules: EntityRules, key: str, record: Record, system: str, since: i
         if record.alive and not having:
             _unmake(rules, key, record, step)
             return True
-        revived = not record.alive and bool(having)
+        # Who holds that very version has our own copy of a row, which gives way to a user's: nobody deleted anything.
+        ours = {s for s in having if record.side(s).layer().get(EXISTENCE, (None, ()))[0] == existence}
+        revived = not record.alive and bool(set(having) - ours)
         if revived:
             _revive(rules, key, record, step)
     return _put_back_fields(rules, key, record, having, system, since, revived, step) or revived

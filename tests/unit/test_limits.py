@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from engine.desk.limits import GRAINS, Window
-from engine.record import STOPPED
+from engine.merge import Step, put_back
+from engine.record import STOPPED, Mark, Record, Side
 from engine.rulebook import Limit, Limits, RuleBook
-from engine.vocabulary import Change, RowResult, Transaction
+from engine.vocabulary import Change, RowResult, Transaction, Version
 from tests.simulation.books import book
-from tests.unit.crossed_desk import CrossedDesk
+from tests.unit.crossed_desk import CrossedDesk, book_of
+from tests.unit.desk import rules_of
 
 SECOND = 1_000_000
 SYSTEMS = ("erp", "crm", "mes")
@@ -497,3 +500,98 @@ def test_a_truncation_that_a_person_has_spoken_about_is_not_asked_about_again() 
     desk.tx("erp", (0, "T", None, None))
     assert len(desk.written("crm")) == 20
 
+
+
+def test_our_own_copy_that_gives_way_to_a_users_row_is_not_made_a_record_again() -> None:
+    rules = rules_of(("erp", "crm"))
+    made = Version(7, "erp", 0, 0)
+    ghost = Record(False, ("k", "f", "g"), [made], bytes(3), {"crm": Side(held={0: (made, (True,))}, due=8)})
+    step = Step(Version(9, "", 0, 0, "put back"), "", {"erp": Mark(), "crm": Mark()})
+    assert not put_back(rules, "k", ghost, "erp", 7, step)
+    assert not ghost.alive
+
+    before = Version(3, "crm", 0, 0)
+    deleted = Record(False, ("k", "f", "g"), [made], bytes(3), {"crm": Side(held={0: (before, (True,))}, due=8)})
+    assert put_back(rules, "k", deleted, "erp", 7, step)
+    assert deleted.alive
+
+
+# ------------------------------------------------------------ records with a key of their own in each system
+
+
+OWN_KEYS = """\
+  employee:
+    identity: [email]
+    conflict: last_writer
+    bind: {erp: {table: hr_employee, key: id}, crm: {table: users, key: id}}
+    fields:
+      email: email
+      name: name
+      boss: {erp: boss, crm: manager, reference: employee}
+    limits: {inserts: 3 in 1 h, deletes: 3 in 1 h}
+  account:
+    identity: [number]
+    conflict: last_writer
+    bind: {erp: {table: account, key: id}, crm: {table: accounts, key: id}}
+    fields:
+      number: number
+      rep: {erp: rep, crm: owner, reference: employee}
+"""
+
+
+@pytest.fixture
+def own_keys(tmp_path: Path) -> CrossedDesk:
+    """Three employees everywhere, each with a key of his own in each system."""
+    desk = CrossedDesk(book_of(tmp_path, OWN_KEYS))
+    for n in range(3):
+        desk.tx("erp", desk.row("erp", "hr_employee", id=f"{n}", email=f"e{n}@x", name="x"), at=n * 3600 * SECOND)
+        desk.deliver("crm", employee=f"c{n}")
+    desk.tx("erp", desk.row("erp", "account", id="1", number="A1", rep="0"))
+    desk.deliver("crm", account="k1")
+    return desk
+
+
+def test_own_keys_deleted_records_are_put_back_under_new_keys_and_referred_to_again(own_keys: CrossedDesk) -> None:
+    desk = own_keys
+    desk.tx("erp", desk.row("erp", "hr_employee", id="3", email="e3@x", name="x"), at=9 * 3600 * SECOND)
+    desk.deliver("crm", employee="c3")
+    gone = [desk.delete("erp", "hr_employee", f"{n}") for n in range(4)]
+    desk.tx("erp", *gone, desk.update("erp", "account", id="1", number="A1", rep=None), at=20 * 3600 * SECOND)
+    assert [(w.kind, w.entity) for w in desk.batch("crm")] == [("update", "account")]
+    desk.answer("crm")
+    answer = desk.ask("allow", entity="employee", undo="erp")
+    assert answer == "`employee` goes on; 4 records waited, 4 were put back"
+    assert desk.batch("crm") == []
+    [write] = desk.batch("erp")
+    assert (write.kind, len(write.rows)) == ("insert", 4)
+    desk.answer("erp", *[RowResult("employee", row[1], "created", made=f"n{row[1]}") for row in write.rows])
+    assert desk.record("employee", "erp:0").keys == {"crm": "c0", "erp": "nerp:0"}
+    desk.tx("crm", desk.update("crm", "accounts", id="k1", number="A1", owner="c0"), at=21 * 3600 * SECOND)
+    [write] = desk.batch("erp")
+    assert (write.entity, write.rows[0][3]) == ("account", ("nerp:0",))
+
+
+def test_own_keys_what_refers_to_records_that_are_not_made_waits_with_them(own_keys: CrossedDesk) -> None:
+    desk = own_keys
+    new = [desk.row("erp", "hr_employee", id=f"{n}", email=f"e{n}@x", name="x", boss="7") for n in range(7, 11)]
+    desk.tx("erp", *new, desk.row("erp", "account", id="2", number="A2", rep="8"), at=20 * 3600 * SECOND)
+    assert desk.batch("crm") == []
+    assert dict(desk.decider.quarantined) == {}
+    desk.restart()
+    assert desk.batch("crm") == []
+    assert desk.ask("allow", entity="employee") == "`employee` goes on; 5 records waited"
+    assert sorted((w.kind, w.entity, len(w.rows)) for w in desk.batch("crm")) == [
+        ("insert", "account", 1), ("insert", "employee", 4),
+    ]  # fmt: skip
+
+
+def test_own_keys_rows_restored_by_hand_are_recognised_and_leave_nothing_to_write(own_keys: CrossedDesk) -> None:
+    desk = own_keys
+    desk.tx("erp", desk.row("erp", "hr_employee", id="3", email="e3@x", name="x"), at=9 * 3600 * SECOND)
+    desk.deliver("crm", employee="c3")
+    desk.tx("erp", *[desk.delete("erp", "hr_employee", f"{n}") for n in range(4)], at=20 * 3600 * SECOND)
+    back = [desk.row("erp", "hr_employee", id=f"9{n}", email=f"e{n}@x", name="x") for n in range(4)]
+    desk.tx("erp", *back, at=21 * 3600 * SECOND)
+    desk.ask("allow", entity="employee")
+    assert desk.batch("crm") == desk.batch("erp") == []
+    assert desk.record("employee", "erp:2").keys == {"crm": "c2", "erp": "92"}

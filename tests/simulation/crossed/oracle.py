@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.memory import MemorySystem
-from engine.record import Record, decode
+from engine.record import STOPPED, Record, Side, decode
 from engine.rulebook import RuleBook
 from engine.vocabulary import Text
 from tests.simulation.crossed.books import REFERENCES
@@ -76,7 +76,7 @@ class CrossedOracle:
     ) -> None:
         """L1: a system holds the current version of every field, or the record is listed."""
         side = record.sides.get(system)
-        if (side is not None and (side.out or side.bad)) or 0 in record.holds:
+        if (side is not None and (side.out or side.bad or _stopped(side))) or 0 in record.holds:
             return
         key = record.keys.get(system)
         row = records(self.databases[system], entity).get(key) if key is not None else None
@@ -121,7 +121,7 @@ class CrossedOracle:
                     named = (entity, ids.get((entity, system, key), ""))
                     record = found.get(named)
                     side = record.sides.get(system) if record is not None else None
-                    if record is None or 0 in record.holds or (side is not None and (side.out or side.bad)):
+                    if record is None or 0 in record.holds or (side is not None and (side.out or side.bad or _stopped(side))):
                         continue
                     if named in judged:
                         continue
@@ -171,3 +171,8 @@ class CrossedOracle:
     def meaning(self, name: str, value: object) -> object:
         """What a stored value means; triggers' rewriting is forgiven."""
         return plain(value) if self.features.rewriting and name == "name" and isinstance(value, str) else value
+
+
+def _stopped(side: Side) -> bool:
+    """True if it waits for a person, who lets its entity go in the end."""
+    return side.wait == STOPPED

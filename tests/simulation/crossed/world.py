@@ -7,6 +7,7 @@ there.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from adapters.memory import MemorySystem
 from engine.rulebook import EXISTENCE
@@ -19,7 +20,7 @@ from tests.simulation.crossed.store import RememberingStore
 from tests.simulation.crossed.users import CrossedUsers
 from tests.simulation.crossed.writing import COUNTRIES, STRANGE, CrossedFate
 from tests.simulation.users import POISON
-from tests.simulation.world import REPAIRS_MAX, World
+from tests.simulation.world import REPAIRS_MAX, TIGHT, World
 
 FIRST_KEYS = {"erp": 1, "crm": 30_001, "mes": 60_001}
 """No key of one system is one of another."""
@@ -36,6 +37,9 @@ class CrossedWorld(World):
 
     def _people(self, dice: random.Random) -> None:
         self.book = book(self.features)
+        if self.features.limits:
+            limited = {name: replace(entity, limits=TIGHT) for name, entity in self.book.entities.items()}
+            self.book = replace(self.book, entities=limited)
         self.databases = {s: self._database(s) for s in self.systems}
         self.store = RememberingStore(self.killer)
         fate = CrossedFate()
@@ -91,13 +95,14 @@ class CrossedWorld(World):
         self._add_code()
         for _ in range(REPAIRS_MAX):
             before = (dict(self.store.holds), dict(self.store.quarantine))
+            stopped = self.allow()
             for held in sorted(self.store.holds):
                 self._settle(held)
             if self.store.quarantine:
                 self.store.ask("retry", {})
             self.become_quiet()
             self.engine.decider.commit()
-            if (self.store.holds, self.store.quarantine) == before:
+            if not stopped and (self.store.holds, self.store.quarantine) == before:
                 return
 
     def _settle(self, held: tuple[str, str, int]) -> None:
