@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.conditions import Quoted
 from engine.errors import ValueRefused
 from rules.expressions import moments
-from rules.expressions.kinds import DIGITS_MAX, INPUT, INTEGERS, MOMENTS, NUMBERS, READ, TEXT, TEXT_MAX, Kind
+from rules.expressions.kinds import DIGITS_MAX, INPUT, INTEGERS, MOMENTS, NUMBERS, TEXT, TEXT_MAX, Kind
 from rules.expressions.kinds import fitting as fitting_in
 from rules.expressions.numbers import to_integer, to_precision
 from rules.expressions.pieces import Piece, Sql, built, constant, joined, one, sql_type, told
@@ -41,7 +41,7 @@ def settled(piece: Piece, kind: Kind) -> Piece:
         return piece
     sql = joined("(", piece.sql, f")::{sql_type(kind)}")
     if not piece.constant:
-        run = piece.run if kind == "text" else one(READ[kind], piece.run)
+        run = piece.run if kind == "text" else one(INPUT[kind], piece.run)
         return Piece(piece.tree, kind, run, sql, fails=None if kind == "text" else piece.tree)
     text = piece.now()
     if text is None:

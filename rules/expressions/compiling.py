@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from engine.conditions import Quoted
+from engine.errors import ValueRefused
 from rules.expressions.calls import called_function
 from rules.expressions.casts import cast, common, settled, widened
 from rules.expressions.kinds import LARGEST, OF_FAMILY, number
@@ -68,7 +69,10 @@ def _constant(tree: Constant) -> Piece:
         case "null":
             return constant(tree, "unknown", None, ("NULL",))
         case "number":
-            value = number(tree.text)
+            try:
+                value = number(tree.text)
+            except ValueRefused as refused:
+                raise Refusal("R426", refused.found, (tree.start, tree.end), found=tree.text) from None
             if not tree.text.removeprefix("-").isdigit() or not -LARGEST["bigint"] - 1 <= value <= LARGEST["bigint"]:
                 return constant(tree, "numeric", value, (Quoted(tree.text), "::pg_catalog.numeric"))
             kind: Any = "integer" if -LARGEST["integer"] - 1 <= value <= LARGEST["integer"] else "bigint"
