@@ -20,7 +20,7 @@ from rules.findings import Findings
 from rules.problem import Path, listed, quoted
 from rules.ruling import identity_fields
 from rules.syntax import EntitySyntax, FieldSyntax
-from rules.values import codecs
+from rules.values import codecs, documents
 from rules.values.formulas import read_formula, write_formula
 from rules.values.proof import check_there_and_back
 from rules.values.stored import FieldKey, Fields, Stored, is_offline
@@ -57,6 +57,26 @@ _VALUES = {
     "integer": "whole numbers in plain digits",
     "numeric": "numbers in plain digits",
     "uuid": "uuids",
+    "json": "JSON",
+    "date": "dates: 2026-01-31",
+    "time": "times: 12:00:00",
+    "timestamp": "timestamps: 2026-01-31 12:00:00",
+    "timestamptz": "moments in UTC: 2026-01-31 12:00:00+00",
+    "interval": "intervals: P1DT12H",
+    "bytes": "bytes: \\x00ff",
+    "float": "numbers: 1.5, 1e+20",
+    "array": "lists: {a,b}",
+}
+_DATE, _TIME = r"[0-9]{4,7}-[0-9]{2}-[0-9]{2}", r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+_PRINTED = {
+    "date": re.compile(rf"{_DATE}( BC)?|-?infinity"),
+    "time": re.compile(rf"{_TIME}([+-][0-9:]+)?"),
+    "timestamp": re.compile(rf"{_DATE} {_TIME}( BC)?|-?infinity"),
+    "timestamptz": re.compile(rf"{_DATE} {_TIME}\+00( BC)?|-?infinity"),
+    "interval": re.compile(r"-?P[0-9YMWDTHS.-]+"),
+    "bytes": re.compile(r"\\x([0-9a-f]{2})*"),
+    "float": re.compile(r"-?([0-9]+(\.[0-9]+)?(e[+-][0-9]{2,3})?|Infinity)|NaN"),
+    "array": re.compile(r"\{.*\}", re.DOTALL),
 }
 
 
@@ -293,6 +313,12 @@ def normal(family: str, text: str) -> str:
             return number
         case "uuid":
             return codecs.to_uuid(text)
+        case "json":
+            return documents.canonical(text)
+        case _ if family in _PRINTED:
+            if not _PRINTED[family].fullmatch(text):
+                raise ValueRefused("a value is not written as PostgreSQL prints it")
+            return text
         case _:
             return text
 

@@ -40,7 +40,11 @@ _FITS: Final[dict[str, frozenset[str]]] = {
     "scale": frozenset({"integer", "numeric"}),
     "round": frozenset({"numeric"}),
     "time_zone": frozenset({"timestamp"}),
-}
+    "write": frozenset({
+        "text", "enum", "integer", "numeric", "float", "boolean", "date", "time", "timestamp", "timestamptz", "uuid",
+        "json",
+    }),
+}  # fmt: skip
 """By word: the families of columns that can bear it."""
 
 _NOUNS: Final = {
@@ -128,7 +132,7 @@ def _check_fits(stored: Stored, column: Column, findings: Findings) -> None:
     where = f"{quoted(column.name)} of {quoted(stored.system)}"
     for word, families in _FITS.items():
         if word in said and column.family not in families and not (word == "round" and "scale" in said):
-            wanted = listed(_NOUNS[family] for family in sorted(families))
+            wanted = listed(_NOUNS.get(family, family) for family in sorted(families))
             findings.error("R438", (*stored.top, word), f"{where} cannot bear {quoted(word)}", key=True,
                            found=column.type, allowed=(wanted,), mend=f"take {quoted(word)} out")  # fmt: skip
             return

@@ -15,12 +15,14 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from engine import lists
+from engine.catalog import Column
 from engine.errors import ValueRefused
 from engine.rulebook import Codec, Formula
 from engine.vocabulary import Text
 from rules.problem import quoted
-from rules.values import codecs, room
+from rules.values import codecs, documents, room
 from rules.values.codecs import PLENTY, composed, same
+from rules.values.floats import widened
 from rules.values.stored import Stored
 from rules.values.zones import zoned
 
@@ -53,7 +55,7 @@ def column_codec(field: str, family: str, stored: Stored, meant: Meant) -> Codec
     own: list[Codec | None] = []
     if column is not None:
         above = "numeric" if column.family == "integer" and _has_fractions(family, stored) else column.family
-        own = [codecs.own(above, column)]
+        own = [codecs.own(above, column), _as_printed(column) if words.write is not None else None]
         if any(steps) or any(own) or "on_overflow" in words.model_fields_set:
             overflow = words.on_overflow
             own = [room.for_number(column, overflow), *own, room.for_text(column, overflow)]
@@ -62,6 +64,17 @@ def column_codec(field: str, family: str, stored: Stored, meant: Meant) -> Codec
         # Nobody asks what its values mean; but a journal shows them.
         return replace(found, decode=same, many=False)
     return found
+
+
+def _as_printed(column: Column) -> Codec | None:
+    """What an expression yields, as a column prints it that has a way of its own."""
+    match column.family:
+        case "json":
+            return Codec("", same, documents.canonical)
+        case "float" if not codecs.is_single(column):
+            return Codec("", same, widened)
+        case _:
+            return None
 
 
 def _has_fractions(family: str, stored: Stored) -> bool:

@@ -96,7 +96,7 @@ TYPES: Mapping[str, st.SearchStrategy[str]] = {
     "jsonb": st.sampled_from(['{"a": [1.50, 100], "b": 1}', "[]", '"é"', "1.0"]),
     "text[]": _elements(TEXTS),
     "int[]": _elements(st.integers(-9, 9).map(str)),
-    "xml": st.just("<a/>"),
+    "inet": st.sampled_from(["10.0.0.1", "10.0.0.0/8"]),
 }
 """By the type of a column: the texts that it can print."""
 
@@ -129,7 +129,7 @@ OTHERS = ("text", "numeric", "boolean", "timestamptz", "text[]")
 """What the other system has, besides the very same type: each can be the form of many."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conversion:
     """A field of two columns that `check` lets through."""
 
@@ -140,6 +140,9 @@ class Conversion:
     codecs: Mapping[str, Codec]
     warned: frozenset[str]
     """Systems in which something may be lost, by what `check` has said."""
+
+    def __repr__(self) -> str:
+        return self.label
 
     def words(self, system: str) -> ColumnSyntax:
         """What is said of the column there."""

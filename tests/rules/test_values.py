@@ -76,7 +76,7 @@ def test_every_conversion_keeps_the_laws_at_the_edges() -> None:
                     broken.append(str(found).partition("\n")[0])
 
     assert not broken, "\n".join(broken[:20])
-    assert set(tried) == set(TYPES) - {"interval", "bytea", "xml"}, "nothing was tried of some type"
+    assert set(tried) == set(TYPES) - {"interval", "bytea", "inet"}, "nothing was tried of some type"
 
 
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
