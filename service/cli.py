@@ -7,8 +7,10 @@ import typer
 from service.commands.compare import verify
 from service.commands.demo import demo
 from service.commands.engine import run, status
+from service.commands.init import init
 from service.commands.limits import allow
 from service.commands.match import match
+from service.commands.plan import plan
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
@@ -23,7 +25,7 @@ app = typer.Typer(
 )
 
 for verb in (
-    check, test, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine,
+    init, check, test, plan, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine,
     retry, verify, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
