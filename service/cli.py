@@ -11,6 +11,7 @@ from service.commands.init import init
 from service.commands.limits import allow
 from service.commands.match import match
 from service.commands.plan import plan
+from service.commands.plan import plan
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry

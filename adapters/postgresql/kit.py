@@ -13,18 +13,19 @@ from typing import Any
 
 import psycopg
 
-from adapters.postgresql import extent, facts, preflight, setup, snapshot
+from adapters.postgresql import extent, facts, ledger, preflight, setup, snapshot
+from adapters.postgresql.borrowed import BorrowedSource
 from adapters.postgresql.catalog import read_catalog
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.resume import ServerIdentity, read_identity
 from adapters.postgresql.rights import grants
-from adapters.postgresql.session import connect, lsn_text, translate
+from adapters.postgresql.session import connect, lsn_number, lsn_text, translate
 from adapters.postgresql.setup import SetupStep
 from adapters.postgresql.source import PostgresSource
 from adapters.postgresql.target import PostgresTarget
 from engine.catalog import Catalog, Finding
 from engine.rulebook import RuleBook
-from engine.vocabulary import Position, Row
+from engine.vocabulary import Outcome, Position, Row
 
 
 class PostgresKit:
@@ -111,6 +112,25 @@ class PostgresKit:
             origin_none=origin_none,
             spool_dir=spool_dir,
         )
+
+    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> BorrowedSource:
+        """A reader of its log beside the engine's own; it tells also what the engine writes."""
+        return BorrowedSource(
+            self.system,
+            self._url,
+            slot=slot_name(book.name, self.system),
+            publication=publication_name(book.name, self.system),
+            origin=origin_name(book.name, self.system),
+            tables=book.tables[self.system],
+            identity=ServerIdentity.parse(identity),
+            spool_dir=spool_dir,
+        )
+
+    def committed(self, book: RuleBook, after: int) -> list[Outcome]:
+        """What the ledger tells of the batches of the engine that has these rules, after a deciding step."""
+        with self._connection("shadow") as conn:
+            rows = psycopg.RawCursor(conn).execute(ledger.COMMITTED, [book.name, str(after)]).fetchall()
+        return [ledger.outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
 
     def target(self, book: RuleBook) -> PostgresTarget:
         """The writer of its tables."""

@@ -98,8 +98,10 @@ def check_identity(connection: Connection, system: str, identity: ServerIdentity
     )
 
 
-def check_slot(connection: Connection, system: str, slot: str, resume: int) -> None:
-    """Raises WrongServer, SlotMissing, SlotLost, SlotBusy, SlotAhead or PositionForeign unless reading may resume."""
+def check_slot(connection: Connection, system: str, slot: str, resume: int, *, mine: bool = False) -> None:
+    """Raises WrongServer, SlotMissing, SlotLost, SlotBusy, SlotAhead or PositionForeign unless reading may resume.
+
+    `mine`: it is a temporary one, and so held by our own session."""
     row = connection.execute(SLOT, [slot]).fetchone()
     if row is None:
         raise SlotMissing(
@@ -113,7 +115,7 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int) -> N
     # `unreserved` is not refused: its log may still be there, and reading on is all that can save it.
     if facts.get("wal_status") == "lost" or reason is not None:
         raise lost(system, slot, reason or "wal_removed")
-    if facts["active"]:
+    if facts["active"] and not mine:
         raise _busy(connection, system, slot, facts["active_pid"])
     confirmed = lsn_number(facts["confirmed_flush_lsn"] or "0/0")
     if confirmed > resume:

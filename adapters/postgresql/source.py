@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import pq
@@ -199,22 +199,31 @@ class PostgresSource:
             try:
                 if self._identity is not None:
                     check_identity(connection, self.system, self._identity)
-                check_slot(connection, self.system, self._slot, resume)
+                self._check_slot(connection, resume)
                 check_publication(connection, self.system, self._publication, self._tables)
                 return read_identity(connection, self.system), connection.info.server_version
             except psycopg.Error as error:
                 raise session.translate(error, self.system) from None
 
-    def _start(self, resume: Position, identity: ServerIdentity, *, origin_none: bool) -> pq.abc.PGconn:
-        """A connection that streams from `resume` on."""
+    def _check_slot(self, connection: psycopg.Connection[Any], resume: Position) -> None:
+        check_slot(connection, self.system, self._slot, resume)
+
+    def _connect(self) -> pq.abc.PGconn:
+        """A connection that may stream."""
         text = session.connection_string(
             self._url, application_name=self._name, replication=True, system=self.system
         )
         stream: pq.abc.PGconn = pq.PGconn.connect(text.encode())
+        if stream.status != pq.ConnStatus.OK:
+            failure = psycopg.OperationalError(stream.get_error_message())
+            stream.finish()
+            raise session.translate_connect(failure, self.system, self._url)
+        return stream
+
+    def _start(self, resume: Position, identity: ServerIdentity, *, origin_none: bool) -> pq.abc.PGconn:
+        """A connection that streams from `resume` on."""
+        stream = self._connect()
         try:
-            if stream.status != pq.ConnStatus.OK:
-                failure = psycopg.OperationalError(stream.get_error_message())
-                raise session.translate_connect(failure, self.system, self._url)
             self._check_same_server(stream, identity)
             stream.notice_handler = self._on_notice
             command = walsender.start_replication(

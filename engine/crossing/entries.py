@@ -83,6 +83,10 @@ class Entries:
         taken, self.dirty = self.dirty, {}
         return taken
 
+    def forget(self) -> None:
+        """Forgets all that is in hand, also what is not in the store yet: for who only tries what would be decided."""
+        self._spaces, self.dirty, self._size = {}, {}, 0
+
     def trim(self, under_way: Collection[Entry]) -> None:
         """Keeps the cache bounded; what is not in the store yet stays."""
         if self._size <= self._values_max:

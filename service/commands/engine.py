@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,8 @@ import typer
 from adapters.store import SqlStore
 from engine.errors import StoreMissing
 from rules import Loaded, Problem, find_store
+from rules.durations import ALLOWED, microseconds
+from service.commands.shadowed import shadow
 from service.commands.terms import (
     RULES_WRONG,
     STOPPED,
@@ -39,16 +42,41 @@ def run(
     merge_again: Annotated[
         bool, typer.Option("--merge-again", help="Compare all systems again first, as on the first day.")
     ] = False,
+    shadow_of: Annotated[
+        Path | None,
+        typer.Option("--shadow", metavar="IN_FORCE", help="Write nothing: tell what these rules would have done "
+                     "otherwise than the rule file IN_FORCE, beside its engine.", show_default=False),
+    ] = None,
+    for_time: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="With --shadow: for so long (`10min`).", show_default=False)
+    ] = "",
+    values: Annotated[bool, typer.Option("--values", help="With --shadow: show the values, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --shadow: one JSON document a line.")] = False,
 ) -> None:
     """Keeps the systems in step, in the foreground, until SIGTERM. The first start compares what is there.
 
     Example: duolog run erp_crm.yaml
 
+    Example: duolog run new.yaml --shadow erp_crm.yaml --for 10min
+
     Exit codes: 0 stopped by SIGTERM, 1 an error that may pass, 2 the rule file is wrong, 3 a system stopped and needs
     a person, 4 the store is in use or unfit. SIGHUP reads the rules anew."""
     with told():
+        if shadow_of is not None:
+            for_us = _length(for_time)
+            shadow(rules, shadow_of, for_s=for_us, values=values, as_json=as_json, log=log)
+            return
         Daemon(Options(rules, merge_again), log).run()
         log("stopped", "everything that was in hand is durable")
+
+
+def _length(text: str) -> float | None:
+    """Seconds; None: for ever. Ends the command if it is no length of time."""
+    length = microseconds(text) if text else None
+    if text and length is None:
+        typer.echo(f"`{text}` is no length of time; allowed are: {', '.join(ALLOWED)}", err=True)
+        raise typer.Exit(RULES_WRONG)
+    return length / 1e6 if length is not None else None
 
 
 def log(action: str, detail: str) -> None:
