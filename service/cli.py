@@ -11,7 +11,6 @@ from service.commands.init import init
 from service.commands.limits import allow
 from service.commands.match import match
 from service.commands.plan import plan
-from service.commands.plan import plan
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
@@ -26,8 +25,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    init, check, test, plan, setup, match, run, status, explain, journal, held, resolve, allow, merge_records, quarantine,
-    retry, verify, teardown, demo,
+    init, check, test, plan, setup, match, run, status, explain, journal, held, resolve, allow, merge_records,
+    quarantine, retry, verify, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
 
