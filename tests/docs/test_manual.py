@@ -26,7 +26,7 @@ from rules.syntax import (
 )
 
 HOME = Path(__file__).resolve().parents[2]
-PAGES = ("rules.md", "rules-records.md", "rules-deciding.md")
+PAGES = ("rules.md", "rules-records.md", "rules-deciding.md", "values.md")
 MANUAL = "\n".join((HOME / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 ROW = re.compile(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", re.MULTILINE)
 

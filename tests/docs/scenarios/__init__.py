@@ -5,7 +5,7 @@ Each string is one transaction. Keys that a system makes are never asked for by 
 
 from __future__ import annotations
 
-from tests.docs.scenarios import deciding, own_keys, shared_keys, workflow
+from tests.docs.scenarios import deciding, own_keys, shared_keys, values, workflow
 from tests.docs.scenarios.rounds import Round
 
 SCENARIOS: dict[str, list[Round]] = {
@@ -19,5 +19,6 @@ SCENARIOS: dict[str, list[Round]] = {
     "08_owned_by_the_erp": workflow.OWNED_BY_THE_ERP,
     "09_three_systems": shared_keys.THREE_SYSTEMS,
     "10_decided_by_state": deciding.DECIDED_BY_STATE,
+    "11_values": values.VALUES,
 }
 """By the name of the example."""
