@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from engine.errors import ValueRefused
 from rules.expressions import moments
-from rules.values.codecs import canonical_number, to_uuid
+from rules.values.codecs import to_uuid
 
 Kind: TypeAlias = Literal[
     "boolean", "smallint", "integer", "bigint", "numeric", "text", "date", "time", "timestamp", "timestamptz", "uuid",
@@ -138,7 +138,11 @@ def number_text(value: Decimal) -> str:
 
 def canonical(value: Decimal) -> str:
     """The same without them."""
-    text = canonical_number(number_text(value))
+    if not value or not value.is_finite():
+        return number_text(value).partition(".")[0]
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
     if len(text) > DIGITS_MAX + 2:
         raise ValueRefused(f"a number has more than {DIGITS_MAX:,} digits")
     return text

@@ -19,6 +19,7 @@ from decimal import (
     Inexact,
     Rounded,
 )
+from functools import lru_cache
 from typing import Final
 
 from engine.errors import ValueRefused
@@ -60,8 +61,14 @@ def divide(left: Decimal, right: Decimal) -> Decimal:
     if not left:
         return _ZERO.scaleb(-scale, _PLENTY)
     digits = max(1, left.adjusted() - right.adjusted() + scale + 3)
-    quotient = Context(prec=digits, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[]).divide(left, right)
+    quotient = _towards_five(digits).divide(left, right)
     return quotient.quantize(Decimal((0, (1,), -scale)), context=_PLENTY)
+
+
+@lru_cache(maxsize=256)
+def _towards_five(digits: int) -> Context:
+    """Rounds so that a second rounding, to fewer digits, is right."""
+    return Context(prec=digits, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 def _divide_special(left: Decimal, right: Decimal) -> Decimal:

@@ -322,6 +322,6 @@ def _tested(tree: Call, part: Piece) -> Piece:
     if tree.name != "is null":
         part = _truth(part)
     wanted = {"is true": True, "is false": False}.get(tree.name)
-    inner = part.run
+    inner = part.text if tree.name == "is null" and part.text is not None else part.run
     return built(tree, "boolean", lambda values: inner(values) is wanted,
                  joined("(", part.sql, " " + tree.name.upper() + ")"), [part], strict=False)  # fmt: skip

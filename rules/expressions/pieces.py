@@ -43,6 +43,9 @@ class Piece:
         """The value of a constant."""
         return self.run(NOTHING)
 
+    text: Run | None = None
+    """Of a field: its text as it is, for who only asks whether there is one."""
+
     @property
     def place(self) -> tuple[int, int]:
         """Where it stands."""
@@ -136,7 +139,7 @@ def named(tree: Tree, position: int, kind: Kind, *, padded: bool = False) -> Pie
     if kind in ("text", "unknown", "uuid"):
         collated = ') COLLATE "C")' + ("::pg_catalog.uuid" if kind == "uuid" else "")
         return Piece(tree, kind, run_text, ("((", position, collated))
-    return Piece(tree, kind, run, ("((", position, f")::{sql_type(kind)})"))
+    return Piece(tree, kind, run, ("((", position, f")::{sql_type(kind)})"), text=run_text)
 
 
 def sql_type(kind: Kind) -> str:
