@@ -66,8 +66,9 @@ class Reload:
             problem = {"code": error.code, "severity": "error", "system": error.system, "found": error.found,
                        "mend": error.mend}  # fmt: skip
             self._refuse([problem], [str(error)])
-        except Exception as error:  # noqa: BLE001 - the engine runs on, whatever is wrong with the new rules
-            self._refuse([], [f"a defect of duolog: {type(error).__name__}"])
+        except Exception as error:  # this thread ends, and the engine runs on
+            self._refuse([], [f"a defect of duolog ({type(error).__name__}): report it; a restart reads them again"])
+            raise
         else:
             self.refused = None
             self.tell("rules read", f"{len(passed.wired.book.entities)} entities")

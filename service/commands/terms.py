@@ -29,7 +29,7 @@ from service.wiring import RulesRefused
 OK, FINDINGS, RULES_WRONG, STOPPED, STORE = 0, 1, 2, 3, 4
 """Exit codes; `docs/operating.md` tells what to do at each."""
 
-Rules = Annotated[Path, typer.Argument(help="The rule file.", metavar="RULES", show_default=False)]
+Rules = Annotated[Path, typer.Argument(help="The rule file, or a folder of them.", metavar="RULES", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

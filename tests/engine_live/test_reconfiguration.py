@@ -174,6 +174,7 @@ def test_while_users_write_bad_rules_come_and_go_and_good_ones_take_effect(pair:
             assert told in _refused(pair, before, after)
             pair.live.rules.write_text(good)
         kept = gaps[:]
+        eventually(lambda: pair.live.document()["rules"]["refused"], 10, pair.live.log_tail)  # told every second
         status = _status(pair, 2)
         assert status["engine"]["running"] and "R106" in " ".join(status["rules"]["refused"]["told"])
         assert status["rules"]["refused"]["at"] > status["rules"]["in_force_since"]
