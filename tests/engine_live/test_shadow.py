@@ -13,16 +13,19 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.store import SqlStore
 from engine.record import decode
 from service.demo.engine import COMMAND
 from service.shadow.following import Seen, Shadow
+from tests.cli import test_crossed_live as crossed
 from tests.engine_live.pair import Pair
 from tests.engine_live.schema import rules as world_rules
 from tests.engine_live.users import write_for
@@ -84,25 +87,59 @@ class Watch:
         return [json.loads(line) for line in lines], json.loads(summary)["summary"]
 
 
+@contextmanager
+def watched(made: Pair) -> Iterator[Pair]:
+    """With a role that may only watch, and an engine at work."""
+    who = sql.Identifier(WATCHER)
+    for system in made.addresses:
+        made.sql(system, "CREATE ROLE {who} LOGIN REPLICATION", who=who)
+        made.sql(system, "GRANT USAGE ON SCHEMA duolog TO {who}", who=who)
+        made.sql(system, "GRANT SELECT ON duolog.ledger TO {who}", who=who)
+    made.start()
+    try:
+        yield made
+    finally:
+        for system in made.addresses:
+            made.sql(system, "DROP OWNED BY {who}", who=who)
+            made.sql(system, "DROP ROLE {who}", who=who)
+        made.close()
+
+
 @pytest.fixture
 def pair(tmp_path: Path, erp_db: str, crm_db: str) -> Iterator[Pair]:
-    """Two systems with ten items, in step, and an engine at work; and a role that may only watch."""
+    """Two systems with ten items, in step."""
     made = Pair(tmp_path, "shadowed", {"erp": erp_db, "crm": crm_db}, RULES, {"erp": TABLE, "crm": TABLE})
     made.both(
         "INSERT INTO item SELECT 'I' || i, 'name', 10, 100, 'P', '' FROM generate_series(0, 9) i",
         "INSERT INTO item SELECT 'I' || i, 'name', 10, 100, 'prospect', '' FROM generate_series(0, 9) i",
     )
-    for system in made.addresses:
-        made.sql(system, f"CREATE ROLE {WATCHER} LOGIN REPLICATION")  # type: ignore[arg-type]
-        made.sql(system, f"GRANT USAGE ON SCHEMA duolog TO {WATCHER}")  # type: ignore[arg-type]
-        made.sql(system, f"GRANT SELECT ON duolog.ledger TO {WATCHER}")  # type: ignore[arg-type]
-    made.start()
-    made.becomes("erp", "SELECT count(*) FROM item", [(10,)])
-    yield made
-    for system in made.addresses:
-        made.sql(system, f"DROP OWNED BY {WATCHER}")  # type: ignore[arg-type]
-        made.sql(system, f"DROP ROLE {WATCHER}")  # type: ignore[arg-type]
-    made.close()
+    with watched(made):
+        yield made
+
+
+def test_records_with_keys_of_their_own_are_known_again_when_the_engine_has_made_them(
+    tmp_path: Path, erp_db: str, crm_db: str
+) -> None:
+    entities = crossed.RULES.partition("entities:\n")[2]
+    tables = {"erp": crossed.ERP_TABLES, "crm": crossed.CRM_TABLES}
+    with watched(Pair(tmp_path, "shadowcross", {"erp": erp_db, "crm": crm_db}, entities, tables)) as made:
+        watch = Watch(made, "name: {erp: name, crm: account_name}", "name: {erp: name, crm: account_name, owner: erp}")
+        made.sql("erp", "INSERT INTO party (id, name, rep_id) VALUES (9, 'New', 42)",
+                 "INSERT INTO party_code (party, kind, seq, code) VALUES (9, 'vat', 1, 'FR 9')",
+                 "INSERT INTO party_group (party, grp) VALUES (9, 7)")  # fmt: skip
+        made.becomes("crm", "SELECT account_name, owner_id FROM accounts WHERE vat_number = 'FR 9'", [("New", 4)])
+        made.sql("crm", "UPDATE accounts SET vat_number = 'FR 10', account_name = 'Newer' WHERE vat_number = 'FR 9'")
+        made.becomes("erp", "SELECT name FROM party WHERE id = 9", [("Newer",)])
+        made.sql("crm", "INSERT INTO users (mail, name) VALUES ('d@x', 'Dan')")
+        made.becomes("erp", "SELECT name FROM hr_employee WHERE email = 'd@x'", [("Dan",)])
+        seen(made, watch, 1)
+
+        found, summary = watch.ended()
+
+        assert [(f["system"], f["key"], f["fields"], f["new"]["writes"]) for f in found] == [
+            ("crm", "erp:9", ["name"], ["crm"])
+        ]
+        assert (summary["transactions"] - summary["own"], summary["alike"], summary["taken_over"]) == (3, 2, 0)
 
 
 def seen(pair: Pair, watch: Watch, count: int) -> None:
