@@ -7,7 +7,7 @@ text, exactly. The rules compile a condition, an adapter turns the same one into
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from engine.vocabulary import Row
@@ -59,12 +59,13 @@ class Quoted:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """An SQL expression of a rule file is true. It gives the same here and in the database, and never an error."""
+    """An SQL expression of a rule file is true. It gives the same here and in the database."""
 
     columns: frozenset[int]
     """Positions in the table's columns that it looks at."""
-    value: Callable[[Row], bool | None]
-    """Its truth for a row's printed texts."""
+    value: Callable[[Row], bool | None] = field(compare=False, repr=False)
+    """Its truth for a row's printed texts. Raises `engine.errors.ValueRefused` for what lies beyond all bounds (an
+    overflow), where the database raises an error, too."""
     sql: tuple[str | int | Quoted, ...]
     """The same as SQL: pieces of it, constants, and columns by position, for their printed text."""
 
