@@ -30,6 +30,7 @@ from rules.expressions.tree import Tree, names
 from rules.expressions.words import Refusal
 from rules.findings import Findings
 from rules.problem import Path, quoted
+from rules.values.floats import double
 
 _OF_TYPES: Final = frozenset({"R423", "R425", "R426"})
 
@@ -53,7 +54,9 @@ def formula(
         refused(refusal, path, findings)
         return None
     family = wants if wants and OF_FAMILY.get(wants, "text") == "text" else FAMILY.get(piece.kind, piece.kind)
-    return Formula(text, family, frozenset(used), _value(piece))
+    if wants == "float":
+        family = wants
+    return Formula(text, family, frozenset(used), _value(piece, double if wants == "float" else None))
 
 
 def predicate(tree: Tree, path: Path, scope: Mapping[str, Known], findings: Findings, *, sure: bool
@@ -95,8 +98,8 @@ def _untold(values: Values) -> NoReturn:
 
 def _wanted(piece: Piece, wants: str) -> Piece:
     """A piece of the family that is wanted."""
-    if not wants or wants == "float":
-        return settled(piece, "numeric" if wants else "text")
+    if not wants:
+        return settled(piece, "text")
     kind = OF_FAMILY.get(wants, "text")
     piece = settled(piece, kind)
     if FAMILY.get(piece.kind, piece.kind) == FAMILY.get(kind, kind):
@@ -108,8 +111,11 @@ def _wanted(piece: Piece, wants: str) -> Piece:
     raise Refusal("R425", what, piece.place, found=told(piece.kind), mend=mend)
 
 
-def _value(piece: Piece) -> Callable[[Values], Text]:
+def _value(piece: Piece, printed: Callable[[str], str] | None) -> Callable[[Values], Text]:
+    """The result as canonical text. `printed`: what is made of it besides."""
     run, write = piece.run, CANONICAL[piece.kind]
+    if printed is not None:
+        return lambda values: None if (result := run(values)) is None else printed(write(result))
 
     def value(values: Values) -> str | None:
         result = run(values)

@@ -47,6 +47,16 @@ def narrowed(text: str) -> str:
     return _printed(_shortest(Decimal(single), bounds, 1), _SINGLE_DIGITS)
 
 
+def double(text: str) -> str:
+    """A number in digits → what double precision prints after storing it."""
+    if text in _SPECIAL:
+        return text
+    number = float(text)
+    if math.isinf(number) or (number == 0 and Decimal(text) != 0):
+        raise ValueRefused("a number is too large or too small for double precision")
+    return _printed(Decimal(repr(number)), _DOUBLE_DIGITS)
+
+
 def _number(text: str) -> Decimal:
     try:
         return Decimal(text)

@@ -73,6 +73,14 @@ def test_what_nobody_has_written_counts_as_null() -> None:
     assert value("coalesce(a, 0) = 0 and t is null and x is null", (UNSET,) * len(ROW)) == "t"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("f", "1e+20"), ("n / 3", "0.5"), ("a", "7"), ("1 / 3.0", "0.3333333333333333"), ("0.00001", "1e-05")],
+)
+def test_a_floating_point_field_gets_the_digits_that_its_column_prints(text: str, expected: str) -> None:
+    assert value(text, wants="float") == expected
+
+
 def test_an_expression_tells_what_it_looks_at_and_of_what_family_it_is() -> None:
     made, _ = compiled("case when a > 1 then n else 0 end")
 
