@@ -15,7 +15,7 @@ from engine.merge import EntityRules
 from engine.merge.checks import CHECK, broken
 from engine.merge.derived import NOTE, worked_out
 from engine.merge.ownership import DERIVED, forbidden
-from engine.merge.values import complete, is_same
+from engine.merge.values import complete, is_same, predicted_value, understood
 from engine.record import UNREAD, Record
 from engine.resolve import RegisterValue, contender, resolve
 from engine.rulebook import EXISTENCE, Register
@@ -93,7 +93,10 @@ def _value(case: Case, register: Register, system: str, tally: Tally) -> Registe
         return None
     row = case.rows[system]
     try:
-        values: dict[int, Text | bool] = {f: _canonical(case, system, f, row[f]) for f in register.fields}
+        values: dict[int, Text | bool] = {
+            f: understood(layout, register, f, None if (stored := row[f]) is ABSENT else stored)
+            for f in register.fields
+        }
     except ValueRefused as error:
         side = case.record.side(system)
         side.bad = f"{UNREAD}: {error.found}"
@@ -102,12 +105,6 @@ def _value(case: Case, register: Register, system: str, tally: Tally) -> Registe
         return None
     complete(register, layout, values)
     return tuple([values[f] for f in register.fields])
-
-
-def _canonical(case: Case, system: str, number: int, stored: object) -> Text | bool:
-    if stored is ABSENT or not isinstance(stored, str):
-        return None
-    return case.rules.layouts[system].canonical(number, stored)
 
 
 def _choose(case: Case, register: Register, found: Mapping[str, RegisterValue]) -> _Choice:
@@ -120,9 +117,13 @@ def _choose(case: Case, register: Register, found: Mapping[str, RegisterValue]) 
         value, version = found[system], case.versions[system]
         if choice.version is None:
             choice.winner, choice.version, choice.value = system, version, value
+        elif choice.winner is not None and _is_image(case, register, choice.winner, value):
+            choice.winner, choice.version, choice.value = system, version, value  # as exact as anybody has it
+        elif _same(case, register, system, value, choice):
+            continue
         elif register.policy == "hold":
-            choice.held |= not _same(case, register, system, value, choice)
-        elif not _same(case, register, system, value, choice):
+            choice.held = True
+        else:
             verdict = resolve(
                 register,
                 case.rules.families[register.number],
@@ -143,7 +144,20 @@ def _same(case: Case, register: Register, system: str, value: RegisterValue, cho
     layouts = case.rules.layouts
     if is_same(case.rules, register, layouts[system], value, choice.value):
         return True
+    if _is_image(case, register, system, choice.value):
+        return True
     return choice.winner is not None and is_same(case.rules, register, layouts[choice.winner], choice.value, value)
+
+
+def _is_image(case: Case, register: Register, system: str, value: RegisterValue) -> bool:
+    """True if what a system has is how it would store this value: rounded, cut, in capitals, put together."""
+    layout = case.rules.layouts[system]
+    if not layout.codecs and register.joint is None:
+        return False
+    try:
+        return predicted_value(layout, register, value) == _stored(case, register, system)
+    except ValueRefused:
+        return False
 
 
 def _settle(case: Case, register: Register, found: Mapping[str, RegisterValue], choice: _Choice, tally: Tally) -> None:
@@ -157,7 +171,11 @@ def _settle(case: Case, register: Register, found: Mapping[str, RegisterValue], 
     differing = [
         system
         for system, value in found.items()
-        if choice.version is None or not is_same(case.rules, register, layouts[system], value, choice.value)
+        if choice.version is None
+        or not (
+            is_same(case.rules, register, layouts[system], value, choice.value)
+            or _is_image(case, register, system, choice.value)
+        )
     ]
     if differing and len(found) > 1:
         case.differing.append((register, found, choice.winner, choice.because))

@@ -47,7 +47,7 @@ class Formula:
     """The canonical type of the result; `boolean` for a condition, whose result is `t`, `f` or None."""
     fields: frozenset[int]
     """Positions in `values` that it looks at."""
-    value: Callable[[Sequence[Text | bool]], Text]
+    value: Callable[[Sequence[Text | bool]], Text] = field(compare=False, repr=False)
     """Given canonical values by field number (UNSET counts as NULL). Raises `engine.errors.ValueRefused` where SQL
     would raise an error (a division by zero, a text that is no number). Always returns, in bounded time."""
 

@@ -27,12 +27,12 @@ def canonical_values(
     for register in registers:
         rule = rules.registers[register]
         for number in rule.fields:
-            out[number] = _understood(rules, layout, rule, number, _present(row[number], before[number]))
+            out[number] = understood(layout, rule, number, _present(row[number], before[number]))
         complete(rule, layout, out)
     return out
 
 
-def _understood(rules: EntityRules, layout: Layout, rule: Register, number: int, stored: Text | bool) -> Text | bool:
+def understood(layout: Layout, rule: Register, number: int, stored: Text | bool) -> Text | bool:
     """A stored value's meaning. What means nothing to us only matters where it may count."""
     try:
         return layout.canonical(number, stored)
