@@ -258,6 +258,18 @@ def test_what_was_due_before_is_written_and_what_comes_with_the_transaction_is_n
     assert {row[1]: row[3] for row in write.rows} == {f"i{n}": ("z",) for n in range(1, 7)}
 
 
+def test_what_was_decided_in_the_same_round_before_is_written() -> None:
+    desk = desk_of(UPDATES)
+    desk.fill(20)
+    for position, numbers in ((1000, range(2)), (1010, range(2, 8))):
+        changes = desk.items("erp", numbers, "update", name="y")
+        transaction = Transaction("erp", position, position, False, changes, len(changes))
+        desk.decider.prefetch([transaction])
+        desk.decider.decide(transaction)
+    desk.decider.commit()
+    assert desk.written("crm") == [("update", "i0"), ("update", "i1")]
+
+
 def test_a_batch_under_way_when_it_stops_is_answered_and_what_changed_since_waits() -> None:
     desk = desk_of(UPDATES)
     desk.fill(20)
@@ -362,6 +374,16 @@ def test_a_table_emptied_by_a_transaction_larger_than_memory_stops() -> None:
     assert desk.decider.stops["item"].what == "emptied"
 
 
+def test_a_table_loaded_anew_by_a_transaction_larger_than_memory_is_not_empty() -> None:
+    desk = desk_of()
+    desk.fill(60)
+    desk.decider.cache_records_max = 10
+    gone = [desk.items("erp", range(n, n + 10), "delete") for n in range(0, 60, 10)]
+    new = [desk.items("erp", range(n, n + 40), name="x") for n in (100, 140)]
+    desk.spooled("erp", *gone, *new)
+    assert desk.decider.stops == {}
+
+
 # ------------------------------------------------------------ the answers
 
 
@@ -439,6 +461,19 @@ def test_a_deletion_is_put_back_as_the_others_have_it() -> None:
     desk.answer("erp")
     desk.tx("erp", *desk.items("erp", range(3, 4), "update", name="again"), at=3)
     assert desk.written("crm") == [("update", "i3")]
+
+
+def test_what_others_wrote_of_a_deleted_record_counts_when_it_is_put_back() -> None:
+    made = limited(DELETES)
+    entities = {n: replace(e, delete_wins=True) for n, e in made.entities.items()}
+    desk = LimitedDesk(replace(made, entities=entities))
+    desk.fill(20)
+    desk.tx("erp", *desk.items("erp", range(6), "delete"))
+    desk.tx("crm", *desk.items("crm", range(1), "update", name="late"))  # overruled: the deletion wins
+    desk.ask("allow", entity="item", undo="erp")
+    assert desk.written("crm") == []
+    assert desk.values("item", "i0")["name"] == "late"
+    assert len(desk.written("erp")) == 6
 
 
 def test_updates_are_put_back_and_what_others_wrote_meanwhile_stays() -> None:
