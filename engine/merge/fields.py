@@ -173,6 +173,7 @@ class _Decision:
         """Both writes count, unless what they make together breaks a check."""
         rules, record = self.rules, self.record
         fields = rules.registers[register].fields
+        merged = tuple([_reduced(v) if f in rules.reduced else v for f, v in zip(fields, merged, strict=True)])
         made = dict(zip(fields, merged, strict=True))
         for check in broken(rules, patched(record.values, rules, [register], made)) if rules.checks else ():
             if not check.condition.fields.isdisjoint(fields):
@@ -182,3 +183,8 @@ class _Decision:
         if register in record.holds:
             lift(rules, self.key, record, register, self.step)
         merge_values(rules, record, register, merged, self.stored[register], because, self.step)
+
+
+def _reduced(value: Text | bool) -> Text | bool:
+    """A number without the zeros at its end that adding leaves: 2, not 2.0."""
+    return value.rstrip("0").rstrip(".") if isinstance(value, str) and "." in value else value

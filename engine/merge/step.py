@@ -39,6 +39,7 @@ class EntityRules:
         "plain",
         "quick",
         "rank",
+        "reduced",
         "references",
         "register_of",
         "registers",
@@ -88,6 +89,12 @@ class EntityRules:
         self.numbers = range(len(entity.fields))
         self.quick = self._quick()
         """By system whose updates may take `quick_update`: all other systems."""
+        self.reduced = frozenset(
+            f.number
+            for f in entity.fields
+            if f.family in ("numeric", "float") and any(f.number in b.codecs for b in entity.bindings.values())
+        )
+        """Numbers whose canonical form has no zeros at the end, as their columns do not all print them alike."""
         self.families = tuple(tuple(entity.fields[f].family for f in register.fields) for register in entity.registers)
 
     def _quick(self) -> dict[str, tuple[str, ...]]:

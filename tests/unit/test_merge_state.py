@@ -204,6 +204,17 @@ def test_what_both_writes_make_together_is_checked_too() -> None:
     assert desk.record is not None and "what both writes make together breaks f >= 0" in desk.record.holds[F]
 
 
+def test_what_delta_adds_up_has_the_canonical_form() -> None:
+    """1.5 and 0.5 are 2, not 2.0: or the next who writes 2 would seem to write something new."""
+    rules = rules_of(("erp", "crm"), policy="delta", family="numeric")
+    crm = replace(rules.entity.bindings["crm"], codecs={F: Codec("same", lambda text: text, lambda text: text)})
+    desk = agreed(entity(rules, bindings={**rules.entity.bindings, "crm": crm}), "1", "x")
+    desk.write("crm", 2, f="1.5")
+    desk.write("erp", 3, f="1.5")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "2", "x"))
+
+
 DERIVED = entity(field={"formula": formula("upper(g)", {G}, lambda v: None if v[G] is None else v[G].upper(), "text")},
                  register={"closed": frozenset({"erp", "crm"})})  # fmt: skip
 
