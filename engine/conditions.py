@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
+from engine.errors import ValueRefused
 from engine.vocabulary import Row
 
 
@@ -94,7 +95,10 @@ def truth(condition: Condition, row: Row) -> bool | None:
         case Any(inner):
             return _fold([truth(each, row) for each in inner], True)
         case Holds(value=value):
-            return value(row)
+            try:
+                return value(row)
+            except ValueRefused:
+                return None  # beyond all bounds: the row does not belong, and the engine goes on
         case _:
             assert_never(condition)
 

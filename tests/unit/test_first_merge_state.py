@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from adapters.memory import MemorySnapshot, MemoryStore, MemorySystem
+from engine.conditions import Holds, holds
+from engine.errors import ValueRefused
 from engine.first_merge import first_merge
 from engine.record import Record, decode
 from tests.unit.crossed_desk import book_of
@@ -126,6 +128,15 @@ def test_a_whole_that_its_parts_make_is_no_difference_however_it_would_be_split(
 def test_a_whole_that_differs_is_decided_with_its_parts(tmp_path: Path) -> None:
     record, _, values = merged(tmp_path, NAMES, {"first": "Jan", "last": "Berg"}, {"whole": "Jan Meer"})
     assert (values["first"], values["last"], due(record)) == ("Jan", "Meer", {"erp"})
+
+
+def test_a_filter_that_cannot_be_worked_out_does_not_hold() -> None:
+    """A number beyond all bounds in one row is no reason for the engine to stop."""
+
+    def beyond(row: object) -> bool:
+        raise ValueRefused("a number has more than 1,000 digits")
+
+    assert holds(Holds(frozenset({0}), beyond, ()), ("1",)) is False
 
 
 def test_lists_are_united_on_day_one(tmp_path: Path) -> None:
