@@ -19,22 +19,22 @@ SAME: Final = tuple(
     frozenset(line.split())
     for line in """
     no number nr num id code reference ref key sku ident
-    name title label subject caption description
+    name title label subject caption description bezeichnung
     zip postcode postal plz
     mail email
-    phone telephone tel
+    phone telephone tel telefon
     mobile cell handy
-    vat tax
-    price amount total sum cost budget value
-    quantity qty piece count pcs
+    vat tax ust
+    price amount total sum cost budget value preis
+    quantity qty piece count pcs menge
     note remark comment memo description
     state status stage phase
     due promised wanted deadline required
     born birthday birth dob
-    customer account client party company partner debtor
+    customer account client party company partner debtor kunde
     contact person individual
-    order deal opportunity job
-    product article item part material good
+    order deal opportunity job auftrag
+    product article item part material good artikel
     employee user staff worker
     manager boss supervisor reports
     line row position pos item
@@ -49,6 +49,11 @@ SAME: Final = tuple(
     currency curr
     unit uom
     weight mass
+    street strasse
+    city town ort
+    stock inventory warehouse
+    contract agreement
+    start begin valid
     modified updated changed touched
     created entered inserted
     """.strip().splitlines()
@@ -93,6 +98,13 @@ def alike(left: Words, right: Words) -> float:
             found += likeness * (_weight(word) + _weight(best))
     whole = sum(map(_weight, (*left, *right)))
     return found / whole if whole else 0.0
+
+
+@lru_cache(maxsize=100_000)
+def marks(name: Words) -> frozenset[str]:
+    """Names without a common mark are surely not alike: for words that are alike begin alike, or stand in one line."""
+    lines = {str(at) for at, line in enumerate(SAME) if any(word in line for word in name)}
+    return frozenset(lines | {word[:begun_letters_min] for word in name})
 
 
 def without(name: Words, table: Iterable[str]) -> Words:

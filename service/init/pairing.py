@@ -17,7 +17,7 @@ from adapters.postgresql.catalog import TableName
 from adapters.postgresql.survey import Survey, Surveyed
 from engine.catalog import Column
 from service.init.inheriting import key_of, whole
-from service.init.names import Words, alike, without, words
+from service.init.names import Words, alike, marks, without, words
 
 table_likeness_min: Final = 0.38
 column_likeness_min: Final = 0.5
@@ -51,20 +51,30 @@ class Group:
 def grouped(surveys: Sequence[Survey]) -> list[Group]:
     """The groups of two systems and more, with their fields."""
     groups: list[Group] = []
+    told: dict[int, _Told] = {}
+
+    def told_of(table: Surveyed) -> _Told:
+        if id(table) not in told:
+            told[id(table)] = _Told(table, words(table.shape.name), _column_words(table))
+        return told[id(table)]
+
+    def likeness(group: Group, table: Surveyed) -> float:
+        return max(_tables_alike(told_of(each), told_of(table)) for each in group.tables.values())
+
     for survey in surveys:
         tables = [whole(table, survey) for table in survey.tables if key_of(table)]
-        pairs = paired(groups, tables, lambda group, table: _likeness(group, table), table_likeness_min)
+        pairs = paired(groups, tables, likeness, table_likeness_min)
         taken = set()
-        for group, table, likeness in pairs:
+        for group, table, found in pairs:
             group.tables[survey.system] = table
-            group.likeness = likeness
+            group.likeness = found
             taken.add(table.name)
         groups += [Group({survey.system: table}) for table in tables if table.name not in taken]
-    found = [group for group in groups if len(group.tables) > 1]
-    leads = {(system, table.name): at for at, group in enumerate(found) for system, table in group.tables.items()}
-    for group in found:
+    several = [group for group in groups if len(group.tables) > 1]
+    leads = {(system, table.name): at for at, group in enumerate(several) for system, table in group.tables.items()}
+    for group in several:
         group.fields = _fields(group, leads)
-    return found
+    return several
 
 
 def made_by_the_database(table: Surveyed) -> bool:
@@ -97,18 +107,34 @@ def paired(
 # ---------------------------------------------------------------- tables
 
 
-def _likeness(group: Group, table: Surveyed) -> float:
-    return max(_tables_alike(each, table) for each in group.tables.values())
+class _Told:
+    """A table's name and columns in words."""
+
+    def __init__(self, table: Surveyed, name: Words, columns: list[tuple[Words, Words]]) -> None:
+        self.table = table  # so that its id stays its own
+        self.name = name
+        self.columns = columns
+        self.by_mark: dict[str, list[tuple[Words, Words]]] = {}
+        for column in columns:
+            for mark in marks(column[0]):
+                self.by_mark.setdefault(mark, []).append(column)
+
+    def near(self, column: tuple[Words, Words]) -> list[tuple[Words, Words]]:
+        """The columns that may be like another table's."""
+        return [own for mark in marks(column[0]) for own in self.by_mark.get(mark, ())]
 
 
-def _tables_alike(left: Surveyed, right: Surveyed) -> float:
-    names = alike(words(left.shape.name), words(right.shape.name))
-    ours, theirs = _column_words(left), _column_words(right)
-    small, large = sorted((ours, theirs), key=len)
-    if not small:
+def _tables_alike(left: _Told, right: _Told) -> float:
+    names = alike(left.name, right.name)
+    small, large = sorted((left, right), key=lambda told: len(told.columns))
+    if not small.columns:
         return 0.0
-    found = [max((_names_alike(one, other) for other in large), default=0.0) for one in small]
-    columns = sum(each for each in found if each >= column_likeness_min) / sqrt(len(small) * len(large))
+    near = [(one, large.near(one)) for one in small.columns]
+    whole = sqrt(len(small.columns) * len(large.columns))
+    if name_share * names + (1 - name_share) * sum(1 for _, others in near if others) / whole < table_likeness_min:
+        return 0.0
+    found = [max((_names_alike(one, other) for other in others), default=0.0) for one, others in near]
+    columns = sum(each for each in found if each >= column_likeness_min) / whole
     return name_share * names + (1 - name_share) * columns
 
 
