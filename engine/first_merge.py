@@ -45,7 +45,8 @@ def first_merge(
     delta = Delta()
     names: list[tuple[str, str]] = []
     entities = rules_of(book)
-    pairing = FirstPairing(book, entities, snapshots, store, reading)
+    anew = report is not None and not report.about.over_base
+    pairing = FirstPairing(book, entities, snapshots, store, reading, anew=anew)
     pairing.prepare()
     for rules in entities.values():
         alike = Alike(rules)

@@ -24,11 +24,12 @@ class FirstPairing(Gathering):
 
     def __init__(
         self, book: RuleBook, rules: Mapping[str, EntityRules], snapshots: Mapping[str, Snapshot], store: Store,
-        reading: Reading = lambda what, rows: None,
+        reading: Reading = lambda what, rows: None, *, anew: bool = False,
     ) -> None:  # fmt: skip
+        """`anew`: no key is known of an earlier merge."""
         crossed = {name for name, each in rules.items() if each.entity.crossed}
         super().__init__(book, rules, crossed, snapshots, store, store.find, reading)
-        number = store.state().number
+        number = 0 if anew else store.state().number
         self._mark = f"@{number}" if number else ""
         """Tells ids made now from those of an earlier merge, which keys may still mean."""
 
