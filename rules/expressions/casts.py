@@ -74,8 +74,12 @@ def widened(piece: Piece, kind: Kind, *, compared: bool = False) -> Piece:
 
 
 def common(pieces: Sequence[Piece], where: str) -> Kind:
-    """The type that values of all have without a cast; text, if none says one."""
+    """The type that values of all have without a cast; text, if none says one.
+
+    A field of which nobody has told the type may have digits after the point: beside whole numbers it is a numeric."""
     kinds = dict.fromkeys(piece.kind for piece in pieces if piece.kind != "unknown")
+    if kinds and all(kind in INTEGERS for kind in kinds) and any(is_untold(piece) for piece in pieces):
+        return "numeric"
     for family in (NUMBERS, MOMENTS):
         if kinds and all(kind in family for kind in kinds):
             return max(kinds, key=family.index)
@@ -85,6 +89,11 @@ def common(pieces: Sequence[Piece], where: str) -> Kind:
         raise Refusal("R423", f"{where} of different types: {told(first)} and {told(other)}", piece.place,
                       mend=f"cast one of them: `…::{_type_name(first)}`")  # fmt: skip
     return next(iter(kinds), "text")
+
+
+def is_untold(piece: Piece) -> bool:
+    """True for a field whose type nobody has told (no catalog was asked)."""
+    return piece.kind == "unknown" and not piece.constant
 
 
 def cast(tree: Cast, piece: Piece) -> Piece:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from engine.conditions import Quoted
 from rules.expressions import moments, numbers, texts
-from rules.expressions.casts import by_settings, common, settled, widened
+from rules.expressions.casts import by_settings, common, is_untold, settled, widened
 from rules.expressions.kinds import INTEGERS, MOMENTS, NUMBERS, TEXT, Kind, fitting
 from rules.expressions.pieces import Piece, Sql, Values, between, built, constant, joined, one, told, two
 from rules.expressions.tree import Call, Constant
@@ -119,7 +119,7 @@ def _logical(tree: Call, parts: list[Piece]) -> Piece:
 
 
 def _signed(tree: Call, part: Piece) -> Piece:
-    if part.kind == "unknown" and not part.constant:
+    if is_untold(part):
         part = settled(part, "numeric")
     if part.kind not in NUMBERS:
         raise Refusal("R423", "a sign stands before a number", part.place, found=told(part.kind))
@@ -142,7 +142,9 @@ def _computed(tree: Call, left: Piece, right: Piece) -> Piece:
         if other == "interval":
             return _moved(tree, settled(left, "timestamp"), settled(right, "timestamp"))
         if not any(part.kind == "unknown" and part.constant and part.now() is not None for part in (left, right)):
-            needed = other if other in NUMBERS else "numeric"
+            # What is divided by a whole number is taken for one, too: a division says best what is counted.
+            untold = is_untold(left) or is_untold(right)
+            needed = other if other in INTEGERS and (tree.name in "/%" or not untold) else "numeric"
             left, right = settled(left, needed), settled(right, needed)
         elif other in NUMBERS:
             left, right = settled(left, other), settled(right, other)

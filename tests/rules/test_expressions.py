@@ -127,6 +127,19 @@ def test_everything_else_is_refused_where_it_stands(text: str, code: str, found:
     assert found in problem.found, problem
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("x > 4", "t"), ("x * (1 + x)", "35.75"), ("x - 1", "4.5"), ("coalesce(x, 0)", "5.5"), ("x in (5, 6)", "f"),
+     ("x between 5 and 6", "t"), ("case when x >= 5 then x else 0 end", "5.5"), ("x is distinct from 5", "t")],
+)  # fmt: skip
+def test_without_catalogs_a_field_beside_a_whole_number_may_have_digits_after_the_point(
+    text: str, expected: str
+) -> None:
+    row = tuple("5.5" if name == "x" else each for name, each in zip(FAMILIES, ROW, strict=True))
+
+    assert value(text, row) == expected
+
+
 def test_without_catalogs_a_guess_of_a_type_makes_no_problem() -> None:
     made, problems = compiled("x + 1 > '2024-01-01'")
 
