@@ -6,6 +6,7 @@ Only the addresses are replaced, where the file names machines that are not here
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 
 from tests.cli.desk import Desk
 from tests.docs.scenarios import SCENARIOS
+from tests.docs.scenarios.rounds import Round
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
+TRIED = [name for name in NAMES if "    tests:\n" in (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")]
 
 
 @pytest.fixture
@@ -34,15 +37,16 @@ def test_an_example_runs_as_it_stands(name: str, urls: list[str], tmp_path: Path
     assert "nothing wrong" in desk.call("check").stdout
     desk.call("setup")
 
-    with desk.running():
+    desk.start()
+    try:
         for number, turn in enumerate(SCENARIOS[name], 1):
-            for system, transactions in turn.written.items():
-                for transaction in transactions:
-                    desk.sql(system, transaction)
-            desk.settle()
+            carry_out(desk, turn)
             for system, (query, rows) in turn.seen.items():
                 assert desk.sql(system, query) == rows, f"round {number}, {system}\n{desk.log_tail()}"
+    finally:
+        code = desk.stop()
 
+    assert code == 0, desk.log_tail()
     assert desk.call("verify").stdout.endswith("no difference\n")
 
 
@@ -64,6 +68,28 @@ def test_what_the_examples_say_about_the_loser_is_so(urls: list[str], tmp_path: 
     assert desk.sql("erp", said) == [(115, "2026-03-01", "N14", "10.00")]
     said = "SELECT bonus_points, last_contact::text, terms, credit_limit::text FROM sales.account"
     assert desk.sql("crm", said) == [(115, "2026-03-01", "N60", "10.00")]
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_the_tests_of_an_example_pass_without_a_database(name: str, tmp_path: Path) -> None:
+    assert desk_of(name, {}, tmp_path).call("test").stdout.endswith(" passed, 0 failed\n")
+
+
+def carry_out(desk: Desk, turn: Round) -> None:
+    """One round, until all of it has arrived."""
+    desk.settle()
+    if turn.unseen:
+        assert desk.stop() == 0, desk.log_tail()
+    for system, transactions in turn.written.items():
+        for transaction in transactions:
+            desk.sql(system, transaction)
+    if turn.unseen:
+        desk.start()
+    desk.settle()
+    for command, answer in turn.asked.items():
+        verb, *rest = shlex.split(command)
+        assert answer in desk.call(verb, *rest).stdout, command
+    desk.settle()
 
 
 def systems_of(name: str) -> list[str]:

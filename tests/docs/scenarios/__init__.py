@@ -5,7 +5,7 @@ Each string is one transaction. Keys that a system makes are never asked for by 
 
 from __future__ import annotations
 
-from tests.docs.scenarios import deciding, own_keys, shared_keys, values, workflow
+from tests.docs.scenarios import deciding, held, own_keys, prices, shared_keys, spellings, stock, values, workflow
 from tests.docs.scenarios.rounds import Round
 
 SCENARIOS: dict[str, list[Round]] = {
@@ -20,5 +20,9 @@ SCENARIOS: dict[str, list[Round]] = {
     "09_three_systems": shared_keys.THREE_SYSTEMS,
     "10_decided_by_state": deciding.DECIDED_BY_STATE,
     "11_values": values.VALUES,
+    "12_spellings": spellings.SPELLINGS,
+    "13_prices": prices.PRICES,
+    "14_stock": stock.STOCK,
+    "15_held": held.HELD,
 }
 """By the name of the example."""
