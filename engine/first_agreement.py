@@ -15,7 +15,7 @@ from engine.merge import EntityRules
 from engine.merge.checks import CHECK, broken
 from engine.merge.derived import NOTE, worked_out
 from engine.merge.ownership import DERIVED, forbidden
-from engine.merge.values import complete, is_same, predicted_value, understood
+from engine.merge.values import complete, is_same, stores_so, understood
 from engine.record import UNREAD, Record
 from engine.resolve import RegisterValue, contender, resolve
 from engine.rulebook import EXISTENCE, Register
@@ -154,10 +154,7 @@ def _is_image(case: Case, register: Register, system: str, value: RegisterValue)
     layout = case.rules.layouts[system]
     if not layout.codecs and register.joint is None:
         return False
-    try:
-        return predicted_value(layout, register, value) == _stored(case, register, system)
-    except ValueRefused:
-        return False
+    return stores_so(layout, register, value, _stored(case, register, system))
 
 
 def _settle(case: Case, register: Register, found: Mapping[str, RegisterValue], choice: _Choice, tally: Tally) -> None:

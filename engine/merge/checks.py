@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.errors import ValueRefused
-from engine.merge.outcomes import accept, hold, overrule
+from engine.merge.derived import derive
+from engine.merge.outcomes import accept, hold, note_seen, overrule
 from engine.merge.step import EntityRules, Step, journal_entry, make_due
-from engine.merge.values import decoded_value, predicted_value
+from engine.merge.values import decoded_value, stores_so
 from engine.record import Record
 from engine.resolve import RegisterValue
 from engine.rulebook import EXISTENCE, Check
@@ -60,6 +61,7 @@ def checked(
                 else:
                     because = f"{CHECK} {check.name}"
                     overrule(rules, key, record, register, value, stored[register], because, "check", step)
+                    note_seen(record, register, stored[register], step)
                 free.remove(register)
             if concerned:
                 break
@@ -95,9 +97,14 @@ def hold_new(rules: EntityRules, key: str, record: Record, step: Step) -> None:
 
 
 def lift(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> None:
-    """Nothing waits any more because of a check, whatever it was: it is overtaken, or in order."""
+    """Nothing waits any more because of a check, whatever it was: it is overtaken, or in order.
+
+    What was kept back from other systems meanwhile is due to them."""
     del record.holds[register]
     step.holds[(rules.name, key, register)] = None
+    for system, side in record.sides.items():
+        if register in side.layer() and not side.out:
+            make_due(side, system, step)
 
 
 def waiters(record: Record, register: int) -> list[str]:
@@ -121,8 +128,20 @@ def write_on(rules: EntityRules, key: str, record: Record, register: int, step: 
     return True
 
 
+def forget(rules: EntityRules, key: str, record: Record, step: Step) -> None:
+    """A system has lost its row, and with it whatever was waiting there."""
+    for register in [r for r in record.holds if r != EXISTENCE]:
+        write_on(rules, key, record, register, step)
+
+
 def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
-    """Lets go what waited because of a check and is in order by now."""
+    """Lets go what waited because of a check and is in order by now, and what that puts in order."""
+    while _release_one(rules, key, record, step):
+        derive(rules, record, step)
+
+
+def _release_one(rules: EntityRules, key: str, record: Record, step: Step) -> bool:
+    """True if a write that waited is current now."""
     for register in [r for r, because in record.holds.items() if because.startswith(CHECK)]:
         if register == EXISTENCE:
             if not broken(rules, record.values):
@@ -133,7 +152,8 @@ def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
         else:
             for system in waiters(record, register):
                 if _release_register(rules, key, record, register, system, step):
-                    break
+                    return True
+    return False
 
 
 def _release_register(rules: EntityRules, key: str, record: Record, register: int, system: str, step: Step) -> bool:
@@ -153,7 +173,7 @@ def _release_register(rules: EntityRules, key: str, record: Record, register: in
     step.journal.append(journal_entry(rules, key, register, "resolved", because, version, value, current, now, step))
     lift(rules, key, record, register, step)
     accept(rules, record, [register], written, version, step, system)
-    if predicted_value(rules.layouts[system], rule, value) == stored:
+    if stores_so(rules.layouts[system], rule, value, stored):
         side.held.pop(register, None)
     else:
         side.held[register] = (version, stored)

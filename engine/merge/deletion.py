@@ -5,6 +5,7 @@ Turns a deletion into a tombstone, an overruled deletion, a system that leaves, 
 
 from __future__ import annotations
 
+from engine.merge.checks import forget
 from engine.merge.outcomes import has_seen
 from engine.merge.step import DEFAULT, EntityRules, Step, journal_entry, make_due
 from engine.record import UNSET_VERSION, Layout, Record, Side, held_alive
@@ -13,7 +14,7 @@ from engine.rulebook import EXISTENCE
 
 def decide_deletion(rules: EntityRules, key: str, record: Record, side: Side | None, step: Step) -> None:
     """A deletion that is to mean one everywhere: a successor, unless something was written that it had not seen."""
-    unseen = _unseen(record, side, rules.layouts[step.system])
+    unseen = _unseen(rules, record, side, rules.layouts[step.system])
     if unseen and not rules.entity.delete_wins:
         undo_delete(rules, key, record, "a concurrent write wins over a deletion", "delete_differs", step)
         step.count("conflicts")
@@ -40,21 +41,24 @@ def decide_deletion(rules: EntityRules, key: str, record: Record, side: Side | N
     die(rules, key, record, step)
 
 
-def _unseen(record: Record, side: Side | None, layout: Layout) -> list[int]:
+def _unseen(rules: EntityRules, record: Record, side: Side | None, layout: Layout) -> list[int]:
     """The registers of which somebody made another value current than the system has: its users have not seen that.
 
+    What is worked out of others tells nothing by itself: nobody wrote it.
     A register left to a person counts for whoever deletes, whichever of the contending values happens to be current."""
     held = [register for register in record.holds if register != EXISTENCE and layout.fields_of[register]]
     if side is None or not side.held:
         return sorted(held)
     row = layout.stored_row(record.values)
+    derived = {register for register, _, _ in rules.derived}
     return sorted(
         {
             *held,
             *[
                 register
                 for register, (version, stored) in side.held.items()
-                if not has_seen(version, current := record.version(register))
+                if register not in derived
+                and not has_seen(version, current := record.version(register))
                 and current != UNSET_VERSION
                 and current.note != DEFAULT
                 and (register == EXISTENCE or stored != tuple([row[f] for f in layout.fields_of[register]]))
@@ -102,6 +106,7 @@ def undo_delete(rules: EntityRules, key: str, record: Record, because: str, kind
             step,
         )
     )
+    forget(rules, key, record, step)
     side = record.side(step.system)
     side.held = {EXISTENCE: (step.version, (False,))}
     make_due(side, step.system, step)
@@ -131,6 +136,7 @@ def leave(rules: EntityRules, key: str, record: Record, step: Step) -> None:
             step,
         )
     )
+    forget(rules, key, record, step)
     side = record.side(step.system)
     side.held, side.due, side.wait, side.out, side.bad = {}, 0, 0, True, ""
 
@@ -142,6 +148,7 @@ def hold_delete(rules: EntityRules, key: str, record: Record, step: Step) -> Non
     step.journal.append(
         journal_entry(rules, key, EXISTENCE, "hold", because, record.version(EXISTENCE), (), step.version, (), step)
     )
+    forget(rules, key, record, step)
     record.holds[EXISTENCE] = because
     step.holds[(rules.name, key, EXISTENCE)] = because
     record.side(step.system).held = {EXISTENCE: (step.version, (False,))}

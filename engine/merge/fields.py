@@ -133,7 +133,7 @@ class _Decision:
             if has_seen(had, current):
                 note_seen(record, register, stored, step)
             return False
-        if had == current or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
+        if has_seen(had, current) or current in (UNSET_VERSION, step.version) or current.note == DEFAULT:
             step.count("successors")
             holds_now(rules, record, register, step.version, value, stored, step)
             return True

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.errors import ValueRefused
 from engine.merge.step import DEFAULT, EntityRules, Step, held_alive_next, journal_entry, make_due
-from engine.merge.values import decoded_value, is_same, predicted_value
+from engine.merge.values import decoded_value, is_same, stores_so
 from engine.record import UNSET_VERSION, Layout, Record
 from engine.resolve import Contender, RegisterValue, describe, resolve
 from engine.vocabulary import Text, Version
@@ -23,6 +22,11 @@ def has_seen(had: Version | None, current: Version) -> bool:
 def _after(current: Version) -> str:
     """The note of a version that its owner's rule overruled: its writer had seen the current one."""
     return f"after {current.number}"
+
+
+def _apart(record: Record, register: int, step: Step) -> Version:
+    """The version of a write that does not become current, told from one that did in the same transaction."""
+    return step.version._replace(note="again") if record.version(register) == step.version else step.version
 
 
 def note_seen(record: Record, register: int, stored: RegisterValue, step: Step) -> None:
@@ -64,10 +68,7 @@ def _keep_spelling(rules: EntityRules, record: Record, system: str, layout: Layo
     layer = side.layer()
     for register in layout.loose.intersection(registers).intersection(layer):
         rule, stored = rules.registers[register], layer[register][1]
-        try:
-            value = decoded_value(layout, rule, stored)
-        except ValueRefused:
-            continue
+        value = decoded_value(layout, rule, stored)
         if value is not None and is_same(rules, rule, layout, value, tuple([record.values[f] for f in rule.fields])):
             layer[register] = (record.version(register), stored)
 
@@ -84,8 +85,12 @@ def diverge(record: Record, system: str, layout: Layout, registers: Iterable[int
     if held_alive_next(record, side):
         layer = side.layer()
         for register in concerned:
+            current = record.version(register)
             if register not in layer:
-                layer[register] = (record.version(register), layout.stored(register, record.values))
+                layer[register] = (current, layout.stored(register, record.values))
+            elif layer[register][0] == current and current.number == step.version.number:
+                # What it has meant the same as what was current for a moment, amid this very transaction.
+                layer[register] = (current._replace(note="amid"), layer[register][1])
     make_due(side, system, step)
 
 
@@ -101,7 +106,7 @@ def holds_now(
     """The writer's system holds the version that is about to become current."""
     layout = rules.layouts[step.system]
     side = record.sides.get(step.system)
-    if (layout.codecs or not rules.plain) and predicted_value(layout, rules.registers[register], value) != stored:
+    if (layout.codecs or not rules.plain) and not stores_so(layout, rules.registers[register], value, stored):
         record.side(step.system).held[register] = (version, stored)
     elif side is not None:
         side.held.pop(register, None)
@@ -156,7 +161,7 @@ def overrule(
     )
     step.count("overruled")
     side = record.side(step.system)
-    side.held[register] = (step.version, stored)
+    side.held[register] = (_apart(record, register, step), stored)
     make_due(side, step.system, step)
 
 
@@ -196,7 +201,7 @@ def hold(
     record.holds[register] = because
     step.holds[(rules.name, key, register)] = because
     step.count("held")
-    record.side(step.system).held[register] = (step.version, stored)
+    record.side(step.system).held[register] = (_apart(record, register, step), stored)
 
 
 def hold_more(

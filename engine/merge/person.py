@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.merge.checks import release
 from engine.merge.deletion import die
 from engine.merge.derived import derive
 from engine.merge.outcomes import accept
@@ -45,6 +46,8 @@ def settle_hold(
     if value is not None and value != now:
         accept(rules, record, [register], dict(zip(rule.fields, value, strict=True)), step.version, step)
         derive(rules, record, step)
+    if record.holds and rules.checks:
+        release(rules, key, record, step)  # something else may be in order with it
     _all_due(record, step)
 
 

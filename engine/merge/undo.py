@@ -118,6 +118,8 @@ def _newest_held(
         version, stored = entry
         if version is not None and version.system == system and forbidden(rule, system, record.values):
             continue  # what its own users wrote there does not count
+        if system in rule.closed:
+            continue  # how it spells a value is none
         value = decoded_value(rules.layouts[system], rule, stored)
         if value is not None:
             found.append((version.number if version is not None else -1, -rule.order.index(system), version, value))

@@ -113,12 +113,25 @@ def predicted_value(layout: Layout, rule: Register, value: RegisterValue) -> Reg
     )
 
 
+def stores_so(layout: Layout, rule: Register, value: RegisterValue, stored: RegisterValue) -> bool:
+    """True if a system is expected to store a canonical value as this. What can be read there need not be a value
+    that could be written."""
+    try:
+        return predicted_value(layout, rule, value) == stored
+    except ValueRefused:
+        return False
+
+
 def decoded_value(layout: Layout, rule: Register, stored: RegisterValue) -> RegisterValue | None:
-    """The canonical value of what a system holds, if it holds all of the register's fields."""
+    """The canonical value of what a system holds, if it holds all of the register's fields, and they mean anything:
+    where nothing counts that is written there, nothing need."""
     fields = layout.fields_of[rule.number]
     if any(v is UNSET for v in stored) or len(stored) != len(fields):
         return None
-    values: dict[int, Text | bool] = {f: layout.canonical(f, v) for f, v in zip(fields, stored, strict=True)}
+    try:
+        values: dict[int, Text | bool] = {f: layout.canonical(f, v) for f, v in zip(fields, stored, strict=True)}
+    except ValueRefused:
+        return None
     if len(fields) != len(rule.fields):
         if rule.joint is None:
             return None
