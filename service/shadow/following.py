@@ -211,10 +211,15 @@ class _Order:
                 except Empty:
                     continue
         ready = sorted(self._heads, key=lambda s: getattr(self._heads[s], "committed_at", 0))
+        waits = False
         for system in ready:
-            if self._may_be_decided(self._heads[system]):
+            event = self._heads[system]
+            if waits and isinstance(event, Transaction) and event.own:
+                continue  # its cause may stand behind the one that waits
+            if self._may_be_decided(event):
                 self._since.pop(system, None)
                 return self._heads.pop(system)
+            waits = True
         return None
 
     def _may_be_decided(self, event: Event) -> bool:
