@@ -67,6 +67,8 @@ class Decider(Allowing):
         step = self._step("", asked_at, 0, f"resolved by {arguments.get('by', 'a person')}: take {system}")
         done, before = 0, record.values
         for register in sorted(record.holds):
+            if register not in record.holds:
+                continue  # what was resolved before it has put it in order
             if wanted and register != EXISTENCE and wanted not in rules.names(register):
                 continue
             # A person who takes a record that looks like another one says that it is one of its own.

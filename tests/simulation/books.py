@@ -25,6 +25,7 @@ from engine.rulebook import (
     RuleBook,
     Table,
 )
+from tests.simulation.wording import APART, names_of, wording
 
 FIELDS = ("code", "name", "note", "limit", "high", "low", "first", "points", "street", "city", "terms", "grade")
 POLICIES: dict[str, PolicyName] = {
@@ -80,10 +81,13 @@ def book(
     orders: bool = False,
     codecs: bool = False,
     limits: Limits | None = None,
+    words: frozenset[str] = frozenset(),
     name: str = "sim",
 ) -> RuleBook:
-    """The entity `item`, with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form."""
-    entities = {"item": _item(systems, owner, create, delete, delete_wins, codecs)}
+    """The entity `item`, with `orders` its child `order`; with `codecs`, `crm` stores two fields in its own form.
+
+    `words`: what `item` has besides (`wording`)."""
+    entities = {"item": _item(systems, owner, create, delete, delete_wins, codecs, words)}
     if orders:
         entities["order"] = _order(systems, delete_wins)
     entities = {made: replace(entity, limits=limits or Limits()) for made, entity in entities.items()}
@@ -98,7 +102,7 @@ def book(
 
 def _item(
     systems: tuple[str, ...], owner: str, create: frozenset[str] | None, delete: Mapping[str, DeletePolicy] | None,
-    delete_wins: bool, codecs: bool,
+    delete_wins: bool, codecs: bool, words: frozenset[str],
 ) -> Entity:
     registers = [Register(0, (), None, "last_writer", systems)]
     fields = [Field("code", 0, -1)]
@@ -110,11 +114,14 @@ def _item(
             ))
         fields.append(Field(field_name, number, len(registers) - 1, "integer" if field_name in NUMERIC else "text"))
     own = {FIELDS.index("grade"): GRADE_CODEC, FIELDS.index("first"): MARK_CODEC} if codecs else {}
+    more = wording(words, systems, FIELDS, len(registers))
+    own |= more.codecs
+    names = (*FIELDS, *names_of(words))
     return Entity(
-        name="item", fields=tuple(fields), key=(0,), registers=tuple(registers),
-        bindings={s: _binding(s, "item", 0, FIELDS, own if s == "crm" else {}) for s in systems},
+        name="item", fields=(*fields, *more.fields), key=(0,), registers=(*registers, *more.registers),
+        bindings={s: _binding(s, "item", 0, names, own if s == "crm" else {}) for s in systems},
         create=create or frozenset(systems), delete=delete or dict.fromkeys(systems, "propagate"),
-        delete_wins=delete_wins,
+        delete_wins=delete_wins, checks=more.checks,
     )
 
 
@@ -134,7 +141,7 @@ def _order(systems: tuple[str, ...], delete_wins: bool) -> Entity:
 def _binding(
     system: str, entity: str, table: int, fields: tuple[str, ...], codecs: Mapping[int, Codec]
 ) -> Binding:
-    lacking = LACKING.get(system, frozenset())
+    lacking = LACKING.get(system, frozenset()) | APART[system]
     columns = [n for n, name in enumerate(fields) if name not in lacking]
     if system == "mes":
         columns.reverse()

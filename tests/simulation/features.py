@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.rulebook import DeletePolicy
+from tests.simulation.wording import WORDS
 
 Kind = Literal["free", "one_way", "turns", "bursts"]
 HOUR_US = 3_600_000_000
@@ -65,6 +66,10 @@ class Features:
     crashes: bool = False
     limits: bool = False
     """Entities stop when a few records are written at once; people let them go, or have them put back."""
+    words: frozenset[str] = frozenset()
+    """What else the rules say, and the fields that go with it (`wording.WORDS`)."""
+    clock_error: int = -1
+    """How exactly the systems' clocks are known, microseconds; negative: not at all."""
 
 
 def draw(dice: random.Random) -> Features:
@@ -105,6 +110,28 @@ def draw(dice: random.Random) -> Features:
         crashes=chance(0.7),
     )
     return _tamed(features)
+
+
+NOT_IN: dict[Kind, frozenset[str]] = {
+    "free": frozenset(),
+    "one_way": frozenset({"check", "claims", "derived", "joint"}),
+    "turns": frozenset({"check"}),
+    "bursts": frozenset({"check"}),
+}
+"""Words with which a kind's own law would not apply: a check keeps things apart, in the order in which they are heard;
+an owner elsewhere and a worked-out field change what `erp` has without its users."""
+
+
+def worded(drawn: Features, dice: random.Random) -> Features:
+    """Some of the histories, of every kind, with words about what values mean and who is right."""
+    if dice.random() >= 0.35:
+        return drawn
+    rate = dice.choice((0.2, 0.5))
+    words = {word for word in WORDS if dice.random() < rate} - NOT_IN[drawn.kind]
+    if "claims" in words:
+        words.add("many")
+    error = dice.choice((-1, 0, 0 if drawn.kind == "bursts" else 700))
+    return replace(drawn, words=frozenset(words), clock_error=error)
 
 
 def _tamed(features: Features) -> Features:

@@ -13,7 +13,9 @@ from engine.rulebook import RuleBook
 from engine.vocabulary import Text
 from tests.simulation.books import FIELDS, GRADES, UNREADABLE, UNSTORABLE
 from tests.simulation.features import Features
+from tests.simulation.judge import Judge
 from tests.simulation.users import KEYS, ORDER_KEYS, Fate, plain
+from tests.simulation.wording import STAGES, pieces
 
 Rows = dict[str, dict[str, dict[str, list[Text]]]]
 """system → entity → key → row"""
@@ -30,6 +32,7 @@ class Oracle:
         self.databases = databases
         self.store = store
         self.fate = fate
+        self.judge = Judge(book, features, databases, fate)
 
     def check(self, *, fully: bool) -> None:
         """L1, L2 and L4; `fully`: nothing may be held or in quarantine any more."""
@@ -45,6 +48,7 @@ class Oracle:
         if (fully or self.features.kind != "free") and not self.fate.put_back:
             self.check_delta(records)
         self.check_owner(records)
+        self.judge.check(records)
 
     def check_lists(self, records: dict[tuple[str, str], Record], fully: bool) -> None:
         """What is held or in quarantine is listed, and nothing else is."""
@@ -104,11 +108,15 @@ class Oracle:
             return next((here for here, there in GRADES.items() if there == value), f"unknown {value}")
         if self.features.codecs and system == "crm" and name == "first":
             return value[1:]
+        if name == "stage":
+            return STAGES.get(value, f"unknown {value}") if system == "crm" else value
+        if name == "phone":
+            return "".join(c for c in value if c.isdigit()) or value
         return plain(value) if self.features.rewriting and name in ("name", "street") else value
 
     def check_tokens(self) -> None:
         """L2: every user's write is current, or was succeeded by a user who saw it, or stands in the journal."""
-        lost = {plain(value) for entry in self.store.journal for value in entry.lost}
+        lost = {plain(piece) for entry in self.store.journal for value in entry.lost for piece in pieces(value)}
         current: set[str] = set()
         gone = {
             (entry.entity, entry.key)
@@ -117,7 +125,7 @@ class Oracle:
         for database in self.databases.values():
             for table in database.rows.values():
                 for row in table.values():
-                    current.update(plain(value) for value in row)
+                    current.update(plain(piece) for value in row for piece in pieces(value))
         for token, (system, names, field) in self.fate.written.items():
             known = token in lost or token in current or token in self.fate.succeeded
             known = known or any(name in gone or (name, field) in self.fate.buried for name in names)
@@ -162,7 +170,7 @@ class Prefixes:
     def shown(self, target: str) -> None:
         """A batch was committed by a target: its state must have been one of the source, not older than the last."""
         state = self._state(target, target)
-        lacking = set(FIELDS) - set(self.databases[target].columns("item"))
+        lacking = set(self.databases["erp"].columns("item")) - set(self.databases[target].columns("item"))
         for number in range(self.seen[target], len(self.states)):
             if state == _without(self.states[number], lacking):
                 self.seen[target] = number

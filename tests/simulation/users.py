@@ -15,12 +15,16 @@ from adapters.memory import MemorySystem
 from engine.vocabulary import Change, Text
 from tests.simulation.books import GRADES, LACKING, MARK, NUMERIC, UNREADABLE, UNSTORABLE
 from tests.simulation.features import Features
+from tests.simulation.wording import BAD, STAGES, pieces
 
 KEYS = tuple(f"k{i}" for i in range(5))
 ORDER_KEYS = tuple(f"o{i}" for i in range(4))
 SLOTS = ("1", "2", "3")
 POISON = "!"
 """In a value: a constraint of `crm` refuses it."""
+
+_DECORATION = str.maketrans("", "", "()-")
+"""What `phone` is spelled with, and the sign of a number."""
 
 Name = tuple[str, str]
 """(entity, key)"""
@@ -29,7 +33,7 @@ Tell = Callable[[str], None]
 
 def plain(value: object) -> str:
     """A token as it was before any trigger or codec rewrote it."""
-    return str(value).lower().rstrip(".").lstrip(MARK)
+    return str(value).lower().rstrip(".x").lstrip(MARK).translate(_DECORATION)
 
 
 @dataclass
@@ -50,6 +54,10 @@ class Fate:
     """How often users inserted an item, in whatever system."""
     unlogged: set[tuple[str, str, str]] = field(default_factory=set)
     """(system, entity, key) that was changed outside the log."""
+    against: dict[str, str] = field(default_factory=dict)
+    """Token → the item: a `rate` written by somebody who was not its owner in the state that he had before him."""
+    settled: set[str] = field(default_factory=set)
+    """Items of which a person has resolved something: he may take what breaks a check."""
     put_back: bool = False
     """A person had writes taken back: sums are no longer known."""
 
@@ -134,6 +142,7 @@ class Users:
                 values[name] = self._value(system, entity, key, name, None)
         if entity == "item":
             values["points"] = "0"
+            self._judge(system, key, values, values)
             self.fate.made[key] = self.fate.made.get(key, 0) + 1
         self._told(f"{system} inserts {entity} {key} {values}")
         return self.databases[system].insert(entity, values)
@@ -151,7 +160,8 @@ class Users:
                 values[name] = self.dice.choice(sorted(self.databases[system].rows["item"]) or [row[name] or ""])
             else:
                 values[name] = self._value(system, entity, key, name, row[name])
-        self._see(system, entity, key, names)
+        self._judge(system, key, row, values)
+        self._see(system, entity, key, [n for n in names if plain(values[n]) != plain(row[n])])
         self._told(f"{system} updates {entity} {key} {values}")
         return self.databases[system].update(entity, key, values)
 
@@ -165,6 +175,7 @@ class Users:
         if self.databases[system].has_children(entity, key):
             return []
         self._see(system, entity, key, self.databases[system].columns(entity))
+        self.fate.succeeded.update(pieces(self._row(system, entity, key).get("tags")))
         self.fate.buried.update(((entity, key), name) for name in LACKING.get(system, ()))
         if entity == "item":
             self.fate.deleted.add(key)
@@ -214,15 +225,58 @@ class Users:
             return self._grade(system)
         if name == "slot":
             return self._slot(system)
+        if name == "tags":
+            return self._tags(system, key, now)
+        if name == "stage":
+            return self.dice.choice(tuple(STAGES) if system == "crm" else tuple(dict.fromkeys(STAGES.values())))
         if self.dice.random() < 0.05:
             return None
-        return self._token(system, entity, key, name)
+        if name == "phone":
+            return self._phone(system, key, now)
+        if name in ("credit", "floor"):
+            self.tokens += 1
+            value = str(self.dice.randrange(-3 if name == "credit" else 0, 9) * 1_000_000 + self.tokens)
+            self.fate.written[plain(value)] = (system, [(entity, key)], name)
+            return value
+        if name == "full":
+            return " ".join(self._token(system, entity, key, part) for part in ("given", "family"))
+        token = self._token(system, entity, key, name)
+        return token + "x" * self.dice.randrange(4) if name == "score" else token
+
+    def _phone(self, system: str, key: str, now: Text) -> Text:
+        """A new number, the old one in another spelling, or a text without any digit."""
+        roll = self.dice.random()
+        if roll < 0.05:
+            return self.dice.choice(("none", "unknown"))
+        again = roll < 0.35 and now is not None and plain(now) in self.fate.written
+        token = plain(now) if again else self._token(system, "item", key, "phone")
+        return self.dice.choice((token, f"({token[:3]}){token[3:]}", token.upper(), f"{token}-"))
+
+    def _tags(self, system: str, key: str, now: Text) -> Text:
+        """A list with something taken out of it, and mostly something added."""
+        had = pieces(now) if now is not None else []
+        kept = [tag for tag in had if self.dice.random() < 0.8]
+        self.fate.succeeded.update(tag for tag in had if tag not in kept)
+        if self.dice.random() < 0.8:
+            kept.append(self._token(system, "item", key, "tags"))
+        return "{" + ",".join(kept) + "}"
+
+    def _judge(self, system: str, key: str, before: dict[str, Text], values: dict[str, Text]) -> None:
+        """Notes a `rate` that its writer did not own in the state that he had before him."""
+        rate = values.get("rate")
+        if rate is not None:
+            stage = before.get("stage")
+            prospect = (STAGES.get(stage or "") if system == "crm" else stage) == "prospect"
+            if system != ("crm" if prospect else "erp"):
+                self.fate.against[plain(rate)] = key
 
     def _token(self, system: str, entity: str, key: str, name: str) -> str:
         self.tokens += 1
         token = f"{system}{self.tokens}"
         if self.features.poison and system != "crm" and name == "name" and self.dice.random() < 0.3:
             token += POISON
+        if name == "seal" and self.dice.random() < 0.2:
+            token += BAD
         self.fate.written[token] = (system, [(entity, key)], name)
         return MARK + token if name == "first" and self.features.codecs and system == "crm" else token
 
@@ -247,7 +301,9 @@ class Users:
         """The user overwrites what he sees: those writes are succeeded."""
         row = self._row(system, entity, key)
         grouped = set(names) | ({"street", "city"} if {"street", "city"} & set(names) else set())
-        self.fate.succeeded.update(plain(row[name]) for name in grouped if row.get(name) is not None)
+        self.fate.succeeded.update(
+            plain(piece) for name in grouped - {"tags"} if row.get(name) is not None for piece in pieces(row[name])
+        )
 
     def _told(self, what: str) -> None:
         if self.tell:

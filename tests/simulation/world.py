@@ -23,7 +23,7 @@ from engine.runner import Runner
 from engine.vocabulary import Batch, Change, Text, Transaction
 from tests.simulation.books import FIELDS, GRADES, UNREADABLE, UNSTORABLE, book
 from tests.simulation.faults import POINTS, Killer, MortalSource, MortalStore, MortalTarget, SimCrash
-from tests.simulation.features import Features, draw
+from tests.simulation.features import Features, draw, worded
 from tests.simulation.oracle import Oracle, Prefixes, Rows
 from tests.simulation.users import POISON, Fate, Users
 
@@ -61,7 +61,8 @@ class World:
         self.trace: list[str] = []
         dice = random.Random(seed)
         drawn = self._draw(dice)
-        self.features: Features = features or _limited(drawn, random.Random(f"{seed} limits"))
+        drawn = worded(_limited(drawn, random.Random(f"{seed} limits")), random.Random(f"{seed} words"))
+        self.features: Features = features or drawn
         self.systems = self.features.systems
         self.dice = random.Random(f"{seed} calm" if calm else f"{seed} schedule")
         self.crashes = self.features.crashes and not calm
@@ -89,7 +90,7 @@ class World:
         self.book = book(
             self.systems, create=self.features.creators, delete=self.features.delete,
             delete_wins=self.features.delete_wins, orders=self.features.orders, codecs=self.features.codecs,
-            limits=TIGHT if self.features.limits else None,
+            limits=TIGHT if self.features.limits else None, words=self.features.words,
         )
         self.databases = {s: self._database(s) for s in self.systems}
         self.store = MortalStore(self.killer)
@@ -131,6 +132,8 @@ class World:
         self.killer.point = ""
         self.store.crash()
         decider = Decider(self.book, self.store, cache_records_max=self.features.cache_records, open_rows_max=4)
+        if self.features.clock_error >= 0:
+            decider.clocks = {s: (self.features.skew[s], self.features.clock_error) for s in self.systems}
         decider.start()
         rows_max = SPOOLED_ROWS if self.features.huge else 1_000_000
         self.sources = {s: MortalSource(d, self.store, self.killer, rows_max) for s, d in self.databases.items()}
@@ -280,18 +283,34 @@ class World:
     def final_rows(self) -> Rows:
         """All rows, but for what may depend on who was heard first: what a person had to choose among (`terms`), and
         where records are deleted what their owner had left in one that came back (`limit`)."""
-        but = ("terms", "limit") if self.features.deletes else ("terms",)
-        places = {s: [d.columns("item").index(name) for name in but] for s, d in self.databases.items()}
+        but = {"terms"}
+        if self.features.deletes:
+            but.add("limit")
+        if len(self.systems) > 2:
+            but.add("seen")  # of three writes only the first and the last may be far enough apart to be told apart
+        places = {s: [n for n, c in enumerate(d.columns("item")) if c in but] for s, d in self.databases.items()}
         return {
             s: {
                 entity: {
-                    key: row if entity != "item" else [v for n, v in enumerate(row) if n not in places[s]]
+                    key: row if entity != "item" else self._told_alike(s, key, row, places[s])
                     for key, row in table.items()
                 }
                 for entity, table in database.rows.items()
             }
             for s, database in self.databases.items()
         }
+
+    def _told_alike(self, system: str, key: str, row: list[Text], but: list[int]) -> list[Text]:
+        """A row with what is spelled in several ways by its meaning: whose spelling a third system has may differ.
+
+        Without `rate` if two systems made the record: the first row heard of is judged by itself, the second by what
+        the two have agreed on."""
+        names = self.databases[system].columns("item")
+        but = but + [n for n, name in enumerate(names) if name == "rate" and self.fate.made.get(key, 0) > 1]
+        return [
+            str(self.oracle.meaning(system, name, value)) if name in ("phone", "stage") else value
+            for n, (name, value) in enumerate(zip(names, row, strict=True)) if n not in but
+        ]
 
     def _may_take_turn(self, system: str, entity: str, key: str) -> bool:
         return self.turn_of.setdefault((entity, key), system) == system
@@ -413,6 +432,8 @@ class World:
         arguments = {"entity": entity, "key": key, "take": take, "at": str(self.users.now)}
         if fields:
             arguments["field"] = self.book.entities[entity].fields[fields[0]].name
+        if entity == "item":
+            self.fate.settled.add(key)
         self.tell(f"a person resolves {held}: take {take}")
         self.store.ask("resolve", arguments)
 

@@ -1,0 +1,142 @@
+"""What random histories found about spellings, checks, owners by state and worked-out fields, written out."""
+
+from __future__ import annotations
+
+from tests.simulation.test_cases import update, value, world
+from tests.simulation.world import World
+
+
+def made(*words: str, **features: object) -> World:
+    """Two systems that have k0, with these words in the rules."""
+    return world(words=frozenset(words), **features)
+
+
+def worded(made: World, system: str, name: str) -> str | None:
+    """What a system has in one of the further fields of k0."""
+    database = made.databases[system]
+    return database.rows["item"]["k0"][database.columns("item").index(name)]
+
+
+def at_once(made: World, system: str, *statements: dict[str, str]) -> None:
+    """Several UPDATEs of k0 in one transaction."""
+    database = made.databases[system]
+    made.users.commit(system, [change for said in statements for change in database.update("item", "k0", said)])
+
+
+def agreed(made: World, **values: str) -> World:
+    """Both have these values (as `erp` spells them)."""
+    update(made, "erp", "k0", **values)
+    made.become_quiet()
+    made.store.journal.clear()
+    return made
+
+
+def test_a_write_that_breaks_a_check_after_one_that_did_not_in_the_same_transaction_is_resolved() -> None:
+    """Found by seed 5000564: both had the version of the transaction, and the second was taken for the first."""
+    history = agreed(made("check"), credit="5")
+    at_once(history, "crm", {"credit": "7"}, {"credit": "-1"})
+    history.become_quiet()
+    assert (worded(history, "erp", "credit"), worded(history, "crm", "credit")) == ("5", "-1")
+
+    (held,) = history.store.holds
+    history.resolve(held, "erp")
+    history.become_quiet()
+
+    assert (worded(history, "erp", "credit"), worded(history, "crm", "credit")) == ("5", "5")
+    assert not history.store.holds
+
+
+def test_a_write_that_is_overruled_after_one_that_was_not_in_the_same_transaction_is_put_right() -> None:
+    history = agreed(made("check"), seal="good")
+    at_once(history, "crm", {"seal": "better"}, {"seal": "bad"})
+    history.become_quiet()
+    assert (worded(history, "erp", "seal"), worded(history, "crm", "seal")) == ("better", "better")
+
+
+def test_an_owner_for_a_while_who_gives_up_in_the_same_transaction_is_overruled_from_there_on() -> None:
+    history = agreed(made("many", "claims"), stage="prospect")
+    at_once(history, "crm", {"rate": "1"}, {"stage": "C"}, {"rate": "2"})
+    history.become_quiet()
+    assert (worded(history, "erp", "rate"), worded(history, "crm", "rate")) == ("1", "1")
+
+
+def test_a_spelling_that_meant_the_right_thing_amid_a_transaction_does_not_stay() -> None:
+    """Found by seed 5002970: to and fro in one transaction, and `crm` kept the spelling of what was there between."""
+    history = agreed(made("many"), stage="prospect")
+    update(history, "crm", "k0", stage="PP")
+    history.become_quiet()
+    at_once(history, "erp", {"stage": "customer"}, {"stage": "prospect"}, {"stage": "customer"})
+    history.become_quiet()
+    assert (worded(history, "erp", "stage"), worded(history, "crm", "stage")) == ("customer", "C")
+
+
+def test_who_mends_what_a_check_overruled_has_seen_what_is_current_whatever_the_clocks() -> None:
+    hour = 3_600_000_000
+    history = agreed(made("check", skew={"erp": hour, "crm": -hour}), seal="good")
+    update(history, "crm", "k0", seal="bad")
+    update(history, "crm", "k0", seal="best")  # before ours has put it right
+    history.become_quiet()
+    assert (worded(history, "erp", "seal"), worded(history, "crm", "seal")) == ("best", "best")
+    assert [entry.kind for entry in history.store.journal] == ["check"]
+
+
+def test_who_deletes_before_he_was_told_what_was_worked_out_of_his_own_write_has_seen_everything() -> None:
+    """Found by seed 5000340: a conflict was reported, and without `delete_wins` the deletion was taken back."""
+    history = made("derived", deletes=True)
+    update(history, "crm", "k0", name="crm1")
+    history.users.commit("crm", history.databases["crm"].delete("item", "k0"))
+    history.become_quiet()
+    assert "k0" not in history.databases["erp"].rows["item"]
+    assert not history.store.journal
+
+
+def test_what_waited_in_a_row_that_is_gone_waits_no_more() -> None:
+    """Found by seed 5001348: the row came back without the write that waited, and the hold stayed."""
+    history = agreed(made("check", deletes=True, delete={"erp": "propagate", "crm": "restore"}), credit="5")
+    update(history, "crm", "k0", credit="-1")
+    history.become_quiet()
+    history.users.commit("crm", history.databases["crm"].delete("item", "k0"))
+    history.become_quiet()
+    assert (worded(history, "erp", "credit"), worded(history, "crm", "credit")) == ("5", "5")
+    assert not history.store.holds
+
+
+def test_who_mends_a_write_that_waits_by_what_is_current_keeps_it_from_nobody() -> None:
+    """`mes` was not told of the current value while it was held; nobody wrote it again after that."""
+    history = agreed(made("check", systems=("erp", "crm", "mes"), skew=dict.fromkeys(("erp", "crm", "mes"), 0),
+                          delete=dict.fromkeys(("erp", "crm", "mes"), "propagate")), credit="5")  # fmt: skip
+    history.databases["mes"].locked.add(("item", "k0"))
+    update(history, "erp", "k0", credit="6")
+    for _ in range(20):
+        for system in ("erp", "crm"):
+            history.deliver(system)
+        history.turn()
+        for system in ("erp", "crm", "mes"):
+            history.write(system)
+    assert (worded(history, "crm", "credit"), worded(history, "mes", "credit")) == ("6", "5")
+    update(history, "crm", "k0", credit="-1")
+    for _ in range(20):
+        for system in ("erp", "crm"):
+            history.deliver(system)
+        history.turn()
+    history.databases["mes"].locked.clear()
+    history.become_quiet()
+    assert worded(history, "mes", "credit") == "5"
+    update(history, "crm", "k0", credit="6")
+    history.become_quiet()
+    assert {worded(history, system, "credit") for system in history.systems} == {"6"}
+    assert not history.store.holds
+
+
+def test_what_a_person_resolves_lets_go_what_it_puts_in_order() -> None:
+    history = agreed(made("check"), credit="5", floor="1")
+    update(history, "crm", "k0", floor="9")
+    history.become_quiet()
+    update(history, "erp", "k0", credit="-1")
+    history.become_quiet()
+    assert len(history.store.holds) == 2
+    at_once(history, "crm", {"credit": "20"})
+    history.become_quiet()
+    assert (worded(history, "erp", "floor"), worded(history, "crm", "floor")) == ("9", "9")
+    assert not history.store.holds
+    assert value(history, "erp", "k0", "name") == "name0"
