@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from engine.errors import ValueRefused
 from engine.merge import EntityRules
-from engine.rulebook import Entity, RuleBook
+from engine.rulebook import Entity, Field, RuleBook
 from engine.vocabulary import Text
 from rules.syntax import EntitySyntax, TestSyntax
 from rules.values.forms import normal
@@ -31,19 +31,23 @@ def with_guessed_types(book: RuleBook, entities: Mapping[str, EntitySyntax]) -> 
 
 
 def _guessed(entity: Entity, syntax: EntitySyntax) -> Entity:
-    fields = [
-        replace(field, family=_family(_told(entity, field.name, field.number, syntax.tests)) or field.family)
-        if field.reference is None
-        else field
-        for field in entity.fields
-    ]
+    fields: list[Field] = []
+    for field in entity.fields:
+        family = _family(_told(entity, field.name, field.number, syntax.tests), _mapped(syntax, field))
+        fields.append(field if field.reference is not None or family is None else replace(field, family=family))
     return replace(entity, fields=tuple(fields))
 
 
-def _family(told: list[str]) -> str | None:
+def _mapped(syntax: EntitySyntax, field: Field) -> bool:
+    """True if a map says what its values mean: they are the map's words then, also `true` and `false`."""
+    words = syntax.fields.get(field.name)
+    return words is not None and any(column.map is not None for column in words.columns.values())
+
+
+def _family(told: list[str], mapped: bool) -> str | None:
     if told and all(_NUMBER.fullmatch(text) for text in told):
         return "numeric"
-    return "boolean" if told and all(text in _TRUTHS for text in told) else None
+    return "boolean" if told and not mapped and all(text in _TRUTHS for text in told) else None
 
 
 def _told(entity: Entity, field: str, number: int, tests: Iterable[TestSyntax]) -> list[str]:

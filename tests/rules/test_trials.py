@@ -141,6 +141,15 @@ def test_true_and_false_are_what_a_database_prints_for_them(tmp_path: Path) -> N
     assert [p.code for p in online.problems] == ["R393", "R394"], "they are texts there"
 
 
+def test_a_map_may_mean_true_and_false(tmp_path: Path) -> None:
+    case = "{agreed: {best: true}, erp: {best: N}, then: {best: false}, stored: {crm: {best: false}, erp: {best: N}}}"
+    mapped = customer_with(case).replace("erp: best,", "erp: {column: best, map: {Y: true, N: false}},")
+
+    (trial,) = untyped(rules_of(mapped, tmp_path))
+
+    assert trial.passed, printed(trial.problems)
+
+
 def test_every_entity_and_every_step_is_told_to_programs(tmp_path: Path) -> None:
     case = "{name: moved, agreed: {city: X}, erp: {city: A}, crm: {city: B}, then: {city: B}}"
     (trial,) = untyped(rules_of(customer_with(case), tmp_path))
