@@ -41,6 +41,12 @@ def test_every_line_of_the_manual_stands_in_an_example_that_runs() -> None:
     assert [line for line in shown if line.strip() not in known] == []
 
 
+def test_every_example_has_its_row() -> None:
+    listed = re.findall(r"^\| `(\d\d_\w+)` \|", (HOME / "docs" / "rules.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert listed == sorted(path.stem for path in (HOME / "examples").glob("*.yaml"))
+
+
 def test_every_policy_has_its_row() -> None:
     told = {word for row in ROW.findall(MANUAL) for word in re.findall(r"\w+", row)}
 
