@@ -169,6 +169,7 @@ class Changes(Aside):
         made = self.cache[rules.name].get(new)
         if former is not None and made is not None:
             carry_over(rules, made, former, step)
+            self._note_due((rules.name, new), made, sorted(step.touched))
 
     def _completed(self, rules: EntityRules, record: Record, image: Image, transaction: Transaction) -> Image:
         """A row with a new key, completed by what the old one had, as far as we know what it had at that time."""

@@ -86,11 +86,10 @@ def diverge(record: Record, system: str, layout: Layout, registers: Iterable[int
         layer = side.layer()
         for register in concerned:
             current = record.version(register)
-            if register not in layer:
-                layer[register] = (current, layout.stored(register, record.values))
-            elif layer[register][0] == current and current.number == step.version.number:
-                # What it has meant the same as what was current for a moment, amid this very transaction.
-                layer[register] = (current._replace(note="amid"), layer[register][1])
+            entry = layer.get(register) or (current, layout.stored(register, record.values))
+            if current.number == step.version.number and entry[0] == current:
+                entry = (current._replace(note="amid"), entry[1])  # current for a moment, within this very transaction
+            layer[register] = entry
     make_due(side, system, step)
 
 

@@ -140,3 +140,25 @@ def test_what_a_person_resolves_lets_go_what_it_puts_in_order() -> None:
     assert (worded(history, "erp", "floor"), worded(history, "crm", "floor")) == ("9", "9")
     assert not history.store.holds
     assert value(history, "erp", "k0", "name") == "name0"
+
+
+def test_what_is_worked_out_twice_in_one_transaction_is_written_where_it_was_right_between() -> None:
+    """Found by seed 5015122: `erp` had inserted the row with what was worked out of its first name."""
+    history = made("derived")
+    erp = history.databases["erp"]
+    inserted = erp.insert("item", {"code": "k1", "name": "erp7", "note": "n", "points": "0"})  # label: NULL
+    history.users.commit("erp", [*inserted, *erp.update("item", "k1", {"name": "erp8"})])
+    history.become_quiet()
+    place = erp.columns("item").index("label")
+    assert [history.databases[s].rows["item"]["k1"][place] for s in history.systems] == ["ERP8/n"] * 2
+
+
+def test_a_worked_out_field_does_not_take_a_record_with_a_new_key_out_of_quarantine() -> None:
+    """Found by seed 5012156: what was due anew was not looked at, and the writer met a value that it cannot store."""
+    history = made("derived", codecs=True, rekeys=True)
+    update(history, "crm", "k0", note="crm1", name="crm2")
+    history.become_quiet()
+    erp = history.databases["erp"]
+    history.users.commit("erp", [*erp.update("item", "k0", {"grade": "Z"}), *erp.update("item", "k0", {"code": "k1"})])
+    history.become_quiet()
+    assert history.store.quarantine == {("item", "k1", "crm"): "cannot be stored: `Z` has no counterpart"}
