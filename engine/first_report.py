@@ -20,8 +20,8 @@ from engine.record import Record
 from engine.resolve import RegisterValue
 from engine.rulebook import EXISTENCE, Register
 
-REPORT: Final = "m/"
-"""What the names of the report's spaces begin with."""
+REPORT: Final = "d/"
+"""What the names of the report's spaces begin with, and no other: they are forgotten when day one is accepted."""
 
 _ABOUT: Final = f"{REPORT}about"
 

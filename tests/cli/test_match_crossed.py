@@ -59,3 +59,17 @@ def test_an_identity_that_paired_the_wrong_rows_is_forgotten_with_the_report(pai
         [("erp:1", {"erp": "1", "crm": "W/13"})],
         [("erp:1", {"erp": "1", "crm": "W/10"})],
     ]  # fmt: skip
+
+
+def test_what_was_read_of_parts_and_code_tables_is_still_known_when_it_has_been_accepted(pair: Desk) -> None:
+    pair.sql("crm", "DELETE FROM accounts WHERE no IN (12, 13)")
+    pair.call("match", "--accept")
+
+    with pair.running():
+        pair.sql("erp", "UPDATE party SET name = 'Ada & Co', country_id = 2 WHERE id = 1")
+        told = pair.settle()
+
+    assert told["quarantine"] == 0
+    assert pair.sql("crm", "SELECT vat_number, account_name, country FROM accounts WHERE no = 10") == [
+        ("AT 1", "Ada & Co", "DE")
+    ]
