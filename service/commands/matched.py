@@ -144,7 +144,7 @@ def _print_tables(records: list[_Record], report: Told, asked: Asked, shown: int
             [
                 r.rules.name, key_text(r.key),
                 *([", ".join(f"{s} {k}" for s, k in _keys(r.line).items())] if keyed else []),
-                "\n".join(_what(r, asked.values)),
+                _what(r, asked.values),
             ]
             for r in records
         ], "")  # fmt: skip
@@ -153,10 +153,10 @@ def _print_tables(records: list[_Record], report: Told, asked: Asked, shown: int
     _print_end(report)
 
 
-def _of_these(count: Count) -> str:
+def _of_these(count: Count) -> list[str]:
     """Which fields differ, and what becomes of one-sided records."""
     fields = [f"{name} {n:,}" for name, n in sorted(count.fields.items(), key=lambda item: (-item[1], item[0]))]
-    return "\n".join([*fields, *[f"{meaning} {n:,}" for meaning, n in sorted(count.meanings.items())]])
+    return [*fields, *[f"{meaning} {n:,}" for meaning, n in sorted(count.meanings.items())]]
 
 
 def _print_end(report: Told) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,8 +67,9 @@ def wrapped(text: Text, indent: int, width: int, *, hanging: int = 0) -> Iterato
         yield Text.assemble(" " * (indent + (hanging if number else 0)), line)
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]], empty: str) -> None:
-    """Prints rows as a table, or says that there are none."""
+def print_table(title: str, columns: list[str], rows: Sequence[Sequence[str | list[str]]], empty: str) -> None:
+    """Prints rows as a table, or says that there are none. A cell is a text, or a list of texts, a line each: a line's
+    end within a text is a control character like any other."""
     if not rows:
         typer.echo(empty)
         return
@@ -76,7 +77,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], empty: st
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*[shown(cell) for cell in row])
+        table.add_row(*["\n".join(map(shown, [cell] if isinstance(cell, str) else cell)) for cell in row])
     console().print(table)
 
 

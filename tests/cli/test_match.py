@@ -210,3 +210,11 @@ def test_it_needs_no_right_that_run_does_not_need(desk: Desk) -> None:
 
         assert matched(desk)["entities"]["customer"]["kinds"] == {"one-sided": 1}
         assert desk.ask("match", "--accept").returncode == 0
+
+
+def test_several_things_in_one_cell_stand_below_each_other(full: Desk) -> None:
+    told = full.here("match", "--limit", "0").stdout
+
+    assert "\\n" not in told
+    [first] = [line for line in told.splitlines() if "customer" in line]
+    assert first.split("│")[-2].strip() in ("limit 1", "name 1", "terms 1")
