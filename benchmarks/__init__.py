@@ -4,9 +4,9 @@
 is a small smoke version, `--only NAME` one measure, `--system NAME` one contender.
 
 `sizes` says how much, `workload` what is asked of rows, `items` makes those of one plain table, `records` those that
-are assembled of several; `bench` makes the two servers, `builtin` and `duolog` are the contenders, `measures` what is
-done with each, `probe` reads memory and CPU time, `report` writes. `profile` is a command of its own: where the
-engine's time goes.
+are assembled of several, `values` those that are stored otherwise in the other system; `bench` makes the two servers,
+`builtin` and `duolog` are the contenders, `measures` what is done with each, `probe` reads memory and CPU time,
+`report` writes. `profile` is a command of its own: where the engine's time goes.
 
 Nothing here is a timed test: it states figures and judges nothing.
 """

@@ -1,5 +1,5 @@
-"""What is done with every contender: drain a backlog, of plain rows and of records, carry a steady trickle, carry one
-huge transaction.
+"""What is done with every contender: drain a backlog, of plain rows, of records and of values stored otherwise, carry
+a steady trickle, carry one huge transaction.
 
 Each measure starts from two fresh servers and returns plain figures. The method, the same for everybody:
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -32,6 +33,8 @@ from benchmarks.latency import trickle
 from benchmarks.probe import Sampler
 from benchmarks.records import Records
 from benchmarks.sizes import Sizes
+from benchmarks.values import Values
+from benchmarks.values.variants import VARIANTS, Variant
 from benchmarks.workload import Connection, Workload
 
 Figures = dict[str, Any]
@@ -55,6 +58,12 @@ def records_out(contender: Contender, sizes: Sizes) -> Figures:
 def records_in(contender: Contender, sizes: Sizes) -> Figures:
     """Rows a second out of the many tables of the ERP, into the CRM's plain ones."""
     return drain(contender, sizes, records("erp", contender), ("erp",))
+
+
+def values(variant: Variant, contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second out of the ERP's backlog, into a table of the CRM that stores some of it otherwise."""
+    sizes = replace(sizes, preload_rows=sizes.value_rows, backlog_changes=sizes.value_rows)
+    return drain(contender, sizes, Values(variant, copied=contender.one_to_one), ("erp",))
 
 
 def records(source: str, contender: Contender) -> Records:
@@ -137,6 +146,7 @@ MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "big_transaction": big_transaction,
     "records_out": records_out,
     "records_in": records_in,
+    **{measure: partial(values, variant) for measure, variant in VARIANTS.items()},
 }
 
 HEADLINES: Final = {
@@ -146,6 +156,7 @@ HEADLINES: Final = {
     "big_transaction": "rows_per_s",
     "records_out": "rows_per_s",
     "records_in": "rows_per_s",
+    **dict.fromkeys(VARIANTS, "rows_per_s"),
 }
 """By measure: the figure by which the median of several rounds is chosen."""
 

@@ -13,11 +13,13 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.bench import SETTINGS
 from benchmarks.sizes import Sizes
+from benchmarks.values.variants import VARIANTS
 from service.embedded import DEFAULTS, find_programs
 
 RESULTS: Final = Path(__file__).with_name("results")
@@ -52,6 +54,13 @@ LINES: Final = (
     ("records_in", "rows_per_s_until_read", "of the source's log, until what was written is read back, rows/s", True),
     ("records_in", "cpu_us_per_row", "CPU a row of the source's log, µs", False),
     ("records_in", "private_mb", "peak memory, MB (private)", False),
+    *chain.from_iterable(
+        (
+            (measure, "rows_per_s", f"{measure.replace('_', ', ')}, rows/s", True),
+            (measure, "cpu_us_per_row", "CPU a row, µs", False),
+        )
+        for measure in VARIANTS
+    ),
 )
 """(measure, figure, how it is called, True if more is better)"""
 
@@ -61,6 +70,9 @@ PLAIN: Final = "drain_one_way"
 
 PLACES: Final = ("listen_addresses", "unix_socket_directories", "timezone", "log_timezone")
 """Settings that say where and not how fast."""
+
+PLAIN_VALUES: Final = "values_plain"
+"""What is stored otherwise is measured against what is stored alike, besides built-in replication."""
 
 Results = dict[str, dict[str, dict[str, Any]]]
 """measure → contender → figure"""
@@ -114,6 +126,9 @@ def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
         f"number; a backlog of {sizes.record_changes:,} changes on the side that writes. Built-in replication copies "
         f"the writing side's tables as they are.",
         "",
+        f"Values: the plain table with {sizes.value_rows:,} rows and as many changes in the ERP, some of it stored "
+        f"otherwise in the CRM. Built-in replication copies the ERP's table.",
+        "",
         f"Each measure {sizes.rounds} times, the contenders in turn; the median round is told. Ratio: duolog / "
         f"built-in.",
         "",
@@ -121,7 +136,7 @@ def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
         "|---|---:|---:|---:|---|",
     ]
     lines += [line(results, *one) for one in LINES if one[0] in results]
-    return "\n".join([*lines, "", *dearer(results), *remarks(results), ""])
+    return "\n".join([*lines, "", *dearer(results), *otherwise(results), *remarks(results), ""])
 
 
 def line(results: Results, measure: str, figure: str, called: str, more_is_better: bool) -> str:
@@ -149,6 +164,19 @@ def dearer(results: Results) -> list[str]:
                 f"written in the target takes {written:.1f} times as long."
             )
     return lines
+
+
+def otherwise(results: Results) -> list[str]:
+    """What a row costs duolog that is stored otherwise in the two systems, against one that is stored alike."""
+    plain = results.get(PLAIN_VALUES, {}).get("duolog", {})
+    return [
+        f"- What is stored otherwise, `{measure}`: {figures['rows_per_s'] / plain['rows_per_s']:.2f} of the rows/s of "
+        f"`{PLAIN_VALUES}`, {figures['cpu_us_per_row'] / plain['cpu_us_per_row']:.2f} times its CPU a row."
+        for measure in VARIANTS
+        if measure != PLAIN_VALUES
+        and plain.get("cpu_us_per_row")
+        and (figures := results.get(measure, {}).get("duolog", {})).get("cpu_us_per_row")
+    ]
 
 
 def remarks(results: Results) -> list[str]:

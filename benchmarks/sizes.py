@@ -17,6 +17,8 @@ class Sizes:
     """Companies of the workload of records; four in five have an order."""
     record_changes: int
     """Of the side that writes."""
+    value_rows: int
+    """Of the workload of values: rows before, and as many changes."""
     transaction_rows: int
     latency_s: float
     latency_per_s: int
@@ -35,6 +37,7 @@ FULL: Final = Sizes(
     backlog_changes=100_000,
     preload_records=20_000,
     record_changes=30_000,
+    value_rows=30_000,
     transaction_rows=10,
     latency_s=20,
     latency_per_s=100,
@@ -49,6 +52,7 @@ QUICK: Final = Sizes(
     backlog_changes=2_000,
     preload_records=1_000,
     record_changes=1_000,
+    value_rows=1_000,
     transaction_rows=10,
     latency_s=3,
     latency_per_s=50,
