@@ -9,7 +9,7 @@ from engine.errors import EngineFault
 from engine.merge.checks import hold_new
 from engine.merge.derived import derive
 from engine.merge.fields import decide_all
-from engine.merge.outcomes import agree, holds_now, note_seen, overrule
+from engine.merge.outcomes import agree, holds_now, keep_held, note_seen, overrule
 from engine.merge.ownership import DERIVED, forbidden
 from engine.merge.step import EntityRules, Step, begin, journal_entry, make_due
 from engine.merge.values import canonical_values, is_same, state_of, stored_now
@@ -70,7 +70,10 @@ def carry_over(rules: EntityRules, record: Record, former: Values, step: Step) -
     layout = rules.layouts[step.system]
     values = list(record.values)
     carried: list[int] = []
+    derived = {number for number, _, _ in rules.derived}
     for register in rules.registers[1:]:
+        if register.number in derived:
+            continue  # it is worked out of what has come along
         foreign = forbidden(register, step.system, former) or not layout.fields_of[register.number]
         if foreign and all(former[f] is not UNSET for f in register.fields):
             for number in register.fields:
@@ -230,11 +233,11 @@ def come_alive(
                 # A deletion is under way that may not take place: then the old row is still there.
                 for register, entry in side.sent.items():
                     side.held.setdefault(register, entry)
-                _keep_held(record, side.held, layout, rules.all_registers)
+                _keep_row(rules, record, side.held, layout, step)
             layer = side.layer()
             layer.setdefault(EXISTENCE, (record.version(EXISTENCE), (False,)))
             if layer[EXISTENCE][1][0]:
-                _keep_held(record, layer, layout, rules.all_registers)
+                _keep_row(rules, record, layer, layout, step)
         make_due(side, system, step)
     record.alive = True
     _take_key(rules, record, row)
@@ -242,11 +245,11 @@ def come_alive(
     _write_all(rules, key, record, row, written, step)
 
 
-def _keep_held(record: Record, layer: dict[int, Held], layout: Layout, registers: list[int]) -> None:
+def _keep_row(rules: EntityRules, record: Record, layer: dict[int, Held], layout: Layout, step: Step) -> None:
     """A system that still has the row holds the old values of it."""
-    for register in registers:
-        if register not in layer and layout.fields_of[register]:
-            layer[register] = (record.version(register), layout.stored(register, record.values))
+    for register in rules.all_registers:
+        if layout.fields_of[register]:
+            keep_held(record, layer, layout, register, step)
 
 
 def _take_key(rules: EntityRules, record: Record, row: Image) -> None:

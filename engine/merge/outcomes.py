@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from engine.merge.step import DEFAULT, EntityRules, Step, held_alive_next, journal_entry, make_due
 from engine.merge.values import decoded_value, is_same, stores_so
-from engine.record import UNSET_VERSION, Layout, Record
+from engine.record import UNSET_VERSION, Held, Layout, Record
 from engine.resolve import Contender, RegisterValue, describe, resolve
 from engine.vocabulary import Text, Version
 
@@ -85,12 +85,17 @@ def diverge(record: Record, system: str, layout: Layout, registers: Iterable[int
     if held_alive_next(record, side):
         layer = side.layer()
         for register in concerned:
-            current = record.version(register)
-            entry = layer.get(register) or (current, layout.stored(register, record.values))
-            if current.number == step.version.number and entry[0] == current:
-                entry = (current._replace(note="amid"), entry[1])  # current for a moment, within this very transaction
-            layer[register] = entry
+            keep_held(record, layer, layout, register, step)
     make_due(side, system, step)
+
+
+def keep_held(record: Record, layer: dict[int, Held], layout: Layout, register: int, step: Step) -> None:
+    """Notes what a system that has the record holds of a register that is about to change."""
+    current = record.version(register)
+    entry = layer.get(register) or (current, layout.stored(register, record.values))
+    if current.number == step.version.number and entry[0] == current:
+        entry = (current._replace(note="amid"), entry[1])  # current for a moment, within this very transaction
+    layer[register] = entry
 
 
 def holds_now(
@@ -118,6 +123,14 @@ def agree(
     step.count("agreements")
     value = tuple([record.values[f] for f in rules.registers[register].fields])
     holds_now(rules, record, register, current, value, stored, step)
+
+
+def spelled_anew(record: Record, register: int, entry: Held, stored: RegisterValue, step: Step) -> None:
+    """The user's system has what it had, in another spelling: it is still to be written."""
+    step.count("agreements")
+    side = record.side(step.system)
+    side.held[register] = (entry[0], stored)
+    make_due(side, step.system, step)
 
 
 def restamp(

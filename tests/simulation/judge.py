@@ -6,16 +6,16 @@ wrote and saw; of the engine it reads only the current values and what is listed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from adapters.memory import MemorySystem
 from engine.errors import ValueRefused
 from engine.record import STOPPED, Record
 from engine.rulebook import RuleBook
-from engine.vocabulary import Text
+from engine.vocabulary import JournalEntry, Text
 from tests.simulation.features import Features
 from tests.simulation.users import Fate, plain
-from tests.simulation.wording import BAD, joined, labelled, names_of
+from tests.simulation.wording import BAD, MARGIN_US, joined, labelled, names_of
 
 Row = Mapping[str, Text]
 WRITTEN_IN = ", written in "
@@ -43,10 +43,27 @@ class Judge:
                 for name, field in self.fields.items()
             }
             self._check_owners(key, values)
-            self._check_made(key, record, values)
+            self._check_made(key, values)
             if "check" in self.features.words and not self._excused(key):
                 self._check_checks(key, record, values)
                 self._check_waiting(key, record, values)
+
+    def check_times(self, journal: Iterable[JournalEntry]) -> None:
+        """Where the systems' clocks are known, who is said to have written later did, by true time, however wrong they
+        are; and what is said to be too close to tell is."""
+        error = self.features.clock_error
+        for entry in journal if error >= 0 else ():
+            if entry.entity != "item" or entry.fields not in (("name",), ("seen",)) or entry.kind != "update_differs":
+                continue
+            won, lost = (self.fate.when.get(plain(values[0]), 0) if values else 0 for values in (entry.won, entry.lost))
+            doubtful = not won or not lost or self._excused(entry.key) or entry.key in self.fate.deleted
+            if doubtful or "last_writer" not in entry.because:
+                continue
+            least = MARGIN_US if entry.fields == ("seen",) else 0
+            if " later than " in entry.because:
+                assert won - lost > least, f"L2: {entry} though it was {won - lost} later"
+            elif "too close" in entry.because:
+                assert abs(won - lost) <= least + 2 * error, f"L2: {entry}, {won - lost} apart"
 
     def _excused(self, key: str) -> bool:
         """Somebody has said that it may break a check, or it came to be so unseen."""
@@ -61,7 +78,7 @@ class Judge:
         if rate is not None and not doubtful:
             assert plain(rate) not in self.fate.against, f"L4: {key}.rate is {rate}, whose writer did not own it"
 
-    def _check_made(self, key: str, record: Record, values: Row) -> None:
+    def _check_made(self, key: str, values: Row) -> None:
         """L2: a worked-out field is what it is worked out of, and a whole is its parts."""
         if "label" in self.names:
             try:

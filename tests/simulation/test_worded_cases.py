@@ -62,7 +62,7 @@ def test_an_owner_for_a_while_who_gives_up_in_the_same_transaction_is_overruled_
 
 def test_a_spelling_that_meant_the_right_thing_amid_a_transaction_does_not_stay() -> None:
     """Found by seed 5002970: to and fro in one transaction, and `crm` kept the spelling of what was there between."""
-    history = agreed(made("many"), stage="prospect")
+    history = agreed(made("many", "same"), stage="prospect")
     update(history, "crm", "k0", stage="PP")
     history.become_quiet()
     at_once(history, "erp", {"stage": "customer"}, {"stage": "prospect"}, {"stage": "customer"})
@@ -159,6 +159,30 @@ def test_a_worked_out_field_does_not_take_a_record_with_a_new_key_out_of_quarant
     update(history, "crm", "k0", note="crm1", name="crm2")
     history.become_quiet()
     erp = history.databases["erp"]
-    history.users.commit("erp", [*erp.update("item", "k0", {"grade": "Z"}), *erp.update("item", "k0", {"code": "k1"})])
+    renamed = erp.update("item", "k0", {"code": "k1", "name": "erp3", "grade": "Z"})
+    history.users.commit("erp", renamed)
     history.become_quiet()
     assert history.store.quarantine == {("item", "k1", "crm"): "cannot be stored: `Z` has no counterpart"}
+
+
+def test_a_spelling_that_meant_the_right_thing_of_a_record_that_was_then_made_again_does_not_stay() -> None:
+    """Found by seed 5040459: all in one transaction."""
+    history = agreed(made("many", "same", deletes=True), stage="prospect")
+    update(history, "crm", "k0", stage="PP")
+    history.become_quiet()
+    erp = history.databases["erp"]
+    row = dict(zip(erp.columns("item"), erp.rows["item"]["k0"], strict=True))
+    statements = [*erp.update("item", "k0", {"stage": "customer"}), *erp.update("item", "k0", {"stage": "prospect"})]
+    statements += [*erp.delete("item", "k0"), *erp.insert("item", {**row, "stage": "lost"})]
+    history.users.commit("erp", statements)
+    history.become_quiet()
+    assert (worded(history, "erp", "stage"), worded(history, "crm", "stage")) == ("lost", "L")
+
+
+def test_a_spelling_stays_where_the_others_have_changed_their_mind_back() -> None:
+    history = agreed(made("many"), stage="prospect")
+    update(history, "crm", "k0", stage="PP")
+    history.become_quiet()
+    at_once(history, "erp", {"stage": "customer"}, {"stage": "prospect"})
+    history.become_quiet()
+    assert (worded(history, "erp", "stage"), worded(history, "crm", "stage")) == ("prospect", "PP")

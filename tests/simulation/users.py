@@ -54,6 +54,8 @@ class Fate:
     """How often users inserted an item, in whatever system."""
     unlogged: set[tuple[str, str, str]] = field(default_factory=set)
     """(system, entity, key) that was changed outside the log."""
+    when: dict[str, int] = field(default_factory=dict)
+    """Token → the true time when it was committed, microseconds."""
     against: dict[str, str] = field(default_factory=dict)
     """Token → the item: a `rate` written by somebody who was not its owner in the state that he had before him."""
     settled: set[str] = field(default_factory=set)
@@ -76,6 +78,8 @@ class Users:
         self.may: Callable[[str, str, str], bool] = lambda system, entity, key: True
         """Whether a user of a system may write a record now (the kind of history says so)."""
         self.tokens = 0
+        self.unstamped: list[str] = []
+        """Tokens that are not committed yet."""
         self.now = 10_000_000_000
         """The true time, microseconds; nobody's clock need show it."""
 
@@ -90,11 +94,15 @@ class Users:
     def commit(self, system: str, changes: list[Change]) -> None:
         """Writes a transaction to the log, stamped by the system's clock."""
         self.now += self.dice.choice((0, 1, 1000, 1000))
+        self.fate.when.update(dict.fromkeys(self.unstamped, self.now))
+        self.unstamped.clear()
         self.databases[system].commit(changes, self.now + self.features.skew[system])
 
     def sneak(self, system: str) -> None:
         """Changes that the log never tells: a restored table, a switched-off log."""
-        for change in self._operations(system):
+        changes = self._operations(system)
+        self.unstamped.clear()
+        for change in changes:
             image = change[2] if change[2] is not None else change[3]
             assert image is not None
             entity = self.databases[system].book.bound[system][change[0]].entity
@@ -278,6 +286,7 @@ class Users:
         if name == "seal" and self.dice.random() < 0.2:
             token += BAD
         self.fate.written[token] = (system, [(entity, key)], name)
+        self.unstamped.append(token)
         return MARK + token if name == "first" and self.features.codecs and system == "crm" else token
 
     def _grade(self, system: str) -> Text:
