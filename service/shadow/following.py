@@ -42,6 +42,8 @@ OTHERS_S = 0.02
 """For so long the log of a system is waited for, before another one's later transaction is decided."""
 CAUSE_S = 0.5
 """For so long an own transaction waits for its cause, if that has not been read yet."""
+CROSSED_S = 0.05
+"""For so long an own transaction always waits, if it is about records of which that cannot be told."""
 COMMIT_EVERY = 200
 """Transactions between two commits of the copy."""
 
@@ -193,13 +195,14 @@ class Shadow:
 
 
 class _Order:
-    """Which transaction comes next: the earliest committed, as far as is known, and none before its cause."""
+    """Which transaction comes next: users' in the order of their commits, as far as is known; the engine's own after what
+    caused them."""
 
     def __init__(self, queues: Mapping[str, Queue[Event]], base: Follower, known: SqlStore) -> None:
         self._queues, self._base, self._known = queues, base, known
         self._heads: dict[str, Event] = {}
         self._since: dict[str, float] = {}
-        """Since when an own transaction has waited for its cause."""
+        """Since when each of them has been at hand."""
 
     def next(self) -> Event | None:
         """The next one; None if there is none yet."""
@@ -208,24 +211,36 @@ class _Order:
             if system not in self._heads:
                 try:
                     self._heads[system] = queue.get(timeout=max(0.001, deadline - time.monotonic()))
+                    self._since[system] = time.monotonic()
                 except Empty:
                     continue
-        ready = sorted(self._heads, key=lambda s: getattr(self._heads[s], "committed_at", 0))
+        ready = sorted(self._heads, key=self._rank)
         waits = False
         for system in ready:
             event = self._heads[system]
-            if waits and isinstance(event, Transaction) and event.own:
-                continue  # its cause may stand behind the one that waits
+            if waits and isinstance(event, Transaction) and event.own and self._is_crossed(event):
+                continue  # its cause may stand behind the one that waits: `explains` cannot tell
             if self._may_be_decided(event):
-                self._since.pop(system, None)
                 return self._heads.pop(system)
             waits = True
         return None
 
+    def _rank(self, system: str) -> tuple[int, float]:
+        """Users' transactions by when they were committed; the engine's own bear no such time, and come after them."""
+        event = self._heads[system]
+        if isinstance(event, Transaction):
+            return (1, self._since[system]) if event.own else (0, event.committed_at)
+        return (0, 0)
+
+    def _is_crossed(self, event: Transaction) -> bool:
+        return self._base.crossing.concerns(event.system, event.changes)
+
     def _may_be_decided(self, event: Event) -> bool:
         if not isinstance(event, Transaction) or not event.own:
             return True
-        waited = time.monotonic() - self._since.setdefault(event.system, time.monotonic())
+        waited = time.monotonic() - self._since[event.system]
+        if waited < CROSSED_S and self._is_crossed(event):
+            return False
         return (self._learn_keys(event) and self._base.explains(event)) or waited > CAUSE_S
 
     def _learn_keys(self, event: Transaction) -> bool:
