@@ -195,8 +195,8 @@ class Shadow:
 
 
 class _Order:
-    """Which transaction comes next: users' in the order of their commits, as far as is known; the engine's own after what
-    caused them."""
+    """Which transaction comes next: users' in the order of their commits, as far as is known; the engine's own
+    after what caused them."""
 
     def __init__(self, queues: Mapping[str, Queue[Event]], base: Follower, known: SqlStore) -> None:
         self._queues, self._base, self._known = queues, base, known
