@@ -22,11 +22,16 @@ from engine.first_report import About, Report, read_about
 from engine.ports import Delta
 from engine.rulebook import Entity, RuleBook
 from rules import RuleFile
+from rules.ruling import columns_of
+from rules.values.stored import CHANGING
 from service.wiring import Wired
 
 MATCHING, MATCHED, MERGING, BASE = "matching", "matched", "merging", "base"
 """How far a store is: `match` or `run` has begun to compare (and may have been interrupted); there is a report that
 nobody has accepted; the engine may go on."""
+
+STORED_BY = set(CHANGING) - {"map", "time_zone"}
+"""The words of a column on which it depends what is known of it: a zone counts where it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def has_base(wired: Wired, store: SqlStore, rules: Path) -> bool:
     """True if the engine may go on from what was agreed; False if nothing was. Raises WrongStage, StoreUnfit."""
     phase = store.state().phase
     if phase == BASE:
-        check_shape(wired.book, store)
+        check_shape(wired, store)
     elif phase == MATCHED:
         raise WrongStage(
             "the systems have been compared, and what was found has not been accepted",
@@ -74,7 +79,7 @@ def agree(wired: Wired, store: SqlStore, watch: Watch) -> Tally:
     for name, kit in wired.kits.items():
         store.set_identity(name, kit.identity())
         kit.forget(wired.book)
-    store.remember("shape", shape_of(wired.book))
+    store.remember("shape", shape_of(wired.book, wired.rules))
     return _merge(wired, store, watch, None)
 
 
@@ -87,7 +92,7 @@ def compare(wired: Wired, store: SqlStore, watch: Watch, at_us: int) -> Tally:
     over_base = former.over_base if former is not None else bool(state.positions)
     notes = {
         "at": str(at_us),
-        "shape": shape_of(wired.book),
+        "shape": shape_of(wired.book, wired.rules),
         "rules": json.dumps(fingerprints(wired.rules)),
         "servers": json.dumps({name: kit.identity() for name, kit in wired.kits.items()}),
     }
@@ -161,12 +166,13 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def shape_of(book: RuleBook) -> str:
-    """What of the rules the stored records depend on: the order of fields and groups, and of kept rows' columns."""
+def shape_of(book: RuleBook, rules: RuleFile) -> str:
+    """What of the rules the stored records depend on: the order of fields and groups, and of kept rows' columns; what
+    derived fields are worked out of, and in which form columns store what is meant."""
     return json.dumps({
         name: [
             [f.name for f in entity.fields], [list(r.fields) for r in entity.registers], sorted(entity.bindings),
-            *_kept_shape(book, entity), *_derived_shape(entity),
+            *_kept_shape(book, entity), *_derived_shape(entity), *_stored_shape(entity, rules),
         ]
         for name, entity in sorted(book.entities.items())
     })  # fmt: skip
@@ -192,15 +198,32 @@ def _derived_shape(entity: Entity) -> list[Any]:
     return [derived] if derived else []
 
 
-def check_shape(book: RuleBook, store: SqlStore) -> None:
-    """Raises StoreUnfit if the rules have other fields or groups than the records in the store were decided with."""
-    known = store.recall("shape")
-    if known is None or known == shape_of(book):
+def _stored_shape(entity: Entity, rules: RuleFile) -> list[Any]:
+    """How columns store what is meant: by that it is known what a system has. Under another `round`, say, what it has
+    would be taken for a user's write of fewer digits. Not maps: they grow, and what they mean is met as it comes."""
+    syntax = rules.entities[entity.name]
+    found: dict[str, Any] = {}
+    for field in entity.fields:
+        for system, column in columns_of(syntax, syntax.fields[field.name]).items():
+            said = column.model_dump(include=STORED_BY, exclude_defaults=True)
+            zone = column.time_zone or rules.systems[system].time_zone
+            if field.family == "timestamptz" and field.number in entity.bindings[system].codecs:
+                said["time_zone"] = zone
+            if said:
+                found[f"{field.name} in {system}"] = said
+    return [{"stored": found}] if found else []
+
+
+def check_shape(wired: Wired, store: SqlStore) -> None:
+    """Raises StoreUnfit if the rules have other fields, groups or conversions than the records in the store were
+    decided with."""
+    known, shape = store.recall("shape"), shape_of(wired.book, wired.rules)
+    if known is None or known == shape:
         return
-    before, now = json.loads(known), json.loads(shape_of(book))
+    before, now = json.loads(known), json.loads(shape)
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    names = ", ".join(f"`{name}`" for name in changed)
     raise StoreUnfit(
-        f"the fields, groups or systems of {', '.join(f'`{name}`' for name in changed)} are not those that the store "
-        "was made with",
+        f"the fields, groups, conversions or systems of {names} are not those that the store was made with",
         mend="run once with --merge-again: all systems are compared again under the new rules",
     )

@@ -73,6 +73,6 @@ def successor(path: Path, old: Wired, store: SqlStore, tell: Callable[[str, str]
     tried(new.rules, new.book, types_known=True)
     if new.book.name != old.book.name or set(new.book.systems) != set(old.book.systems):
         raise StoreUnfit("a running engine cannot take on another name or other systems", mend="restart it")
-    check_shape(new.book, store)
+    check_shape(new, store)
     require_set_up(new, path)
     return fit(new, tell)

@@ -19,7 +19,7 @@ from service.wiring import read_rules
 
 BASES: dict[Basis, str] = {
     "first merge": "there is no base yet: this is what the first merge would write",
-    "merge again": "the rules have other fields, groups or systems than the base: this is what "
+    "merge again": "the rules have other fields, groups, conversions or systems than the base: this is what "
     "`duolog run --merge-again` would write",
     "base": "on the base as it is known, with every row that differs from it taken as a user's write",
 }

@@ -93,9 +93,10 @@ class Shadow:
         """Follows until `stop`, or for so long. Raises RulesRefused, DuologError."""
         with ExitStack() as stack:
             force, tried = wire(self.old), wire(self.new)
-            left_out = _left_out(force.book, tried.book)
+            left_out = _left_out(force, tried)
             for entity in sorted(left_out):
-                self.tell("left out", f"`{entity}` has other fields, groups or systems: `duolog plan` compares it")
+                differs = f"`{entity}` has other fields, groups, conversions or systems"
+                self.tell("left out", f"{differs}: `duolog plan` compares it")
             known = open_store(force.rules, create=False)
             stack.callback(known.close)
             sources = _reserved(force, known, stack)
@@ -104,7 +105,7 @@ class Shadow:
             stack.callback(copy.close)
             if copy.state().phase != "base":
                 raise StoreUnfit("there is no base yet", mend=f"start the engine in force: duolog run {self.old}")
-            check_shape(force.book, copy)
+            check_shape(force, copy)
             base = Follower(force.book, copy, _Known(force.book, known).record)
             base.start()
             self.base = base
@@ -281,20 +282,22 @@ class _Known:
         return settled(state, self._rules[name[0]], marks) if state is not None else None
 
 
-def _left_out(force: RuleBook, tried: RuleBook) -> frozenset[str]:
+def _left_out(in_force: Wired, new: Wired) -> frozenset[str]:
     """The entities that cannot be decided on the same state. Raises StoreUnfit where nothing can."""
+    force, tried = in_force.book, new.book
     if force.name != tried.name or set(force.systems) != set(tried.systems):
         raise StoreUnfit(
             "the two rule files are not of one rule set: their `name` and systems must be the same",
             mend="correct the new file's `name` and systems",
         )
-    shapes = json.loads(shape_of(force)), json.loads(shape_of(tried))
+    shapes = [json.loads(shape_of(wired.book, wired.rules)) for wired in (in_force, new)]
     changed = {e for e in force.entities.keys() | tried.entities.keys() if shapes[0].get(e) != shapes[1].get(e)}
     changed |= {e for e in tried.entities if e not in changed and _moved(force, tried, e)}
     crossed = sorted(e for e in changed if any(e in b.entities and b.entities[e].crossed for b in (force, tried)))
     if crossed:
+        names = ", ".join(f"`{e}`" for e in crossed)
         raise StoreUnfit(
-            f"the fields, groups, systems or tables of {', '.join(f'`{e}`' for e in crossed)} are not those in force",
+            f"the fields, groups, conversions, systems or tables of {names} are not those in force",
             mend="`duolog plan` says what merging again under the new rules would write",
         )
     return frozenset(changed)

@@ -104,7 +104,7 @@ def _copied(wired: Wired, folder: Path, stack: ExitStack) -> tuple[SqlStore, Bas
     else:
         try:
             if known.state().phase == "base":
-                basis = "base" if known.recall("shape") in (None, shape_of(wired.book)) else "merge again"
+                basis = "base" if known.recall("shape") in (None, shape_of(wired.book, wired.rules)) else "merge again"
                 copy = known.copy(path, name=wired.rules.name)
             else:
                 copy = SqlStore.open(f"sqlite:///{path}", name=wired.rules.name)

@@ -346,10 +346,22 @@ def test_types_are_those_of_the_columns_once_they_are_known(tmp_path: Path) -> N
 
 def test_the_store_depends_on_what_is_derived_and_not_on_who_is_right(tmp_path: Path) -> None:
     def shape(fields: str) -> str:
-        return shape_of(compile_book(rules_of(text(fields, "conflict: hold"), tmp_path), None)[0])
+        rules = rules_of(text(fields, "conflict: hold"), tmp_path)
+        return shape_of(compile_book(rules, None)[0], rules)
 
     name = "{erp: {column: a, one_way: true}, crm: a, same: case, check: a > b, conflict: {expression: length(a)}}"
     derived = "a: a, b: {erp: b, derive: lower(a)}"
 
     assert shape("a: a, b: b") == shape(f"a: {name}, b: {{erp: b, crm: b, owner: [{{crm: a is null}}, erp]}}")
     assert shape("a: a, b: b") != shape(derived) != shape(derived.replace("lower", "upper"))
+
+
+def test_the_store_depends_on_how_columns_store_what_is_meant_but_not_on_maps(tmp_path: Path) -> None:
+    """Found by reading: under another `round`, what a column had was taken for a user's write of fewer digits."""
+
+    def shape(word: str) -> str:
+        rules = rules_of(text(f"a: {{erp: a, crm: {{column: a, {word}}}}}", "conflict: hold"), tmp_path)
+        return shape_of(compile_book(rules, None)[0], rules)
+
+    assert shape("round: 2, lossy: true") != shape("round: 1, lossy: true") != shape("scale: 10")
+    assert shape("map: {P: prospect}") == shape("map: {P: prospect, A: active}") == shape("one_way: true")
