@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from engine.crossing.identity import identity_of
 from engine.desk.allowing import Allowing
+from engine.errors import ValueRefused
 from engine.merge import LOOKS_LIKE, EntityRules, Step, settle_hold
 from engine.merge.values import complete
 from engine.ports import Request
@@ -66,6 +67,7 @@ class Decider(Allowing):
         wanted = arguments.get("field")
         step = self._step("", asked_at, 0, f"resolved by {arguments.get('by', 'a person')}: take {system}")
         done, before = 0, record.values
+        left: list[str] = []
         for register in sorted(record.holds):
             if register not in record.holds:
                 continue  # what was resolved before it has put it in order
@@ -73,7 +75,11 @@ class Decider(Allowing):
                 continue
             # A person who takes a record that looks like another one says that it is one of its own.
             alone = register == EXISTENCE and record.holds[register].startswith(LOOKS_LIKE)
-            value = () if alone else _value_of(rules, record, register, system)
+            try:
+                value = () if alone else _value_of(rules, record, register, system)
+            except ValueRefused as error:
+                left.append(f"; still held: {', '.join(rules.names(register))}: {error.found}")
+                continue
             settle_hold(rules, arguments["key"], record, register, value, step)
             name = (rules.name, arguments["key"])
             self.dirty[name] = record
@@ -83,7 +89,7 @@ class Decider(Allowing):
             done += 1
         self._decided_apart(rules, arguments["key"], record, before, step)
         self._close(step)
-        return f"{done} resolved"
+        return f"{done} resolved{''.join(left)}"
 
     def _settle_twins(self, rules: EntityRules, key: str, record: Record, step: Step) -> None:
         """That one is a record of its own says the same of those that only look like this one."""
@@ -96,7 +102,9 @@ class Decider(Allowing):
 
 
 def _value_of(rules: EntityRules, record: Record, register: int, system: str) -> tuple[Text | bool, ...] | None:
-    """The value that a system holds of a register, in canonical form; for existence: () there, None not there."""
+    """The value that a system holds of a register, in canonical form; for existence: () there, None not there.
+
+    Raises ValueRefused for what means nothing, or is only written there."""
     side = record.sides.get(system)
     entry = side.held.get(register) if side is not None else None
     if register == EXISTENCE:
@@ -106,6 +114,8 @@ def _value_of(rules: EntityRules, record: Record, register: int, system: str) ->
     now = tuple([record.values[f] for f in rule.fields])
     if entry is None:
         return now
+    if system in rule.closed:
+        raise ValueRefused(f"nothing is taken from {system}")
     layout = rules.layouts[system]
     values = dict(zip(rule.fields, now, strict=True))
     values.update((f, layout.canonical(f, v)) for f, v in zip(layout.fields_of[register], entry[1], strict=True))

@@ -13,7 +13,7 @@ from engine.merge import EntityRules, Step, put_back, settle_hold
 from engine.rulebook import Check, Codec
 from engine.vocabulary import Version
 from tests.unit.desk import KEY, Desk, rules_of
-from tests.unit.test_merge_state import CHECKED, POSITIVE, F, G, agreed, entity, formula
+from tests.unit.test_merge_state import CHECKED, POSITIVE, F, G, entity, formula
 
 
 def refuse(text: str) -> str:
