@@ -99,7 +99,7 @@ def _value(case: Case, register: Register, system: str, tally: Tally) -> Registe
         }
     except ValueRefused as error:
         side = case.record.side(system)
-        side.bad = f"{UNREAD}: {error.found}"
+        side.bad, side.due = f"{UNREAD}: {error.found}", 0
         case.quarantine[(case.rules.name, case.key, system)] = side.bad
         tally.refused += 1
         return None

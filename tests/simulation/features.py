@@ -68,6 +68,8 @@ class Features:
     """Entities stop when a few records are written at once; people let them go, or have them put back."""
     words: frozenset[str] = frozenset()
     """What else the rules say, and the fields that go with it (`wording.WORDS`)."""
+    day_one: bool = False
+    """All systems are full before the engine comes: it begins with a first merge."""
     clock_error: int = -1
     """How exactly the systems' clocks are known, microseconds; negative: not at all."""
 
@@ -131,7 +133,8 @@ def worded(drawn: Features, dice: random.Random) -> Features:
     if "claims" in words:
         words.add("many")
     error = dice.choice((-1, 0, 0 if drawn.kind == "bursts" else 700))
-    return replace(drawn, words=frozenset(words), clock_error=error)
+    full = drawn.kind == "free" and dice.random() < 0.3
+    return replace(drawn, words=frozenset(words), clock_error=error, day_one=full)
 
 
 def _tamed(features: Features) -> Features:

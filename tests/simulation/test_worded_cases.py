@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.simulation.test_cases import update, value, world
+from dataclasses import replace
+
+from adapters.memory import MemorySnapshot
+from engine.first_merge import first_merge
+from tests.simulation.test_cases import CALM, update, value, world
 from tests.simulation.world import World
 
 
@@ -186,3 +190,17 @@ def test_a_spelling_stays_where_the_others_have_changed_their_mind_back() -> Non
     at_once(history, "erp", {"stage": "customer"}, {"stage": "prospect"})
     history.become_quiet()
     assert (worded(history, "erp", "stage"), worded(history, "crm", "stage")) == ("prospect", "PP")
+
+
+def test_what_is_due_to_a_row_that_cannot_be_read_on_day_one_is_not_taken_for_written() -> None:
+    """Found by seed 5100066: `crm`'s old name counted as a new one as soon as its grade had been corrected."""
+    history = World(1, features=replace(CALM, codecs=True))
+    history.databases["erp"].insert("item", {"code": "k0", "name": "erp1", "grade": "A"})
+    history.databases["crm"].insert("item", {"code": "k0", "name": "crm1", "grade": "9"})
+    first_merge(history.book, {s: MemorySnapshot(d) for s, d in history.databases.items()}, history.store)
+    history.start_engine()
+    history.become_quiet()
+    assert history.store.quarantine
+    update(history, "crm", "k0", grade="2")
+    history.become_quiet()
+    assert [value(history, system, "k0", "name") for system in history.systems] == ["erp1", "erp1"]

@@ -12,10 +12,11 @@ import random
 from dataclasses import replace
 from queue import SimpleQueue
 
-from adapters.memory import MemorySystem
+from adapters.memory import MemorySnapshot, MemorySystem
 from engine.decide import Decider
 from engine.desk.stopping import stops_of
 from engine.errors import SystemUnavailable
+from engine.first_merge import first_merge
 from engine.lanes import STORED, STUCK_TARGET_S
 from engine.lanes import Limits as Bounds
 from engine.rulebook import Limit, Limits
@@ -79,6 +80,8 @@ class World:
         self.runner: Runner | None = None
         if self.features.unlogged:
             self.users.sneak(self.dice.choice(self.systems))
+        if self.features.day_one:
+            self.merge_first()
         self.start_engine()
 
     def _draw(self, dice: random.Random) -> Features:
@@ -122,6 +125,16 @@ class World:
         """A line of the trace."""
         if self.tracing:
             self.trace.append(what)
+
+    def merge_first(self) -> None:
+        """Day one: users have been at work in all systems before the engine comes."""
+        for _ in range(self.dice.randrange(2, 14)):
+            self.act(self.dice.choice(self.systems))
+        self.tell("=== the first merge")
+        first_merge(self.book, {s: MemorySnapshot(d) for s, d in self.databases.items()}, self.store)
+        self.fate.against.clear()  # whose a field was when it was written, nobody can tell
+        whole = set.intersection(*[set(d.rows["item"]) for d in self.databases.values()])
+        self.fate.settled |= whole  # what breaks a check everywhere stays as it is
 
     # ------------------------------------------------------------ the engine
 
