@@ -220,8 +220,8 @@ class Store(Protocol):
     def load_committed(self, entity: str, keys: Sequence[str]) -> dict[str, bytes]:
         """Like `load`, but only what is committed; may be called from a writer thread."""
 
-    def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
-        """All records of an entity, ascending by key."""
+    def scan(self, entity: str, start: str = "") -> Iterator[tuple[str, bytes]]:
+        """All records of an entity from a key on, ascending by key."""
 
     def requests(self) -> list[Request]:
         """What people asked for and has not been done."""

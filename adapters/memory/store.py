@@ -116,9 +116,9 @@ class MemoryStore:
         unsure = [row for delta in self.uncommitted for row in delta.pending] if written else []
         yield from [row for row in [*self.pendings, *unsure] if row.number > after]
 
-    def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
-        """All records of an entity, ascending by key."""
-        yield from sorted(self.records.get(entity, {}).items())
+    def scan(self, entity: str, start: str = "") -> Iterator[tuple[str, bytes]]:
+        """All records of an entity from a key on, ascending by key."""
+        yield from sorted((key, state) for key, state in self.records.get(entity, {}).items() if key >= start)
 
     def ask(self, kind: str, arguments: dict[str, str]) -> int:
         """Puts a person's request in the queue."""

@@ -239,12 +239,13 @@ class SqlStore:
                 return
             row, number, _ = page[-1]
 
-    def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
-        """All committed records of an entity, ascending by key (code point order). Each page is read as it then is."""
+    def scan(self, entity: str, start: str = "") -> Iterator[tuple[str, bytes]]:
+        """All committed records of an entity from a key on, ascending by key (code point order). Each page is read as
+        it then is."""
         last: str | None = None
         while True:
             with self._telling():
-                page = self._place.records_from(self._reader(), entity, last or "", SCAN_PAGE_ROWS)
+                page = self._place.records_from(self._reader(), entity, start if last is None else last, SCAN_PAGE_ROWS)
             yield from page if last is None else page[1:]
             if len(page) < SCAN_PAGE_ROWS:
                 return

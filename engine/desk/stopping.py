@@ -7,7 +7,7 @@ noted in the store's multimap, so that any number of them may; nothing is droppe
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice, takewhile
 
 import msgspec
 
@@ -128,7 +128,10 @@ class Stopping(Records):
             if self._has(system, (entity, key)):
                 guard.witness = key
                 return False
-        known = islice(self.store.scan(entity), LOOKED_AT_MAX * deleted)
+        # From the last witness on: a purge in the order of keys would look at all of its tombstones again and again.
+        former = guard.witness
+        before = takewhile(lambda item: item[0] < former, self.store.scan(entity)) if former else iter(())
+        known = islice(chain(self.store.scan(entity, former), before), LOOKED_AT_MAX * deleted)
         looked = 0
         while page := [key for key, _ in islice(known, 1_000)]:
             self._load((entity, key) for key in page)

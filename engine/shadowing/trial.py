@@ -50,9 +50,9 @@ class Under:
         """A whole space, as far as it is in the store below."""
         return self.base.store.entries(space)
 
-    def scan(self, entity: str) -> Iterator[tuple[str, bytes]]:
-        """All records, as far as they are in the store below."""
-        return self.base.store.scan(entity)
+    def scan(self, entity: str, start: str = "") -> Iterator[tuple[str, bytes]]:
+        """All records from a key on, as far as they are in the store below."""
+        return self.base.store.scan(entity, start)
 
     def write(self, delta: Delta) -> None:
         """Forgotten."""

@@ -105,6 +105,8 @@ def test_scan_gives_an_entity_ascending_by_code_point(store: SqlStore) -> None:
     found = list(store.scan("customer"))
 
     assert found == [(key, key.encode()) for key in sorted(keys)]
+    for start in ("k0007", "k00075", "k3999", "\U0001f601"):
+        assert [key for key, _ in store.scan("customer", start)] == [key for key in sorted(keys) if key >= start]
 
 
 def test_written_is_seen_by_load_and_by_nobody_else_until_committed(store: SqlStore) -> None:

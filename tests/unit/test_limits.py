@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters.memory import MemoryStore
 from engine.desk.limits import GRAINS, Window
 from engine.merge import Step, put_back
 from engine.record import STOPPED, Mark, Record, Side
@@ -212,6 +214,44 @@ def test_a_table_emptied_in_chunks_stops_at_the_last() -> None:
         desk.tx("erp", *desk.items("erp", range(start, start + 20), "delete"))
     assert len(desk.written("crm")) == 80
     assert desk.decider.stops["item"].count == 100
+
+
+class _CountingStore(MemoryStore):
+    """Counts the records that a scan has handed over."""
+
+    scanned = 0
+
+    def scan(self, entity: str, start: str = "") -> Iterator[tuple[str, bytes]]:
+        for item in super().scan(entity, start):
+            self.scanned += 1
+            yield item
+
+
+def test_a_purge_in_the_order_of_keys_does_not_look_at_its_tombstones_again_and_again() -> None:
+    """Found by reading: a purge of 40,000 rows in 200 transactions took the deciding thread more than a minute."""
+    desk = desk_of()
+    desk.store = _CountingStore()
+    desk.restart()
+    numbers = range(10_000, 20_000)
+    desk.tx("erp", *desk.items("erp", numbers, name="x"))
+    desk.settle()
+    for start in range(10_000, 19_900, 100):
+        desk.tx("erp", *desk.items("erp", range(start, start + 100), "delete"))
+        desk.settle()
+    assert desk.decider.stops == {}
+    assert desk.store.scanned < 3 * len(numbers)
+    desk.tx("erp", *desk.items("erp", range(19_900, 20_000), "delete"))
+    assert desk.decider.stops["item"].what == "emptied"
+
+
+def test_a_row_that_is_left_before_the_one_that_was_looked_at_last_is_found() -> None:
+    desk = desk_of()
+    desk.fill(60)
+    desk.tx("erp", *desk.items("erp", range(10, 60), "delete"))
+    desk.settle()
+    desk.restart()
+    desk.tx("erp", *[c for n in (0, 2, 3, 4, 5, 6, 7, 8, 9) for c in desk.items("erp", range(n, n + 1), "delete")])
+    assert desk.decider.stops == {}
 
 
 def test_a_handful_may_go_and_so_may_all_if_the_rule_says_so() -> None:
