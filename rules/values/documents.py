@@ -17,6 +17,9 @@ from engine.errors import ValueRefused
 WHOLE_DIGITS_MAX: Final = 131_072
 FRACTION_DIGITS_MAX: Final = 16_383
 """What PostgreSQL's numeric can hold before and after the point."""
+GROWTH_MAX: Final = 1_000_000
+"""By how many digits a document may grow when its exponents are written out: `1e131071` is 8 characters, and 131,072
+digits, so that a small document could take all memory."""
 
 _ESCAPES: Final = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _SPECIAL = re.compile(r'[\x00-\x1f"\\]')
@@ -38,21 +41,22 @@ _DECODER = json.JSONDecoder(parse_float=_Number, parse_int=_Number, parse_consta
 def canonical(text: str) -> str:
     """A JSON text → the same as jsonb prints it."""
     try:
-        return _printed(_DECODER.decode(text))
+        return _printed(_DECODER.decode(text), [GROWTH_MAX])
     except (ValueError, RecursionError, InvalidOperation):
         raise ValueRefused(_NO_JSON) from None
 
 
-def _printed(value: object) -> str:
+def _printed(value: object, left: list[int]) -> str:
+    """`left`: by how many digits the document may still grow."""
     if isinstance(value, _Number):
-        return _number(value)
+        return _number(value, left)
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (len(encoded := _bytes(key)), encoded))
-        return "{" + ", ".join([f"{_string(key)}: {_printed(value[key])}" for key in keys]) + "}"
+        return "{" + ", ".join([f"{_string(key)}: {_printed(value[key], left)}" for key in keys]) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join([_printed(item) for item in value]) + "]"
+        return "[" + ", ".join([_printed(item, left) for item in value]) + "]"
     return "null" if value is None else "true" if value else "false"
 
 
@@ -68,10 +72,13 @@ def _string(text: str) -> str:
     return '"' + _SPECIAL.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text) + '"'
 
 
-def _number(text: str) -> str:
+def _number(text: str, left: list[int]) -> str:
     number = Decimal(text)
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)
     if number.adjusted() >= WHOLE_DIGITS_MAX or -exponent > FRACTION_DIGITS_MAX:
         raise ValueRefused(_NO_JSON)
+    left[0] -= max(0, number.adjusted() - len(text), -exponent - len(text))
+    if left[0] < 0:
+        raise ValueRefused(f"the numbers of a JSON text, written out, have over {GROWTH_MAX:,} digits more than it")
     return f"{number.copy_abs() if number.is_zero() else number:f}"

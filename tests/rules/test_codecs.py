@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
-from rules.values import codecs
+from rules.values import codecs, documents
 from rules.values.moments import rounded
 from rules.values.words import mapped
 from tests.rules.catalogs import column
@@ -231,3 +231,12 @@ def test_a_double_is_narrowed_as_postgresql_does(double: str, real: str) -> None
 )  # fmt: skip
 def test_what_is_stored_as_it_is_told_needs_no_codec(family: str, described: str) -> None:
     assert codecs.codec(family, column(f"x {described}")) is None
+
+
+def test_a_small_document_does_not_become_one_of_gigabytes() -> None:
+    """Found by reading: 18 kB of `1e131071` became 262 MB, ten times as much would have ended the engine."""
+    assert len(documents.canonical("[1e131071, 1.5e3, 12]")) == 131_072 + len("[, 1500, 12]")
+    with pytest.raises(ValueRefused, match="the numbers of a JSON text, written out, have over 1,000,000 digits more"):
+        documents.canonical("[" + ", ".join(["1e131071"] * 20) + "]")
+    plain = "[" + ", ".join(["9" * 100_000] * 20) + "]"
+    assert documents.canonical(plain) == plain
