@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from itertools import compress
 from operator import ne
+from types import EllipsisType
 
 from engine.errors import EngineFault
 from engine.merge.deletion import decide_deletion, hold_delete, leave, undo_delete
 from engine.merge.existence import come_alive, first_seen, insert_exists, may_not_create, write_meets_tombstone
 from engine.merge.fields import decide_all
 from engine.merge.step import EntityRules, Incomplete, Step, begin
-from engine.merge.values import canonical_values
+from engine.merge.values import canonical_values, state_of
 from engine.record import TABLE_MAX, Held, Record, Side, held_alive, held_row, is_fresh
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import ABSENT, DELETE, INSERT, UPDATE, Image, Position
+from engine.vocabulary import ABSENT, DELETE, INSERT, UPDATE, Image, Position, Text, Values
 
 
 def read(
@@ -115,8 +116,31 @@ def _update(
     elif not record.alive:
         write_meets_tombstone(rules, key, record, row, before, registers, step)
     else:
-        decide_all(rules, key, record, row, before, registers, "update_differs", step)
+        state = _state(rules, record, row, before, registers, position, step.system)
+        decide_all(rules, key, record, row, before, registers, "update_differs", step, state)
     return record
+
+
+def _state(
+    rules: EntityRules,
+    record: Record,
+    row: Image,
+    before: Image,
+    registers: list[int],
+    position: Position,
+    system: str,
+) -> Values:
+    """What claims are judged by, if we have written to the system since: the older row still tells what its user saw.
+
+    () if it is simply what the system holds."""
+    side = record.sides.get(system)
+    if side is None or not side.fresh or not any(rules.registers[register].claims for register in registers):
+        return ()
+    seen: list[Text | bool | EllipsisType] = list(before)
+    for number, register in enumerate(rules.register_of):
+        if row[number] is not ABSENT and register > EXISTENCE and is_fresh(side, register, position):
+            seen[number] = row[number]
+    return state_of(rules, rules.layouts[system], tuple(seen), record.values)
 
 
 def _touched(rules: EntityRules, side: Side | None, row: Image, before: Image, position: Position) -> list[int]:

@@ -82,6 +82,18 @@ def test_a_write_is_judged_by_what_its_own_user_could_see(order: tuple[str, ...]
     assert desk.journal == []
 
 
+def test_a_write_that_is_heard_of_after_ours_is_judged_by_what_was_there_before_ours() -> None:
+    """Found by seed 5032009: erp's user saw a prospect, and ours made it a customer before his write was read."""
+    desk = agreed(BY_STATE, "1", "prospect", by="crm")
+    desk.write("erp", 2, f="4")
+    desk.write("crm", 3, g="customer")
+    desk.read("crm")
+    desk.apply("erp")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "1", "customer"))
+    assert [entry.because for entry in desk.journal] == ["owner: only crm may write it while g = 'prospect'"]
+
+
 def test_nothing_is_taken_from_a_closed_system() -> None:
     desk = agreed(entity(register={"closed": frozenset({"crm"})}), "1", "x")
     desk.write("crm", 2, f="2", g="y")
@@ -272,6 +284,19 @@ def test_two_spellings_written_at_the_same_time_are_no_conflict() -> None:
     desk.settle_all()
     assert desk.rows == {"erp": (KEY, "030 123", "x"), "crm": (KEY, "030-123", "x")}
     assert (desk.journal, desk.written) == ([], written)
+
+
+@pytest.mark.parametrize("order", [("erp", "crm"), ("crm", "erp")])
+def test_who_only_spells_anew_what_he_had_does_not_overrule_another_number(order: tuple[str, ...]) -> None:
+    desk = agreed(PHONE, "030 123", "x")
+    desk.write("crm", 2, f="030 999")
+    desk.write("erp", 3, f="(030) 123")
+    for system in order:
+        while desk.read(system):
+            pass
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "030 999", "x"))
+    assert desk.journal == []
 
 
 def test_a_spelling_stays_when_the_other_side_has_changed_its_mind_back() -> None:
