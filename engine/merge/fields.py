@@ -22,6 +22,7 @@ from engine.merge.outcomes import (
     note_seen,
     overrule,
     restamp,
+    spelled_anew,
 )
 from engine.merge.ownership import forbidden
 from engine.merge.step import DEFAULT, EntityRules, Step, journal_entry
@@ -126,6 +127,9 @@ class _Decision:
                 current = restamp(rules, record, register, current, value, step)
             agree(rules, record, register, current, stored, step)
             return False
+        if entry is not None and self._only_spelled(register, entry, value):
+            spelled_anew(record, register, entry, stored, step)
+            return False
         derived = rules.entity.fields[rule.fields[0]].formula is not None
         because = forbidden(rule, step.system, self.state, derived=derived)
         if because is not None:
@@ -138,6 +142,16 @@ class _Decision:
             holds_now(rules, record, register, step.version, value, stored, step)
             return True
         return self._conflict(register, entry, value, now)
+
+    def _only_spelled(self, register: int, entry: Held, value: RegisterValue) -> bool:
+        """True if his database had another version than the current one, and he wrote nothing but that, in other words.
+
+        Had his write been heard before the current version, it would have been an agreement."""
+        if entry[0] is None or entry[0] == self.record.version(register):
+            return False
+        rule, layout = self.rules.registers[register], self.rules.layouts[self.step.system]
+        base = decoded_value(layout, rule, entry[1])
+        return base is not None and is_same(self.rules, rule, layout, value, base)
 
     def _conflict(self, register: int, entry: Held | None, value: RegisterValue, now: RegisterValue) -> bool:
         """Asks the policy. True if the user's write is to become current as it stands."""
