@@ -275,7 +275,7 @@ CASES: list[tuple[Facts, str, str]] = [
         table(triggers=("audit:O", "copy:A", "replica:R")),
         "warning P240: `public.item` has triggers, which duolog's writes fire as a user's do: `audit`, `copy` (ENABLE "
         "ALWAYS), `replica` (ENABLE REPLICA: not by duolog)",
-        INTENDED,
+        f"{INTENDED}. `duolog` needs the rights for what they do (or they are SECURITY DEFINER)",
     ),
     (
         table(rules=("r",)),
