@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from engine.errors import ValueRefused
 from engine.merge.derived import derive
-from engine.merge.outcomes import accept, hold, note_seen, overrule
+from engine.merge.outcomes import accept, hold, holds_now, note_seen, overrule
+from engine.merge.ownership import forbidden
 from engine.merge.step import EntityRules, Step, journal_entry, make_due
-from engine.merge.values import decoded_value, stores_so
-from engine.record import Record
+from engine.merge.values import canonical_values, decoded_value, is_same, stored_now, stores_so
+from engine.record import Record, held_alive
 from engine.resolve import RegisterValue
 from engine.rulebook import EXISTENCE, Check
-from engine.vocabulary import Text, Values
+from engine.vocabulary import Image, Text, Values
 
 CHECK = "check:"
 """What the reason of a hold begins with, if a check is broken."""
@@ -48,7 +49,7 @@ def checked(
 ) -> list[int]:
     """Those of the accepted registers that may become current. `stored`: by register, what the writer's system has."""
     free = list(accepted)
-    while free and not waits_whole(record):
+    while free and not waits_whole(rules, record, step.system):
         candidate = patched(record.values, rules, free, written)
         for check in broken(rules, candidate):
             concerned = [r for r in free if not check.condition.fields.isdisjoint(rules.registers[r].fields)]
@@ -79,9 +80,41 @@ def patched(values: Values, rules: EntityRules, registers: Sequence[int], writte
     return tuple(out)
 
 
-def waits_whole(record: Record) -> bool:
-    """True if the record as such waits because of a check: nobody else has it, so its writer may write on."""
-    return record.holds.get(EXISTENCE, "").startswith(CHECK)
+def waits_whole(rules: EntityRules, record: Record, system: str) -> bool:
+    """True if the record as such waits because of a check, and nobody else has it: then its writer may write on."""
+    if not record.holds.get(EXISTENCE, "").startswith(CHECK):
+        return False
+    return not any(held_alive(record, record.sides.get(other)) for other in rules.layouts if other != system)
+
+
+def meet_waiting(rules: EntityRules, key: str, record: Record, row: Image, registers: list[int], step: Step
+                 ) -> list[int]:  # fmt: skip
+    """A record that waits as a whole has been made elsewhere, too: what keeps it waiting gives way to what is in order,
+    or waits by itself. Returns the registers that are still to be decided."""
+    if not record.holds.get(EXISTENCE, "").startswith(CHECK):
+        return registers
+    layout = rules.layouts[step.system]
+    written = canonical_values(rules, layout, row, row, registers)
+    left: list[int] = []
+    for register in registers:
+        rule, current = rules.registers[register], record.version(register)
+        value, now = (tuple([values[f] for f in rule.fields]) for values in (written, record.values))
+        concerned = [c for c in broken(rules, record.values) if not c.condition.fields.isdisjoint(rule.fields)]
+        if not concerned or is_same(rules, rule, layout, value, now):
+            left.append(register)
+            continue
+        because, stored = f"{CHECK} {concerned[0].name}", stored_now(layout, register, row, row)
+        mended = concerned[0] not in broken(rules, patched(record.values, rules, [register], written))
+        if mended and forbidden(rule, step.system, record.values) is None:
+            step.journal.append(
+                journal_entry(rules, key, register, "check", because, step.version, value, current, now, step)
+            )
+            holds_now(rules, record, register, step.version, value, stored, step)
+            accept(rules, record, [register], written, step.version, step)
+        else:
+            because = f"{because}{_BY}{' and '.join([current.system, step.system])}"
+            hold(rules, key, record, register, value, stored, step, because)
+    return left
 
 
 def hold_new(rules: EntityRules, key: str, record: Record, step: Step) -> None:

@@ -6,7 +6,7 @@ Turns a row that a system has and the others lack into the record's next state. 
 from __future__ import annotations
 
 from engine.errors import EngineFault
-from engine.merge.checks import hold_new
+from engine.merge.checks import hold_new, meet_waiting
 from engine.merge.derived import derive
 from engine.merge.fields import decide_all
 from engine.merge.outcomes import agree, holds_now, keep_held, note_seen, overrule
@@ -199,7 +199,7 @@ def insert_exists(rules: EntityRules, key: str, record: Record, row: Image, step
         if rules.layouts[step.system].fields_of[register]:
             side.held[register] = nothing
     step.count("agreements")
-    registers = list(side.held)
+    registers = meet_waiting(rules, key, record, row, list(side.held), step)
     claimed = [register for register in registers if rules.registers[register].claims]
     if claimed:  # whose they are depends on what is agreed of the others
         registers = [register for register in registers if register not in claimed]

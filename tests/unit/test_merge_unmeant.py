@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, Step, put_back, settle_hold
 from engine.rulebook import Check, Codec
@@ -104,3 +106,32 @@ def test_a_derived_field_follows_a_write_that_was_let_go() -> None:
     desk.write("crm", 3, g="what")
     desk.settle_all()
     assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "7", "77"))
+
+
+@pytest.mark.parametrize("later", ["erp", "crm"])
+def test_what_waits_as_a_new_record_gives_way_to_the_same_one_that_is_in_order(later: str) -> None:
+    """Found by reading: the later of both won, and was written to the other system against the check."""
+    desk = Desk(CHECKED)
+    desk.write("crm", 5, f="-3", g="x")
+    assert desk.read("crm") and desk.record is not None and desk.record.holds
+    desk.write("erp", 1 if later == "crm" else 9, f="5", g="x")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "5", "x"))
+    assert [entry.because for entry in desk.journal] == ["check: f >= 0", "check: f >= 0"]
+    assert not desk.record.holds
+
+
+def test_two_new_records_that_are_both_against_a_check_overwrite_nobody() -> None:
+    desk = Desk(CHECKED)
+    desk.write("crm", 5, f="-3", g="x")
+    assert desk.read("crm")
+    desk.write("erp", 9, f="-5", g="x")
+    desk.settle_all()
+    assert (desk.rows["crm"], desk.rows["erp"]) == ((KEY, "-3", "x"), (KEY, "-5", "x"))
+    desk.write("erp", 10, f="-6")
+    desk.settle_all()
+    assert (desk.rows["crm"], desk.rows["erp"]) == ((KEY, "-3", "x"), (KEY, "-6", "x"))
+    desk.write("erp", 11, f="6")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "6", "x"))
+    assert desk.record is not None and not desk.record.holds
