@@ -243,7 +243,7 @@ def _check(case: Case, tally: Tally) -> None:
         because = f"{CHECK} {check.name}"
         due = {n for side in record.sides.values() for n, (version, _) in side.held.items() if n != EXISTENCE}
         held = [n for n in due if not check.condition.fields.isdisjoint(rules.registers[n].fields)]
-        for number in held if whole else [EXISTENCE]:
+        for number in held if whole else [EXISTENCE, *held]:
             if number not in record.holds:
                 record.holds[number] = because
                 case.holds[(rules.name, case.key, number)] = because

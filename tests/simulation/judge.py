@@ -108,7 +108,8 @@ class Judge:
                     assert writer == system, f"L2: {key}.credit is {own} in {system}, and {writer} wrote it"
                     assert credit in record.holds, f"L2: {key}.credit is {own} in {system}, and nothing is held"
                 seal = row["seal"]
-                assert seal is None or not seal.endswith(BAD), f"L2: {key}.seal is {seal} in {system}"
+                bad = seal is not None and seal.endswith(BAD) and self.fields["seal"].register not in record.holds
+                assert not bad, f"L2: {key}.seal is {seal} in {system}"
         elif record.holds[0].startswith("check:") and key not in self.fate.deleted and self.fate.made.get(key) == 1:
             having = [system for system, database in self.databases.items() if key in database.rows["item"]]
             assert len(having) == 1, f"L2: {key} waits because of a check, and {having} have it"

@@ -204,3 +204,19 @@ def test_what_is_due_to_a_row_that_cannot_be_read_on_day_one_is_not_taken_for_wr
     update(history, "crm", "k0", grade="2")
     history.become_quiet()
     assert [value(history, system, "k0", "name") for system in history.systems] == ["erp1", "erp1"]
+
+
+def test_what_some_systems_have_on_day_one_against_a_check_is_not_written_to_one_another_either() -> None:
+    """Found by seed 5114629: the record was made nowhere, but its values went from those that had it to each other."""
+    systems = ("erp", "crm", "mes")
+    history = World(1, features=replace(
+        CALM, systems=systems, words=frozenset({"check"}), skew=dict.fromkeys(systems, 0),
+        delete=dict.fromkeys(systems, "propagate"),
+    ))  # fmt: skip
+    history.databases["erp"].insert("item", {"code": "k0", "name": "n", "credit": "-1"})
+    history.databases["crm"].insert("item", {"code": "k0", "name": "n", "credit": "5"})
+    first_merge(history.book, {s: MemorySnapshot(d) for s, d in history.databases.items()}, history.store)
+    history.start_engine()
+    history.become_quiet()
+    assert (worded(history, "erp", "credit"), worded(history, "crm", "credit")) == ("-1", "5")
+    assert not history.databases["mes"].rows["item"]
