@@ -136,7 +136,7 @@ def _update(
     new: list[Text | bool] = []
     held: list[Text | bool] = []
     table, index, values = record.table, record.index, record.values
-    plain = after is None and not record.holds and bool(rules.quick)
+    plain = after is None and not record.holds and rules.alike
     for register in sorted(side.held):
         entry = side.held[register]
         if register == EXISTENCE:

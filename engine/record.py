@@ -205,6 +205,8 @@ class Layout:
         "loose",
         "owns",
         "owns_all",
+        "quick",
+        "simple",
         "width",
     )
 
@@ -230,6 +232,11 @@ class Layout:
         """The registers that this system may write."""
         self.loose: frozenset[int] = frozenset()
         """The registers of which it may have other texts that mean the same: these stay."""
+        self.quick: frozenset[int] = frozenset()
+        """The registers that it may always write, and on which nothing else depends."""
+        self.simple: frozenset[int] = frozenset()
+        """Those of them whose values nobody has to read: they are stored here in their canonical form, and elsewhere in
+        one form only."""
         self.owns_all = False
         """It may write every one of them, and stores every field in its canonical form."""
 

@@ -36,7 +36,7 @@ DIGITS: Final = "regexp_replace(phone, '[^0-9]', '', 'g')"
 ROUND: Final = "crm: {column: price, round: 1}"
 CASE: Final = "crm: {column: email, case: upper, lossy: true}"
 CHECK: Final = 'check: "price >= 0 and price < 1000000"'
-OWNER: Final = 'owner: [{crm: "quantity > 1000000"}, erp]'
+OWNER: Final = 'owner: {crm: "quantity > 1000000"}'
 
 PLAIN: Final = Variant({})
 

@@ -150,8 +150,9 @@ class Changes(Aside):
                     if not step.noise:
                         name = (rules.name, key)
                         self.dirty[name] = record
-                        self._note_due(name, record, rules.quick[transaction.system])
-                        if rules.entity.limits.updates is not None:
+                        if step.touched:
+                            self._note_due(name, record, sorted(step.touched))
+                        if step.touched and rules.entity.limits.updates is not None:
                             self._count_change(rules, True, 0, record, step)
                     continue
             self._read(rules, key, op, image, position, step)

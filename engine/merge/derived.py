@@ -31,6 +31,11 @@ def derive(rules: EntityRules, record: Record, step: Step) -> None:
         record.accept([register], Version(step.version.number, "", step.version.committed_at, 0, NOTE))
 
 
+def worked_out_once(rules: EntityRules, record: Record) -> bool:
+    """True if all derived fields have their values: they stay, if nothing changes that they look at."""
+    return all(record.version(register) != UNSET_VERSION for register, _, _ in rules.derived)
+
+
 def worked_out(formula: Formula, values: Values) -> Text:
     """What a formula gives; NULL where it gives nothing (a division by zero, a text that is no number)."""
     try:

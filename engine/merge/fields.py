@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.merge.checks import CHECK, broken, checked, lift, patched, release, write_on
-from engine.merge.derived import derive
+from engine.merge.derived import derive, worked_out_once
 from engine.merge.outcomes import (
     accept,
     agree,
@@ -47,8 +47,8 @@ def decide_all(
 
     `state`: what claims are judged by, if that is not the record as his system had it."""
     layout = rules.layouts[step.system]
-    simple = rules.plain and not layout.codecs and layout.owns.issuperset(registers)
-    if simple and step.system not in record.sides and not record.holds:
+    simple = layout.simple.issuperset(registers) and step.system not in record.sides and not record.holds
+    if simple and (rules.plain or worked_out_once(rules, record)):
         _succeed(rules, record, row, registers, step)
         return
     written = canonical_values(rules, layout, row, before, registers)

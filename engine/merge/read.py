@@ -14,6 +14,7 @@ from engine.errors import EngineFault
 from engine.merge.deletion import decide_deletion, hold_delete, leave, undo_delete
 from engine.merge.existence import come_alive, first_seen, insert_exists, may_not_create, write_meets_tombstone
 from engine.merge.fields import decide_all
+from engine.merge.mapped import quick_mapped
 from engine.merge.step import EntityRules, Incomplete, Step, begin
 from engine.merge.values import canonical_values, state_of
 from engine.record import TABLE_MAX, Held, Record, Side, held_alive, held_row, is_fresh
@@ -61,6 +62,11 @@ def quick_update(rules: EntityRules, record: Record, row: Image, step: Step) -> 
         begin(rules, record, step.marks)
         if record.sides:
             return False
+    return _succeed(rules, record, row, others, step) if rules.alike else quick_mapped(rules, record, row, others, step)
+
+
+def _succeed(rules: EntityRules, record: Record, row: Image, others: tuple[str, ...], step: Step) -> bool:
+    """The same where no system maps or lacks a field: the row is the record."""
     values = record.values
     if row == values:
         step.skip()

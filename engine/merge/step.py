@@ -25,6 +25,7 @@ class EntityRules:
     """One entity's rules, prepared for the hot path."""
 
     __slots__ = (
+        "alike",
         "all_registers",
         "checks",
         "crossed_references",
@@ -80,14 +81,25 @@ class EntityRules:
                 if self.forms[r.number]
                 or any(f in layout.binding.codecs and layout.binding.codecs[f].many for f in r.fields)
             )
+            layout.quick = layout.owns - self._watched()
             layout.owns_all = (
                 self.plain
                 and not layout.codecs
                 and len(layout.owns) == len(entity.registers) - 1
                 and (len(layout.bound) == layout.width)
             )
+        for system, layout in self.layouts.items():
+            loose = frozenset().union(*(other.loose for name, other in self.layouts.items() if name != system))
+            read = frozenset(r for r in layout.quick if any(f in layout.binding.codecs for f in layout.fields_of[r]))
+            layout.simple = layout.quick - loose - read
         self.numbers = range(len(entity.fields))
-        self.quick = self._quick()
+        self.alike = self.plain and all(layout.direct and not layout.codecs for layout in self.layouts.values())
+        """No system maps or lacks a field, and what a user writes becomes current as it stands."""
+        self.quick = {
+            system: tuple(other for other in self.layouts if other != system)
+            for system, layout in self.layouts.items()
+            if layout.quick
+        }
         """By system whose updates may take `quick_update`: all other systems."""
         self.reduced = frozenset(
             f.number
@@ -97,11 +109,15 @@ class EntityRules:
         """Numbers whose canonical form has no zeros at the end, as their columns do not all print them alike."""
         self.families = tuple(tuple(entity.fields[f].family for f in register.fields) for register in entity.registers)
 
-    def _quick(self) -> dict[str, tuple[str, ...]]:
-        """Where no system maps or lacks a field, an update has a short way."""
-        if not self.plain or not all(layout.direct and not layout.codecs for layout in self.layouts.values()):
-            return {}
-        return {system: tuple(other for other in self.layouts if other != system) for system in self.layouts}
+    def _watched(self) -> frozenset[int]:
+        """The registers on which something else of the record depends, or which depend on something else."""
+        formulas = [formula for _, _, formula in self.derived] + [check.condition for check in self.checks]
+        fields = {number for formula in formulas for number in formula.fields}
+        return frozenset(
+            r.number
+            for r in self.registers
+            if r.joint is not None or any(f in fields or self.entity.fields[f].formula is not None for f in r.fields)
+        )
 
     def names(self, register: int) -> tuple[str, ...]:
         """The names of the fields decided together in a register."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 from engine.catalog import Column
 from engine.errors import ValueRefused
@@ -32,6 +33,12 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SPECIAL_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
 _UUID = re.compile(r"\{?[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\}?")
 
+SHORT = 64
+"""Characters of a text that is worked on, or remembered, in the way that is quick for usual values."""
+
+REMEMBERED = 1_024
+"""Texts whose counterpart a codec remembers: a value is read and written several times on its way."""
+
 SECOND_DIGITS = 6
 """As fine as PostgreSQL tells time."""
 
@@ -46,7 +53,7 @@ def own(above: str, column: Column) -> Codec | None:
     """What the column's own type does to a value of the family `above` it: rounds and pads it, prints it in its way."""
     match above, column.family:
         case "numeric", "integer":
-            return Codec("numeric in integer", same, to_integer)
+            return Codec("numeric in integer", same, remembered(to_integer))
         case "numeric", "numeric":
             return _numeric(column.scale)
         case _, "text":
@@ -114,6 +121,12 @@ def same(text: str) -> str:
     return text
 
 
+def remembered(way: Callable[[str], Text]) -> Callable[[str], Text]:
+    """The same way, for one that takes long: what the last short texts became is not worked out again."""
+    known = lru_cache(maxsize=REMEMBERED)(way)
+    return lambda text: known(text) if len(text) <= SHORT else way(text)
+
+
 def is_blank_padded(column: Column) -> bool:
     """char(n): blanks at the end mean nothing, and are printed."""
     return bool(column.length) and re.match(r"(character|char|bpchar|nchar)\b(?! varying)", column.type) is not None
@@ -149,10 +162,14 @@ def to_scale(text: str, scale: int) -> str:
         return text
     if not _NUMBER.fullmatch(text):
         raise ValueRefused("a number is not written in plain digits")
-    number = PLENTY.quantize(Decimal(text), Decimal((0, (1,), -scale)))
-    if number.is_zero():
-        number = abs(number)
-    return f"{number:f}"
+    if len(text) > SHORT or not 0 <= scale <= SHORT:
+        number = PLENTY.quantize(Decimal(text), Decimal((0, (1,), -scale)))
+        return f"{abs(number) if number.is_zero() else number:f}"
+    whole, _, fraction = text.removeprefix("-").partition(".")
+    units = int(whole + fraction[:scale].ljust(scale, "0")) + (fraction[scale : scale + 1] >= "5")
+    digits = f"{units:0{scale + 1}}"
+    printed = f"{digits[:-scale]}.{digits[-scale:]}" if scale else digits
+    return "-" + printed if units and text[0] == "-" else printed
 
 
 def to_integer(text: str) -> str:
@@ -174,7 +191,7 @@ def to_uuid(text: str) -> str:
 def _numeric(scale: int | None) -> Codec:
     if scale is None:
         return Codec("numeric", canonical_number, canonical_number, many=True)
-    return Codec(f"numeric to {scale} digits", canonical_number, lambda text: to_scale(text, scale))
+    return Codec(f"numeric to {scale} digits", canonical_number, remembered(lambda text: to_scale(text, scale)))
 
 
 def _padded(length: int | None) -> Codec:

@@ -164,7 +164,7 @@ def parted(by: str, *, trim: bool, numbers: bool) -> Codec:
             raise ValueRefused(f"the elements of a list cannot be told apart by {quoted(by)}")
         return joined
 
-    return Codec("list", decode, encode, many=trim or numbers)
+    return Codec("list", decode, codecs.remembered(encode), many=trim or numbers)
 
 
 def scaled(scale: str, digits: int) -> Codec:
@@ -190,7 +190,8 @@ def scaled(scale: str, digits: int) -> Codec:
         whole = (2 * abs(quotient.numerator) + quotient.denominator) // (2 * quotient.denominator)
         return codecs.canonical_number(f"{Decimal((int(quotient < 0), _digits(whole), -digits)):f}")
 
-    return Codec(f"times {scale}", times(factor), divide if inverse is None else times(inverse))
+    back = divide if inverse is None else times(inverse)
+    return Codec(f"times {scale}", codecs.remembered(times(factor)), codecs.remembered(back))
 
 
 def inverse_of(scale: str) -> Decimal | None:

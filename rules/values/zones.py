@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
+from rules.values.codecs import remembered
 from rules.values.moments import civil, days_of
 
 _USUAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}", re.ASCII)
@@ -46,7 +47,7 @@ def zoned(zone: str) -> Codec:
             return _printed(datetime.fromisoformat(bare).replace(tzinfo=UTC).astimezone(there).replace(tzinfo=None))
         return text if text in _INFINITE else _shifted(bare, there, 1, "")
 
-    return Codec(f"times of {zone}", decode, encode, many=True)
+    return Codec(f"times of {zone}", remembered(decode), remembered(encode), many=True)
 
 
 def goes_back(zone: str) -> bool:

@@ -34,6 +34,31 @@ def codec(family: str, described: str) -> Codec:
     return found
 
 
+@given(st.from_regex(r"-?[0-9]{1,70}(\.[0-9]{1,20})?", fullmatch=True), st.integers(-3, 20))
+def test_short_and_long_numbers_are_rounded_alike(text: str, scale: int) -> None:
+    """The quick way for usual numbers does what exact arithmetic does: half away from zero, no minus before zero."""
+    exact = Decimal(text).quantize(Decimal((0, (1,), -scale)), context=codecs.PLENTY)
+    assert codecs.to_scale(text, scale) == f"{abs(exact) if exact.is_zero() else exact:f}"
+
+
+def test_what_is_remembered_is_what_would_be_worked_out_again() -> None:
+    asked = []
+
+    def way(text: str) -> str:
+        asked.append(text)
+        if text == "?":
+            raise ValueRefused("no")
+        return text.upper()
+
+    known = codecs.remembered(way)
+    long = "a" * (codecs.SHORT + 1)
+    assert [known("a"), known("a"), known(long), known(long)] == ["A", "A", long.upper(), long.upper()]
+    assert asked == ["a", long, long]
+    for _ in range(2):
+        with pytest.raises(ValueRefused):
+            known("?")
+
+
 def printed_number(number: Decimal) -> str:
     return codecs.canonical_number(f"{number:f}")
 
