@@ -132,7 +132,7 @@ def test_who_mends_a_write_that_waits_by_what_is_current_keeps_it_from_nobody() 
     assert not history.store.holds
 
 
-def test_what_a_person_resolves_lets_go_what_it_puts_in_order() -> None:
+def test_a_write_that_puts_another_in_order_overtakes_one_that_waits_itself() -> None:
     history = agreed(made("check"), credit="5", floor="1")
     update(history, "crm", "k0", floor="9")
     history.become_quiet()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ValueRefused
-from engine.merge import EntityRules
+from engine.merge import EntityRules, Step, settle_hold
 from engine.resolve import contender, resolve
 from engine.rulebook import EXISTENCE, Check, Claim, Codec, Formula, Preference, Register
 from engine.sameness import same
@@ -187,6 +187,37 @@ def test_a_record_that_comes_into_being_against_a_check_is_made_nowhere_until_it
     desk.write("crm", 3, f="3")
     desk.settle_all()
     assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "3", "y"))
+
+
+def test_what_another_system_makes_of_a_record_that_waits_is_checked_too() -> None:
+    """Found by seed 5114368: crm's broken value won, and was written over erp's."""
+    desk = Desk(CHECKED)
+    desk.write("erp", 1, f="-1", g="x")
+    desk.write("crm", 2, f="-2", g="x")
+    desk.settle_all()
+    assert desk.rows == {"erp": (KEY, "-1", "x"), "crm": (KEY, "-2", "x")}
+    desk.write("erp", 3, f="5")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "5", "x"))
+    assert desk.record is not None and not desk.record.holds
+
+
+def test_what_a_person_resolves_lets_go_what_it_puts_in_order() -> None:
+    below = Check("g <= f", formula("g <= f", {F, G}, lambda v: "ft"[int(v[G] or 0) <= int(v[F] or 0)]))
+    desk = agreed(entity(register={"policy": "hold"}, checks=(below,)), "6", "1")
+    desk.write("crm", 2, f="7")
+    desk.write("erp", 3, f="20")
+    desk.settle_all(("crm", "erp"))
+    desk.write("crm", 4, g="9")
+    desk.settle_all()
+    record = desk.record
+    assert record is not None and record.holds.keys() == {F, G}
+    desk.number += 1
+    step = Step(Version(desk.number, "", 5, 0, "resolved"), "", desk.marks)
+    settle_hold(desk.rules, KEY, record, F, ("20",), step)
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "20", "9"))
+    assert not record.holds
 
 
 def test_a_check_may_overrule_instead() -> None:
