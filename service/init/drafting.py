@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from adapters.postgresql.catalog import TableName
@@ -20,7 +21,9 @@ from service.init.inheriting import key_of
 from service.init.names import WORD, words
 from service.init.pairing import Group, made_by_the_database, reference_of
 
-TOUCHED: Final = frozenset({"modified", "updated", "changed", "touched", "created", "inserted", "entered"})
+TOUCHED: Final = frozenset(
+    {"modified", "updated", "changed", "touched", "written", "write", "created", "create", "inserted", "entered"}
+)
 """Words of columns that tell when a row was written: the application's own affair."""
 TIMES: Final = frozenset({"timestamp", "timestamptz", "date"})
 ALIVE: Final = frozenset({"active", "enabled"})
@@ -146,12 +149,14 @@ class _Entity:
 
     def drafted(self) -> EntityDraft:
         """The draft; without an identity it cannot be used."""
+        alone: list[tuple[str, str]] = []
         for columns in self.group.fields:
             kept = self._without_marks(columns)
             if len(kept) > 1:
                 self._field(kept)
             else:
-                self._alone(kept)
+                alone += kept.items()
+        self._alone(alone)
         self._identity()
         for system, table in self.group.tables.items():
             alive = {column: _opposite(gone) for column, gone in self.draft.inactive.get(system, {}).items()}
@@ -186,9 +191,18 @@ class _Entity:
                 kept[system] = column
         return kept
 
-    def _alone(self, columns: Mapping[str, str]) -> None:
-        for system, column in columns.items():
-            self.draft.left_out.append(f"{system}.{column}: nothing like it elsewhere")
+    def _alone(self, alone: Sequence[tuple[str, str]]) -> None:
+        """Columns without a counterpart: what is called alike was not paired because the types do not go together."""
+        for name, those in groupby(sorted(alone, key=lambda each: words(each[1])), lambda each: words(each[1])):
+            called = list(those)
+            if name and 1 < len(called) == len(columns := dict(called)):
+                types = " and ".join(self._type(system, column) for system, column in called)
+                self._leave_out(columns, f"called alike, but {types}: `read` and `write`, or a `map`?")
+            else:
+                self.draft.left_out += [f"{s}.{c}: nothing like it elsewhere" for s, c in called]
+
+    def _type(self, system: str, column: str) -> str:
+        return self.group.tables[system].shape.columns[column].type
 
     def _leave_out(self, columns: Mapping[str, str], why: str) -> None:
         both = ", ".join(f"{system}: {column}" for system, column in columns.items())
@@ -214,6 +228,9 @@ class _Entity:
                 made.lookups[system] = (table, *natural)
         if not refers and not self._mapped(made):
             return
+        families = {self.group.tables[system].shape.columns[column].family for system, column in columns.items()}
+        if "timestamp" in families and families <= TIMES:
+            made.question = "in which zone are times without one? `time_zone` of each system says so"
         self.draft.fields.append(made)
 
     def _mapped(self, made: FieldDraft) -> bool:

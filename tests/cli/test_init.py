@@ -112,7 +112,8 @@ TWO = {
         CREATE SCHEMA "Sales";
         CREATE TABLE "Sales"."Customer" (
             "customerNo" varchar(12) PRIMARY KEY, name text NOT NULL, "on" int,
-            stage char(1) CHECK (stage IN ('A', 'B')), owner int NOT NULL, updated_at timestamptz
+            stage char(1) CHECK (stage IN ('A', 'B')), owner int NOT NULL, updated_at timestamptz,
+            write_date timestamp, credit_limit numeric(12,2), opened timestamp
         );
         CREATE TABLE sheet (a int, b int);
         CREATE TABLE "a.b c" (code int PRIMARY KEY, "x.y" int, z int);
@@ -122,7 +123,8 @@ TWO = {
         CREATE TABLE "a.b c" (code int PRIMARY KEY, "x.y" int, z int);
         CREATE TABLE accounts (
             id uuid PRIMARY KEY DEFAULT gen_random_uuid(), account_no varchar(12) UNIQUE, account_name text,
-            "on" int, stage text CHECK (stage IN ('x', 'y')), is_deleted boolean NOT NULL DEFAULT false
+            "on" int, stage text CHECK (stage IN ('x', 'y')), is_deleted boolean NOT NULL DEFAULT false,
+            credit_limit text, opened timestamp
         );
     """,
 }
@@ -152,6 +154,19 @@ def test_what_is_not_certain_is_asked_and_no_address_is_in_the_file(two: list[st
     assert "# erp.owner: nothing like it elsewhere" in text
     assert "# erp.updated_at: when a row was touched is the application's own affair" in text
     assert "#   sheet: it has no key" in text and "#   audit" in text
+
+
+def test_what_is_called_alike_but_has_another_type_and_times_without_a_zone_are_asked_for(
+    two: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "erp_crm.yaml"
+    duolog("init", *two, "-o", str(path))
+    text = path.read_text(encoding="utf-8")
+
+    alike = "# {erp: credit_limit, crm: credit_limit}: called alike, but numeric(12,2) and text: `read` and `write`"
+    assert alike in text
+    assert re.search("      opened: opened +# in which zone are times without one", text)
+    assert "# erp.write_date: when a row was touched is the application's own affair" in text
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked(two: list[str], tmp_path: Path) -> None:
