@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal, InvalidOperation
 from typing import Literal, assert_never
 
+from engine.days import civil, days_of
 from engine.errors import ValueRefused
 from engine.lists import elements, listed
 from engine.rulebook import PolicyName, Register
@@ -207,19 +208,15 @@ def _by_weight(register: Register, incoming: Contender, current: Contender) -> V
 
 
 def _moment(microseconds: int) -> str:
-    """Microseconds since 1970 UTC, as PostgreSQL prints a timestamptz; proleptic Gregorian, counted in eras of 400
-    years (146,097 days) from 1 March of the year 0."""
+    """Microseconds since 1970 UTC, as PostgreSQL prints a timestamptz."""
     seconds, fraction = divmod(microseconds, 1_000_000)
     days, second = divmod(seconds, 86_400)
-    era, day = divmod(days + 719_468, 146_097)
-    year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
-    day -= 365 * year + year // 4 - year // 100
-    month = (5 * day + 2) // 153
-    date = f"{era * 400 + year + (month > 9):04d}-{(month + 2) % 12 + 1:02d}-{day - (153 * month + 2) // 5 + 1:02d}"
+    year, month, day = civil(days + _EPOCH)
     time = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-    return f"{date} {time}" + (f".{fraction:06d}".rstrip("0") if fraction else "") + "+00"
+    return f"{year:04d}-{month:02d}-{day:02d} {time}" + (f".{fraction:06d}".rstrip("0") if fraction else "") + "+00"
 
 
+_EPOCH = days_of(1970, 1, 1)
 _NUMERIC = {"integer", "numeric", "float"}
 _EXACT = Context(prec=5000)
 """Enough digits for any number a database stores: Python's default of 28 would round."""

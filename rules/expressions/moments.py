@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from engine.days import civil, days_of
 from engine.errors import ValueRefused
-from rules.values.moments import civil, days_of
 
 DAY: Final = 86_400_000_000
 FIRST_DAY, LAST_DAY = days_of(-4713, 11, 24), days_of(5_874_897, 12, 31)

@@ -2,13 +2,14 @@
 
 Takes and gives PostgreSQL's own ISO text: any year, `BC`, `infinity`, with or without an offset. PostgreSQL rounds half
 away from its epoch, the start of 2000, so that moments before it round the other way; and it drops zeros at the end of
-a fraction. Python's `datetime` cannot do this: it ends at the year 9999 and begins with the year 1.
+a fraction. Python's `datetime` cannot do this: it has not all of these years.
 """
 
 from __future__ import annotations
 
 import re
 
+from engine.days import civil, days_of
 from engine.errors import ValueRefused
 
 _MOMENT = re.compile(
@@ -18,8 +19,6 @@ _MOMENT = re.compile(
 )
 _MICROSECONDS_A_SECOND = 1_000_000
 _MICROSECONDS_A_DAY = 86_400 * _MICROSECONDS_A_SECOND
-_DAYS_A_CYCLE = 146_097
-"""Days in 400 years."""
 
 
 def rounded(text: str, digits: int) -> str:
@@ -56,22 +55,3 @@ def _time(microseconds: int) -> str:
     seconds, fraction = divmod(microseconds, _MICROSECONDS_A_SECOND)
     text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     return f"{text}.{fraction:06}".rstrip("0") if fraction else text
-
-
-def days_of(year: int, month: int, day: int) -> int:
-    """Days since 2000-01-01 of the proleptic Gregorian calendar; the year before 1 is 0."""
-    year -= month <= 2
-    cycle, of_cycle = divmod(year - 2000, 400)
-    of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return cycle * _DAYS_A_CYCLE + of_cycle * 365 + of_cycle // 4 - of_cycle // 100 + of_year + 60
-
-
-def civil(days: int) -> tuple[int, int, int]:
-    """The inverse of `days_of`."""
-    cycle, of_cycle = divmod(days - 60, _DAYS_A_CYCLE)
-    years = (of_cycle - of_cycle // 1460 + of_cycle // 36_524 - of_cycle // 146_096) // 365
-    of_year = of_cycle - (365 * years + years // 4 - years // 100)
-    month = (5 * of_year + 2) // 153
-    day = of_year - (153 * month + 2) // 5 + 1
-    month = month + 3 if month < 10 else month - 9
-    return 2000 + cycle * 400 + years + (month <= 2), month, day

@@ -11,10 +11,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from engine.days import civil, days_of
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
 from rules.values.codecs import remembered
-from rules.values.moments import civil, days_of
 
 _USUAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}", re.ASCII)
 _ANY = re.compile(r"([0-9]{4,7})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,6})?( BC)?", re.ASCII)
