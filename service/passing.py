@@ -73,6 +73,8 @@ def successor(path: Path, old: Wired, store: SqlStore, tell: Callable[[str, str]
     tried(new.rules, new.book, types_known=True)
     if new.book.name != old.book.name or set(new.book.systems) != set(old.book.systems):
         raise StoreUnfit("a running engine cannot take on another name or other systems", mend="restart it")
+    if new.rules.store != old.rules.store:
+        raise StoreUnfit("an engine at work cannot go on with another store", mend="restart it")
     check_shape(new, store)
     require_set_up(new, path)
     return fit(new, tell)

@@ -132,6 +132,17 @@ def test_a_rule_file_that_is_gone_at_sighup_changes_nothing(pair: Pair) -> None:
     pair.stop()
 
 
+def test_another_store_is_refused_while_running(pair: Pair) -> None:
+    """Found by reading: the engine went on with the old one, and the next start began with an empty store."""
+    said = _refused(pair, "entities:", 'store: "sqlite:///other.db"\nentities:')
+
+    assert "an engine at work cannot go on with another store" in said
+    pair.sql("erp", "UPDATE thing SET name = 'still' WHERE id = 'T6'")
+    pair.become("SELECT name FROM thing WHERE id = 'T6'", [("still",)])
+    pair.live.rules.write_text(pair.live.rules.read_text().replace('store: "sqlite:///other.db"\n', ""))
+    pair.stop()
+
+
 def _status(pair: Pair, code: int) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(pair.live.call("status", "--json", expected=(code,)).stdout)
     return document
