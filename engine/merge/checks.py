@@ -109,10 +109,13 @@ def meet_waiting(rules: EntityRules, key: str, record: Record, row: Image, regis
             step.journal.append(
                 journal_entry(rules, key, register, "check", because, step.version, value, current, now, step)
             )
+            if register in record.holds:
+                lift(rules, key, record, register, step)
             holds_now(rules, record, register, step.version, value, stored, step)
             accept(rules, record, [register], written, step.version, step)
         else:
-            because = f"{because}{_BY}{' and '.join([current.system, step.system])}"
+            systems = dict.fromkeys([current.system, *waiters(record, register), step.system])
+            because = f"{because}{_BY}{' and '.join(systems)}"
             hold(rules, key, record, register, value, stored, step, because)
     return left
 
@@ -148,17 +151,21 @@ def waiters(record: Record, register: int) -> list[str]:
 
 def write_on(rules: EntityRules, key: str, record: Record, register: int, step: Step) -> bool:
     """The user of a system writes a register again. True if what he wrote before was waiting: it is overtaken."""
-    systems = waiters(record, register)
-    if step.system not in systems:
+    if step.system not in waiters(record, register):
         return False
-    left = [system for system in systems if system != step.system]
+    _waits_no_more(rules, key, record, register, step.system, step)
+    return True
+
+
+def _waits_no_more(rules: EntityRules, key: str, record: Record, register: int, system: str, step: Step) -> None:
+    """One of the systems whose writes wait is no longer among them."""
+    left = [other for other in waiters(record, register) if other != system]
     if not left:
         lift(rules, key, record, register, step)
     else:
         because = f"{record.holds[register].rpartition(_BY)[0]}{_BY}{' and '.join(left)}"
         record.holds[register] = because
         step.holds[(rules.name, key, register)] = because
-    return True
 
 
 def forget(rules: EntityRules, key: str, record: Record, step: Step) -> None:
@@ -193,7 +200,11 @@ def _release_register(rules: EntityRules, key: str, record: Record, register: in
     """True if the write of that system is current now."""
     rule = rules.registers[register]
     side = record.side(system)
-    version, stored = side.held.get(register, (None, ()))
+    version, stored = side.held.get(register, (record.version(register), ()))
+    if version == record.version(register):
+        if all(check.condition.fields.isdisjoint(rule.fields) for check in broken(rules, record.values)):
+            _waits_no_more(rules, key, record, register, system, step)  # it is current, and others only wait
+        return False
     value = decoded_value(rules.layouts[system], rule, stored) if version is not None else None
     if value is None or version is None:
         return False

@@ -220,6 +220,39 @@ def test_what_a_person_resolves_lets_go_what_it_puts_in_order() -> None:
     assert not record.holds
 
 
+BELOW = Check("g <= f", formula("g <= f", {F, G}, lambda v: "ft"[int(v[G] or 0) <= int(v[F] or 0)]))
+
+
+def test_who_has_what_is_current_waits_no_more_when_it_is_in_order() -> None:
+    """Found by seed 5120434: two rows broke the check; the first was mended, and was said to wait still."""
+    desk = Desk(entity(checks=(BELOW,)))
+    desk.write("erp", 1, f="4", g="9")
+    desk.write("crm", 2, f="3", g="9")
+    desk.settle_all()
+    assert desk.record is not None and desk.record.holds[F] == "check: g <= f, written in erp and crm"
+    desk.write("erp", 3, g="4")
+    desk.settle_all()
+    assert desk.record.holds == {F: "check: g <= f, written in crm"}
+
+
+def test_nobody_is_forgotten_of_three_whose_writes_wait() -> None:
+    desk = Desk(entity(rules_of(("erp", "crm", "mes")), checks=(POSITIVE,)))
+    for at, system in enumerate(("erp", "crm", "mes"), start=1):
+        desk.write(system, at, f=str(-at), g="x")
+    desk.settle_all()
+    assert desk.record is not None
+    assert desk.record.holds[F] == "check: f >= 0, written in erp and crm and mes"
+
+
+def test_what_is_in_order_goes_past_two_that_wait() -> None:
+    desk = Desk(entity(rules_of(("erp", "crm", "mes")), checks=(POSITIVE,)))
+    for at, (system, f) in enumerate((("erp", "-1"), ("crm", "-2"), ("mes", "3")), start=1):
+        desk.write(system, at, f=f, g="x")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm", "mes"), (KEY, "3", "x"))
+    assert desk.record is not None and not desk.record.holds
+
+
 def test_a_check_may_overrule_instead() -> None:
     desk = agreed(entity(checks=(replace(POSITIVE, otherwise="overrule"),)), "5", "x")
     desk.write("crm", 2, f="-1")
