@@ -9,6 +9,7 @@ may happen is drawn by `features`, what users do by `users`, where the engine di
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from queue import SimpleQueue
 
@@ -150,7 +151,7 @@ class World:
         decider.start()
         rows_max = SPOOLED_ROWS if self.features.huge else 1_000_000
         self.sources = {s: MortalSource(d, self.store, self.killer, rows_max) for s, d in self.databases.items()}
-        self.targets = {s: MortalTarget(d, self.our_time, self.killer) for s, d in self.databases.items()}
+        self.targets = {s: MortalTarget(d, self._clock_of(s), self.killer) for s, d in self.databases.items()}
         limits = Bounds(
             turn_rows_max=self.features.turn_rows, inbox_rows_max=20, open_rows_max=4, commit_apart_records_min=1
         )
@@ -234,6 +235,11 @@ class World:
     def our_time(self) -> int:
         """When a batch of ours is committed, microseconds."""
         return self.users.now
+
+    def _clock_of(self, system: str) -> Callable[[], int]:
+        """What a system's log says of that: its own clock, where the engine knows how wrong it is."""
+        wrong = self.features.skew[system] if self.features.clock_error >= 0 else 0
+        return lambda: self.our_time() + wrong
 
     # ------------------------------------------------------------ histories
 
