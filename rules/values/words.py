@@ -99,7 +99,8 @@ def _making(field: str, stored: Stored, meant: Meant) -> Codec | None:
     if meant.values is not None:
         return mapped(field, meant.values)
     if words.list_ is not None:
-        return parted(words.list_, trim=words.trim, numbers=meant.elements == "integer")
+        padded = column is not None and codecs.is_blank_padded(column)
+        return parted(words.list_, trim=words.trim, numbers=meant.elements == "integer", padded=padded)
     if words.scale is not None:
         digits = words.round
         if digits is None and column is not None:
@@ -135,8 +136,8 @@ def mapped(field: str, values: Mapping[str, str]) -> Codec:
     return Codec(f"map of {field}", decode, encode, many=len(stored) < len(meanings))
 
 
-def parted(by: str, *, trim: bool, numbers: bool) -> Codec:
-    """A text of several values, parted by `by` ↔ the list of them."""
+def parted(by: str, *, trim: bool, numbers: bool, padded: bool = False) -> Codec:
+    """A text of several values, parted by `by` ↔ the list of them. `padded`: blanks at its end mean nothing there."""
 
     def decode(text: str) -> str:
         if not (text.strip(" ") if trim else text):
@@ -162,6 +163,8 @@ def parted(by: str, *, trim: bool, numbers: bool) -> Codec:
         joined = by.join(out)
         if joined.split(by) != out and out:
             raise ValueRefused(f"the elements of a list cannot be told apart by {quoted(by)}")
+        if padded and joined.endswith(" "):
+            raise ValueRefused("a list ends with a blank, and those at the end of the text are not kept there")
         return joined
 
     return Codec("list", decode, codecs.remembered(encode), many=trim or numbers)

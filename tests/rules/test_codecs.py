@@ -20,7 +20,7 @@ from engine.errors import ValueRefused
 from engine.rulebook import Codec
 from rules.values import codecs, documents
 from rules.values.moments import rounded
-from rules.values.words import mapped
+from rules.values.words import mapped, parted
 from tests.rules.catalogs import column
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=8)
@@ -265,3 +265,10 @@ def test_a_small_document_does_not_become_one_of_gigabytes() -> None:
         documents.canonical("[" + ", ".join(["1e131071"] * 20) + "]")
     plain = "[" + ", ".join(["9" * 100_000] * 20) + "]"
     assert documents.canonical(plain) == plain
+
+
+@pytest.mark.parametrize("list_", ['{" "}', '{a,"b "}', '{a,""}'])
+def test_a_list_whose_end_would_be_lost_in_a_padded_text_is_refused(list_: str) -> None:
+    """Found by Hypothesis: in a char(6), a list of one blank became the empty list."""
+    with pytest.raises(ValueRefused, match="a list ends with a blank"):
+        parted(" " if list_ == '{a,""}' else ",", trim=False, numbers=False, padded=True).encode(list_)
