@@ -6,6 +6,9 @@ import re
 import shlex
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from service.cli import app
 from tests.cli.desk import Desk
 
 HOME = Path(__file__).resolve().parents[2]
@@ -48,6 +51,28 @@ def test_the_first_rule_file_works_with_every_command_as_written(erp_db: str, cr
     assert desk.sql("erp", "SELECT phone FROM customer WHERE customer_no = 'C101'") == [("3",)]
     assert desk.sql("crm", "SELECT credit_limit::text FROM sales.account ORDER BY 1") == [("10.00",), ("20.00",)]
     desk.call("teardown", "--yes")
+
+
+def test_the_way_from_two_databases_to_a_running_sync_can_be_gone(erp_db: str, crm_db: str, tmp_path: Path) -> None:
+    desk = Desk("", {"erp": erp_db, "crm": crm_db}, tmp_path, "erp_crm.yaml")
+    for system, tables in zip(("erp", "crm"), blocks("sql"), strict=True):
+        desk.sql(system, tables)
+    desk.sql("erp", "INSERT INTO customer VALUES ('C100', 'Ada', '1', 10)")
+    (told,) = blocks("console")
+    steps = [shlex.split(line.removeprefix("$ "))[1:] for line in told.splitlines()]
+    init, *before, verify = [words for words in steps if words != ["run", "erp_crm.yaml"]]
+    assert (init[0], verify[0], steps[-2][0]) == ("init", "verify", "run")
+
+    made = CliRunner().invoke(app, [*init[:-1], str(desk.rules), "--force"], env=desk.addresses)
+    assert made.exit_code == 0, made.output
+    for verb, path, *rest in before:
+        assert path == desk.rules.name
+        assert desk.here(verb, *rest).exit_code == int((verb, rest) == ("match", []))  # something differs
+    with desk.running():
+        desk.settle()
+        desk.call(verify[0])
+
+    assert desk.sql("crm", "SELECT account_name FROM sales.account") == [("Ada",)]
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
