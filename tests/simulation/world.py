@@ -63,8 +63,7 @@ class World:
         self.trace: list[str] = []
         dice = random.Random(seed)
         drawn = self._draw(dice)
-        drawn = worded(_limited(drawn, random.Random(f"{seed} limits")), random.Random(f"{seed} words"))
-        self.features: Features = features or drawn
+        self.features: Features = features or _limited(drawn, random.Random(f"{seed} limits"))
         self.systems = self.features.systems
         self.dice = random.Random(f"{seed} calm" if calm else f"{seed} schedule")
         self.crashes = self.features.crashes and not calm
@@ -87,7 +86,7 @@ class World:
 
     def _draw(self, dice: random.Random) -> Features:
         """What this kind of world has."""
-        return draw(dice)
+        return worded(draw(dice), random.Random(f"{self.seed} words"))
 
     def _people(self, dice: random.Random) -> None:
         """The rules, the systems, who uses them, and who judges."""
