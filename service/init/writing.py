@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
 from adapters.postgresql.catalog import TableName
+from service.commands.terms import harmless
 from service.init.drafting import Draft, EntityDraft, FieldDraft
 from service.init.inheriting import key_of
 
@@ -37,7 +38,8 @@ HEAD: Final = """\
 
 
 def written(draft: Draft, path: str) -> list[Line]:
-    """The lines of the file, without their ends."""
+    """The lines of the file, without their ends. A name out of a database may have a line's end in it: written out, it
+    is the same name in quotes, and no line of its own in a comment."""
     exports = " ".join(f"export {variable(system)}=…" for system in draft.systems)
     head = HEAD.format(first=draft.systems[0], exports=exports, path=path).split("\n")
     lines: list[Line] = [(line, ("", "")) for line in (*head, "duolog: 1", "", "systems:")]
@@ -49,7 +51,7 @@ def written(draft: Draft, path: str) -> list[Line]:
     lines += [(line, ("", "")) for line in _rest(draft)]
     while not lines[-1][0]:
         lines.pop()
-    return lines
+    return [(harmless(line), about) for line, about in lines]
 
 
 def variable(system: str) -> str:

@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 
 from adapters.postgresql.survey import listed_values
 from service.cli import app
-from service.init.drafting import same_meanings
+from service.commands.terms import harmless
+from service.init import writing
+from service.init.drafting import Draft, same_meanings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = {path.stem: path for path in sorted(EXAMPLES.glob("*.yaml"))} | {"demo": EXAMPLES / "demo" / "demo.yaml"}
@@ -250,3 +252,12 @@ def test_values_are_paired_only_where_it_is_plain() -> None:
     assert same_meanings(("open", "won"), ("won", "open")) == {"open": "open", "won": "won"}
     assert same_meanings(("P", "A"), ("active", "paused", "prospect")) is None
     assert same_meanings(("1", "2"), ("active", "paused")) is None
+
+
+def test_a_name_with_a_line_in_it_adds_none_to_the_file() -> None:
+    """Found by reading: the rest of such a table's name stood in the file as rules."""
+    draft = Draft(("erp", "crm"), [], {"erp": ["public.a\nentities: {}"], "crm": []})
+    lines = [line for line, _ in writing.written(draft, "rules.yaml")]
+
+    assert lines[-1] == "#   public.a\\nentities: {}"
+    assert yaml.safe_load(harmless(writing.text('a\nb: "c"'))) == 'a\nb: "c"'
