@@ -16,6 +16,9 @@ from service.embedded import EmbeddedServer, NoServerProgram, find_programs
 
 _numbers = itertools.count(1)
 
+QUIET = {"autovacuum_naptime": "1h"}
+"""Settings of the servers that tests share: nobody but the tests begins transactions, which some of them count."""
+
 
 @pytest.fixture(scope="session")
 def erp_server() -> Iterator[EmbeddedServer]:
@@ -64,7 +67,7 @@ def third_db(third_server: EmbeddedServer) -> Iterator[str]:
 
 def _served() -> Iterator[EmbeddedServer]:
     _need_programs()
-    with EmbeddedServer() as server:
+    with EmbeddedServer(settings=QUIET) as server:
         yield server
 
 
