@@ -10,5 +10,5 @@ CREATE TABLE kunde (
     werbung   char(1)      NOT NULL DEFAULT 'N' CHECK (werbung IN ('J', 'N')),
     merkmale  text,
     besucht_am timestamp,
-    active    char(1)      NOT NULL DEFAULT 'N'
+    aktiv     char(1)      NOT NULL DEFAULT 'N'
 );

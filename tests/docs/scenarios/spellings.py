@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.docs.scenarios.rounds import Round
 
 _ERP = (
-    "SELECT ust_id, telefon, name, mail, fax, land, werbung, merkmale, besucht_am::text, active FROM kunde"
+    "SELECT ust_id, telefon, name, mail, fax, land, werbung, merkmale, besucht_am::text, aktiv FROM kunde"
     " ORDER BY id"
 )
 _CRM = (
