@@ -183,8 +183,10 @@ def release(rules: EntityRules, key: str, record: Record, step: Step) -> None:
 def _release_one(rules: EntityRules, key: str, record: Record, step: Step) -> bool:
     """True if a write that waited is current now."""
     for register in [r for r, because in record.holds.items() if because.startswith(CHECK)]:
-        if register == EXISTENCE:
-            if not broken(rules, record.values):
+        if register == EXISTENCE or not waiters(record, register):  # the second: since day one, when nobody wrote
+            fields = rules.registers[register].fields
+            left = broken(rules, record.values)
+            if not any(register == EXISTENCE or not c.condition.fields.isdisjoint(fields) for c in left):
                 lift(rules, key, record, register, step)
                 for system, side in record.sides.items():
                     if side.layer() and not side.out:

@@ -15,7 +15,7 @@ from engine.merge import EntityRules, Step, put_back, settle_hold
 from engine.rulebook import Check, Codec
 from engine.vocabulary import Version
 from tests.unit.desk import KEY, Desk, rules_of
-from tests.unit.test_merge_state import CHECKED, POSITIVE, F, G, entity, formula
+from tests.unit.test_merge_state import CHECKED, POSITIVE, F, G, agreed, entity, formula
 
 
 def refuse(text: str) -> str:
@@ -134,4 +134,22 @@ def test_two_new_records_that_are_both_against_a_check_overwrite_nobody() -> Non
     desk.write("erp", 11, f="6")
     desk.settle_all()
     assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "6", "x"))
+    assert desk.record is not None and not desk.record.holds
+
+
+def test_what_waits_since_day_one_is_let_go_when_another_field_puts_the_record_in_order() -> None:
+    """Found by reading: nobody had written it, so nobody's write was let go, and it waited for ever."""
+    below = Check("f <= g", formula("f <= g", {F, G}, lambda v: "ft"[int(v[F] or 0) <= int(v[G] or 0)]))
+    desk = agreed(entity(checks=(below,)), "5", "9")
+    record = desk.record
+    assert record is not None
+    desk.number += 1
+    record.side("erp").held[F] = (record.version(F), ("5",))  # what the first merge leaves of crm's 12 and erp's 5
+    record.values = (KEY, "12", "9")
+    record.accept([F], Version(desk.number, "crm", 0, 0, "first merge"))
+    record.holds[F] = "check: f <= g"
+    desk.rows["crm"] = (KEY, "12", "9")
+    desk.write("erp", 3, g="20")
+    desk.settle_all()
+    assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "12", "20"))
     assert desk.record is not None and not desk.record.holds
