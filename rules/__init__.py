@@ -44,4 +44,6 @@ from rules.load import Loaded, RuleFile, System, find_store, load
 from rules.problem import Place, Problem, printed
 from rules.secrets import Secret
 
-__all__ = ["Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "find_store", "load", "printed"]
+__all__ = [
+    "Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "find_store", "load", "printed",
+]  # fmt: skip

@@ -107,8 +107,8 @@ def newer_format(document: Document) -> Problem | None:
 
 
 def _empty(tree: Tree, path: Path) -> Iterator[Path]:
-    """The ways to all values that are nothing: lawful in the cases of `tests` (NULL, or deleted), and as what is written
-    of a value without room; nowhere else."""
+    """The ways to all values that are nothing: lawful in the cases of `tests` (NULL, or deleted), and as what is
+    written of a value without room; nowhere else."""
     if path[:1] == ("entities",) and path[2:3] == ("tests",) and len(path) > 4:
         return
     if tree is None:
