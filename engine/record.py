@@ -207,6 +207,7 @@ class Layout:
         "owns_all",
         "quick",
         "simple",
+        "straight",
         "width",
     )
 
@@ -233,10 +234,12 @@ class Layout:
         self.loose: frozenset[int] = frozenset()
         """The registers of which it may have other texts that mean the same: these stay."""
         self.quick: frozenset[int] = frozenset()
-        """The registers that it may always write, and on which nothing else depends."""
+        """The registers that it may write, always or now and then, each by itself."""
         self.simple: frozenset[int] = frozenset()
-        """Those of them whose values nobody has to read: they are stored here in their canonical form, and elsewhere in
-        one form only."""
+        """Those of them that it may always write, on which nothing else depends, and whose values nobody has to read:
+        they are stored here in their canonical form, and elsewhere in one form only."""
+        self.straight: frozenset[int] = frozenset()
+        """Those of them that it may always write, and of which it has all fields, in their canonical form."""
         self.owns_all = False
         """It may write every one of them, and stores every field in its canonical form."""
 

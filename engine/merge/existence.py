@@ -102,7 +102,13 @@ def _write_all(
     accepted: list[int] = []
     state = state_of(rules, layout, row, record.values) if any(r.claims for r in rules.registers) else ()
     derived = {number for number, _, _ in rules.derived}
+    straight = layout.straight if step.system not in record.sides else ()
     for register in rules.registers[1:]:
+        if register.number in straight:
+            for number in register.fields:
+                values[number] = written[number]
+            accepted.append(register.number)
+            continue
         if not layout.fields_of[register.number] or register.number in derived:
             continue
         stored = stored_now(layout, register.number, row, row)

@@ -1,8 +1,8 @@
 """The short way of an update where systems store fields otherwise, or something is decided by the record's state.
 
-Turns an update of a record that all systems hold as it is current into its next state, if it changes nothing but
-registers on which nothing else depends. It does exactly what `read` would do, and leaves to that whatever may be
-otherwise: nothing has happened then.
+Turns an update of a record that all systems hold as it is current into its next state, if all that it changes becomes
+current as it stands: it means something new, its writer may write it, and no check is broken by it. It does exactly
+what `read` would do, and leaves to that whatever may be otherwise: nothing has happened then.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from itertools import compress
 from operator import ne
 
 from engine.errors import ValueRefused
-from engine.merge.derived import worked_out_once
+from engine.merge.checks import broken
+from engine.merge.derived import derive, worked_out_once
+from engine.merge.ownership import forbidden
 from engine.merge.step import EntityRules, Step
-from engine.merge.values import decoded_value, is_same
+from engine.merge.values import decoded_value, is_same, state_of
 from engine.record import Held, Layout, Record, Side
 from engine.resolve import RegisterValue
 from engine.vocabulary import ABSENT, Image, Text, Values
@@ -32,8 +34,10 @@ def quick_mapped(rules: EntityRules, record: Record, row: Image, others: tuple[s
     if not layout.quick.issuperset(registers) or not worked_out_once(rules, record):
         return False
     try:
+        if not _may_write(rules, layout, record, before, registers, step.system):
+            return False
         values = _written(rules, layout, record.values, row, registers)
-        if values is None:
+        if values is None or broken(rules, values):
             return False
         sides = {system: _held(rules, record, values, system, registers) for system in others}
     except ValueRefused:
@@ -49,7 +53,19 @@ def quick_mapped(rules: EntityRules, record: Record, row: Image, others: tuple[s
             step.touched.add(system)
     step.noise = False
     step.count("successors", len(registers))
+    derive(rules, record, step)
     return True
+
+
+def _may_write(
+    rules: EntityRules, layout: Layout, record: Record, before: Image, registers: list[int], system: str
+) -> bool:
+    """True if the system owns these registers in the state that it had before the write."""
+    claimed = [register for register in registers if register not in layout.owns]
+    if not claimed:
+        return True
+    state = state_of(rules, layout, before, record.values)
+    return all(forbidden(rules.registers[register], system, state) is None for register in claimed)
 
 
 def _written(

@@ -81,17 +81,13 @@ class EntityRules:
                 if self.forms[r.number]
                 or any(f in layout.binding.codecs and layout.binding.codecs[f].many for f in r.fields)
             )
-            layout.quick = layout.owns - self._watched()
             layout.owns_all = (
                 self.plain
                 and not layout.codecs
                 and len(layout.owns) == len(entity.registers) - 1
                 and (len(layout.bound) == layout.width)
             )
-        for system, layout in self.layouts.items():
-            loose = frozenset().union(*(other.loose for name, other in self.layouts.items() if name != system))
-            read = frozenset(r for r in layout.quick if any(f in layout.binding.codecs for f in layout.fields_of[r]))
-            layout.simple = layout.quick - loose - read
+        self._find_short_ways()
         self.numbers = range(len(entity.fields))
         self.alike = self.plain and all(layout.direct and not layout.codecs for layout in self.layouts.values())
         """No system maps or lacks a field, and what a user writes becomes current as it stands."""
@@ -109,15 +105,23 @@ class EntityRules:
         """Numbers whose canonical form has no zeros at the end, as their columns do not all print them alike."""
         self.families = tuple(tuple(entity.fields[f].family for f in register.fields) for register in entity.registers)
 
-    def _watched(self) -> frozenset[int]:
-        """The registers on which something else of the record depends, or which depend on something else."""
-        formulas = [formula for _, _, formula in self.derived] + [check.condition for check in self.checks]
-        fields = {number for formula in formulas for number in formula.fields}
-        return frozenset(
-            r.number
-            for r in self.registers
-            if r.joint is not None or any(f in fields or self.entity.fields[f].formula is not None for f in r.fields)
-        )
+    def _find_short_ways(self) -> None:
+        """By layout: which registers need no look at what else there may be."""
+        made = frozenset(register for register, _, _ in self.derived)
+        joined = frozenset(r.number for r in self.registers if r.joint is not None)
+        looked_at = frozenset(self.register_of[f] for _, _, formula in self.derived for f in formula.fields)
+        checked = frozenset(self.register_of[f] for check in self.checks for f in check.condition.fields)
+        coded = {s: frozenset(self.register_of[f] for f in o.binding.codecs) for s, o in self.layouts.items()}
+        claimed = frozenset(r.number for r in self.registers if r.claims)
+        for system, layout in self.layouts.items():
+            whole = frozenset(r.number for r in self.registers[1:] if layout.fields_of[r.number] == r.fields)
+            loose = frozenset().union(*(other.loose for name, other in self.layouts.items() if name != system))
+            alone = layout.owns - made - joined
+            layout.straight = alone.intersection(whole) - coded[system]
+            layout.simple = alone - looked_at - checked - coded[system] - loose
+            layout.quick = layout.owns.union(claimed) - made - joined
+            if any(not made.isdisjoint(found) for found in coded.values()):
+                layout.quick -= looked_at  # what a codec may refuse is left to the long way
 
     def names(self, register: int) -> tuple[str, ...]:
         """The names of the fields decided together in a register."""

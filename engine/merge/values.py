@@ -26,6 +26,11 @@ def canonical_values(
         return dict(enumerate(row))  # type: ignore[arg-type]
     for register in registers:
         rule = rules.registers[register]
+        if register in layout.straight:
+            for number in rule.fields:
+                value = row[number]
+                out[number] = value if value is not ABSENT else _present(value, before[number])
+            continue
         for number in rule.fields:
             out[number] = understood(layout, rule, number, _present(row[number], before[number]))
         complete(rule, layout, out)

@@ -86,6 +86,7 @@ RULES = {
     "a check": rules_of(CODECS, checks=(NOT_TWO,)),
     "a derived field": rules_of({G: ROUND}, fields={H: {"formula": BOTH}}, registers={H: NOWHERE}),
     "owners": rules_of(CODECS, registers=BY_STATE),
+    "an owner for a while": rules_of({}, registers={G: {"claims": (WHILE,)}}),
     "a joint": rules_of({}, grouped=True, registers={G: {"joint": JOINT}}, shop=(0, F, H)),
     "delta": rules_of({}, registers={F: {"policy": "delta"}}),
 }  # fmt: skip
@@ -156,9 +157,12 @@ def test_the_short_way_does_exactly_what_the_long_way_does(
     ("spellings", "crm", K, "other"),
     ("a check", "erp", K, "2"),
     ("a derived field", "crm", G, "2.5"),
+    ("a derived field", "erp", F, "2"),
+    ("a check", "erp", F, "one"),
     ("owners", "erp", F, "2"),
+    ("owners", "erp", G, "2.5"),
 ])  # fmt: skip
-def test_the_short_way_is_taken_where_nothing_depends_on_what_was_written(
+def test_the_short_way_is_taken_where_what_was_written_becomes_current_as_it_stands(
     name: str, writer: str, field: int, value: str
 ) -> None:
     record = in_step(RULES[name], "erp", ("1", "1.5", None, "y", "x"))
@@ -172,17 +176,25 @@ def test_the_short_way_is_taken_where_nothing_depends_on_what_was_written(
     ("codecs", "crm", F, "one"),
     ("codecs", "crm", F, "what"),
     ("spellings", "crm", K, "Y"),
-    ("a check", "erp", F, "1"),
-    ("a derived field", "crm", K, "2.5"),
+    ("a check", "erp", F, "2"),
     ("a derived field", "crm", H, "mine"),
-    ("owners", "crm", F, "1"),
-    ("owners", "erp", G, "1"),
+    ("owners", "crm", F, "2"),
+    ("owners", "crm", L, "2"),
 ])  # fmt: skip
 def test_the_short_way_leaves_to_the_long_way_what_may_be_otherwise(
     name: str, writer: str, field: int, value: str
 ) -> None:
-    record = in_step(RULES[name], "erp", ("2", "1.5", None, "y", "x"))
+    record = in_step(RULES[name], "erp", ("1", "1.5", None, "y", "x"))
     assert record is not None
     row = list(RULES[name].layouts[writer].stored_row(record.values))
     row[field] = value
     assert not quick_update(RULES[name], record, image_of(RULES[name], writer, tuple(row[1:])), step_of(writer, 2))  # type: ignore[arg-type]
+
+
+def test_the_short_way_is_only_for_the_owner_of_the_moment() -> None:
+    rules = RULES["an owner for a while"]
+    for writer in ("crm", "erp"):
+        record = in_step(rules, "crm", ("1", "1.5", None, "1", "x"))
+        assert record is not None
+        image = image_of(rules, writer, ("1", "2.5", None, "1", "x"))
+        assert quick_update(rules, record, image, step_of(writer, 2)) is (writer == "crm")
