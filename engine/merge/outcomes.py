@@ -25,7 +25,7 @@ def _after(current: Version) -> str:
 
 
 def _apart(record: Record, register: int, step: Step) -> Version:
-    """The version of a write that waits, told from one that became current in the same transaction."""
+    """The version of a write that does not become current, told from one that did in the same transaction."""
     return step.version._replace(note="again") if record.version(register) == step.version else step.version
 
 
@@ -173,7 +173,7 @@ def overrule(
     )
     step.count("overruled")
     side = record.side(step.system)
-    side.held[register] = (step.version, stored)
+    side.held[register] = (_apart(record, register, step), stored)
     make_due(side, step.system, step)
 
 

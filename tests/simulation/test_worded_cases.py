@@ -223,3 +223,17 @@ def test_what_some_systems_have_on_day_one_against_a_check_is_not_written_to_one
     history.become_quiet()
     assert (worded(history, "erp", "credit"), worded(history, "crm", "credit")) == ("-1", "5")
     assert not history.databases["mes"].rows["item"]
+
+
+def test_a_row_that_is_made_twice_in_one_transaction_is_put_right_in_what_is_not_its_own_any_more() -> None:
+    """Found by seed 100502: the first row's value became current, the second's was overruled under the same version."""
+    history = agreed(
+        made("many", "claims", deletes=True, delete={"erp": "restore", "crm": "propagate"}), stage="customer", rate="1"
+    )
+    erp = history.databases["erp"]
+    row = dict(zip(erp.columns("item"), erp.rows["item"]["k0"], strict=True))
+    statements = [*erp.delete("item", "k0"), *erp.insert("item", {**row, "rate": "2"})]
+    statements += [*erp.delete("item", "k0"), *erp.insert("item", {**row, "rate": "3", "stage": "prospect"})]
+    history.users.commit("erp", statements)
+    history.become_quiet()
+    assert worded(history, "erp", "rate") == worded(history, "crm", "rate")
