@@ -26,7 +26,7 @@ from engine.merge.outcomes import (
 )
 from engine.merge.ownership import forbidden
 from engine.merge.step import DEFAULT, EntityRules, Step, journal_entry
-from engine.merge.values import canonical_values, decoded_value, is_same, state_of, stored_now
+from engine.merge.values import canonical_values, decoded_value, is_same, state_of, stored_now, stores_so
 from engine.record import UNSET_VERSION, Held, Record
 from engine.resolve import RegisterValue, contender, resolve
 from engine.vocabulary import ABSENT, Image, Text, Values
@@ -121,7 +121,12 @@ class _Decision:
                 entry = None  # he had seen what was current before his write that waits
         had = current if entry is None else entry[0]
         now = tuple([record.values[f] for f in rule.fields])
-        agreed = is_same(rules, rule, rules.layouts[step.system], value, now)
+        derived = rules.entity.fields[rule.fields[0]].formula is not None
+        layout = rules.layouts[step.system]
+        if step.system in rule.closed and not derived and not layout.binding.codecs.keys().isdisjoint(rule.fields):
+            agreed = stores_so(layout, rule, now, stored)  # what it has is no value, but how it would store one
+        else:
+            agreed = is_same(rules, rule, layout, value, now)
         if agreed and (rule.policy != "delta" or had is None or had == current):
             if had != current:
                 current = restamp(rules, record, register, current, value, step)
@@ -130,7 +135,6 @@ class _Decision:
         if entry is not None and self._only_spelled(register, entry, value):
             spelled_anew(record, register, entry, stored, step)
             return False
-        derived = rules.entity.fields[rule.fields[0]].formula is not None
         because = forbidden(rule, step.system, self.state, derived=derived)
         if because is not None:
             overrule(rules, self.key, record, register, value, stored, because, "owner", step)

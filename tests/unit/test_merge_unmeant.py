@@ -153,3 +153,14 @@ def test_what_waits_since_day_one_is_let_go_when_another_field_puts_the_record_i
     desk.settle_all()
     assert desk.rows == dict.fromkeys(("erp", "crm"), (KEY, "12", "20"))
     assert desk.record is not None and not desk.record.holds
+
+
+def test_a_value_spelled_as_elsewhere_is_put_right_where_it_is_only_written_to() -> None:
+    """Found by reading: it seemed to agree, and stayed in the other form for ever."""
+    desk = Desk(with_codec(lambda text: text, lambda text: f"<{text}>", closed=True))
+    desk.write("erp", 1, f="1", g="x")
+    desk.settle_all()
+    desk.write("crm", 2, f="1")
+    desk.settle_all()
+    assert desk.rows["crm"] == (KEY, "<1>", "x")
+    assert [entry.because for entry in desk.journal] == ["owner: nothing is taken from crm"]
