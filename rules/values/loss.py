@@ -144,7 +144,7 @@ def _text(source: Column, target: Column) -> Iterator[Loss]:
     if target.length is not None and (longest is None or longest > target.length):
         size = f"up to {longest} characters" if longest is not None else "texts of any length"
         what = f"{size}, and {target.length} fit; a longer one waits in quarantine"
-        yield Loss("R451", what, "make the column longer")
+        yield Loss("R451", what, "make the column longer, or say `on_overflow`")
     if source.family == "text" and codecs.is_blank_padded(target) and not codecs.is_blank_padded(source):
         yield Loss("R456", "blanks at the end are not kept, `A ` becomes `A`", "make it character varying")
 
@@ -166,7 +166,7 @@ def _numbers(source: Column, target: Column) -> Iterator[Loss]:
     if room is not None and (whole is None or whole > room):
         size = f"up to {whole} digits" if whole is not None else "numbers of any size"
         yield Loss("R454", f"{size} before the point, and {room} fit; a larger one waits in quarantine",
-                   "make the column larger")  # fmt: skip
+                   "make the column larger, or say `on_overflow`")  # fmt: skip
 
 
 def _scale(column: Column) -> int | None:
