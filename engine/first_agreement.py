@@ -100,6 +100,7 @@ def _value(case: Case, register: Register, system: str, tally: Tally) -> Registe
     except ValueRefused as error:
         side = case.record.side(system)
         side.bad, side.due = f"{UNREAD}: {error.found}", 0
+        side.held[register.number] = (case.versions[system], _stored(case, register, system))
         case.quarantine[(case.rules.name, case.key, system)] = side.bad
         tally.refused += 1
         return None

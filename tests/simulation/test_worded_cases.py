@@ -237,3 +237,15 @@ def test_a_row_that_is_made_twice_in_one_transaction_is_put_right_in_what_is_not
     history.users.commit("erp", statements)
     history.become_quiet()
     assert worded(history, "erp", "rate") == worded(history, "crm", "rate")
+
+
+def test_what_cannot_be_read_on_day_one_is_not_taken_for_what_all_agree_on() -> None:
+    """Found by seed 102039: nor can `crm` store that, and the next change of it elsewhere was refused for that."""
+    history = World(1, features=replace(CALM, codecs=True))
+    history.databases["erp"].insert("item", {"code": "k0", "name": "erp1", "grade": "Z"})
+    history.databases["crm"].insert("item", {"code": "k0", "name": "erp1", "grade": "9"})
+    first_merge(history.book, {s: MemorySnapshot(d) for s, d in history.databases.items()}, history.store)
+    history.start_engine()
+    update(history, "erp", "k0", grade="B")
+    history.become_quiet()
+    assert ("item", "k0", "erp") not in history.store.quarantine
