@@ -58,6 +58,7 @@ def has_base(wired: Wired, store: SqlStore, rules: Path) -> bool:
     phase = store.state().phase
     if phase == BASE:
         check_shape(wired, store)
+        store.remember("maps", json.dumps(maps_of(wired.rules)))
     elif phase == MATCHED:
         raise WrongStage(
             "the systems have been compared, and what was found has not been accepted",
@@ -80,6 +81,7 @@ def agree(wired: Wired, store: SqlStore, watch: Watch) -> Tally:
         store.set_identity(name, kit.identity())
         kit.forget(wired.book)
     store.remember("shape", shape_of(wired.book, wired.rules))
+    store.remember("maps", json.dumps(maps_of(wired.rules)))
     return _merge(wired, store, watch, None)
 
 
@@ -139,6 +141,7 @@ def accept(wired: Wired, store: SqlStore, about: About, rules: Path) -> None:
         kit.forget(wired.book)
         store.set_identity(name, servers[name])
     store.remember("shape", about.notes["shape"])
+    store.remember("maps", json.dumps(maps_of(wired.rules)))
     store.forget_report()
     store.commit(Delta(phase=BASE))
 
@@ -216,7 +219,8 @@ def _stored_shape(entity: Entity, rules: RuleFile) -> list[Any]:
 
 def check_shape(wired: Wired, store: SqlStore) -> None:
     """Raises StoreUnfit if the rules have other fields, groups or conversions than the records in the store were
-    decided with."""
+    decided with, or maps that no longer mean the same."""
+    check_maps(wired.rules, json.loads(store.recall("maps") or "{}"))
     known, shape = store.recall("shape"), shape_of(wired.book, wired.rules)
     if known is None or known == shape:
         return
@@ -227,3 +231,26 @@ def check_shape(wired: Wired, store: SqlStore) -> None:
         f"the fields, groups, conversions or systems of {names} are not those that the store was made with",
         mend="run once with --merge-again: all systems are compared again under the new rules",
     )
+
+
+def maps_of(rules: RuleFile) -> dict[str, dict[str, str]]:
+    """What stored values mean, by column."""
+    return {
+        f"`{name}.{field}` in {system}": column.map
+        for name, entity in rules.entities.items()
+        for field in entity.fields
+        for system, column in columns_of(entity, entity.fields[field]).items()
+        if column.map is not None
+    }
+
+
+def check_maps(rules: RuleFile, known: dict[str, dict[str, str]]) -> None:
+    """A map may grow; but what systems hold is known by what its entries meant. Raises StoreUnfit."""
+    now = maps_of(rules)
+    for place, meanings in known.items():
+        lost = sorted(stored for stored, meaning in meanings.items() if now.get(place, {}).get(stored) != meaning)
+        if lost:
+            raise StoreUnfit(
+                f"the map of {place} no longer says what these mean, or says something else: {', '.join(lost)}",
+                mend="put them back, or run once with --merge-again: all systems are compared again",
+            )

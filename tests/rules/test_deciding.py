@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import StoreUnfit
 from engine.merge import rules_of as entity_rules_of
 from engine.rulebook import Entity, Field, Joint, Limit, Limits, Register
 from rules import compile_book, load, printed
@@ -15,7 +16,7 @@ from rules.durations import microseconds, rate
 from rules.joints import joint_of
 from rules.ruling import ruling
 from rules.syntax import EntitySyntax, JoinSyntax
-from service.day_one import shape_of
+from service.day_one import check_maps, maps_of, shape_of
 from tests.rules.cases import ENVIRON
 from tests.rules.catalogs import catalog
 from tests.rules.test_compile import HEAD, rules_of
@@ -365,3 +366,19 @@ def test_the_store_depends_on_how_columns_store_what_is_meant_but_not_on_maps(tm
 
     assert shape("round: 2, lossy: true") != shape("round: 1, lossy: true") != shape("scale: 10")
     assert shape("map: {P: prospect}") == shape("map: {P: prospect, A: active}") == shape("one_way: true")
+
+
+def test_a_map_may_grow_but_not_forget_what_systems_hold(tmp_path: Path) -> None:
+    """Found by reading: after a reload, a write in one system fell over what the other held under a lost entry."""
+
+    def rules(entries: str) -> RuleFile:
+        column = f"{{column: a, map: {{{entries}}}}}"
+        return rules_of(text(f"a: {{erp: a, crm: {column}}}", "conflict: hold"), tmp_path)
+
+    known = maps_of(rules("P: prospect, A: active"))
+    check_maps(rules("P: prospect, A: active, D: dead"), known)
+    check_maps(rules("PP: prospect, P: prospect, A: active"), known)
+    for entries in ("P: prospect", "P: prospect, A: alive", "P: active, A: prospect"):
+        with pytest.raises(StoreUnfit) as refused:
+            check_maps(rules(entries), known)
+        assert "the map of `thing.a` in crm no longer says" in str(refused.value)
