@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.errors import StoreUnfit
 from engine.merge import rules_of as entity_rules_of
 from engine.rulebook import Entity, Field, Joint, Limit, Limits, Register
-from rules import compile_book, load, printed
+from rules import RuleFile, compile_book, load, printed
 from rules.durations import microseconds, rate
 from rules.joints import joint_of
 from rules.ruling import ruling
