@@ -211,8 +211,8 @@ def _judge_side_effects(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
     if told:
         yield judge.warning(
             "P240", f"`{judge.name}` has triggers, which duolog's writes fire as a user's do: {', '.join(told)}",
-            f"nothing, if that is intended: what they change is read as a change of this system. `{judge.role}` needs the "
-            "rights for what they do (or they are SECURITY DEFINER)",
+            "nothing, if that is intended: what they change is read as a change of this system. "
+            f"`{judge.role}` needs the rights for what they do (or they are SECURITY DEFINER)",
         )  # fmt: skip
     if table.rules:
         yield judge.warning(

@@ -121,9 +121,9 @@ class CrossedOracle:
                     named = (entity, ids.get((entity, system, key), ""))
                     record = found.get(named)
                     side = record.sides.get(system) if record is not None else None
-                    if record is None or 0 in record.holds or (side is not None and (side.out or side.bad or _stopped(side))):
+                    if record is None or 0 in record.holds or named in judged:
                         continue
-                    if named in judged:
+                    if side is not None and (side.out or side.bad or _stopped(side)):
                         continue
                     name = {"customer": "", "employee": "number", "order": "code"}[entity]
                     if name and row[name] is None:
