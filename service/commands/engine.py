@@ -108,11 +108,12 @@ def status(rules: Rules, as_json: Json = False) -> None:
 def read_status(rules: Rules) -> dict[str, Any]:
     """The engine's last document, with `engine.running` as it really is."""
     store, problems = _store_of(rules)
-    text, waiting = None, False
+    text, waiting, counted = None, False, {}
     if store is not None:
         try:
             text = store.status()
             waiting = store.state().phase == MATCHED
+            counted = {"holds": len(list(store.held())), "quarantine": len(list(store.quarantined()))}
         finally:
             store.close()
     document: dict[str, Any] = json.loads(text) if text else {
@@ -125,6 +126,8 @@ def read_status(rules: Rules) -> dict[str, Any]:
     engine["running"] = runs(document)
     if waiting and not engine["running"]:
         engine["phase"] = f"compared, not accepted: duolog match {rules} --accept"
+    if not engine["running"]:  # a start that was refused has told nothing of them
+        document.update(counted)
     document["quiet"] = bool(document["quiet"]) and engine["running"]
     return document
 

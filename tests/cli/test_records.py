@@ -48,6 +48,20 @@ def test_a_conflict_is_explained_and_stands_in_the_journal(ready: Desk) -> None:
     assert "a write is due" not in text
 
 
+def test_status_after_a_refused_start_counts_what_the_store_has(ready: Desk) -> None:
+    with ready.running():
+        ready.sql("erp", "INSERT INTO customer VALUES ('C1', 'Ada', 'Wien', 'A', 10, 'N30')")
+        ready.settle()
+    ready.sql("erp", "UPDATE customer SET terms = 'N14' WHERE no = 'C1'")
+    ready.sql("crm", "UPDATE sales.account SET terms = 'N60' WHERE account_no = 'C1'")
+    with ready.running():
+        assert ready.status()["holds"] == 1
+    ready.rewrite("city:", "town:")
+
+    assert ready.ask("run").returncode == 4
+    assert ready.status()["holds"] == 1
+
+
 def test_a_held_conflict_is_listed_resolved_and_carried_out(ready: Desk) -> None:
     with ready.running():
         ready.sql("erp", "INSERT INTO customer VALUES ('C1', 'Ada', 'Wien', 'A', 10, 'N30')")
