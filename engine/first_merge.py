@@ -56,7 +56,7 @@ def first_merge(
             if rules.entity.crossed:
                 pairing.index(rules, found, case.record.values)
             _take(case, delta, names)
-            if report is not None:
+            if report is not None and (found.rows or found.refused):
                 report.take(rules, found, case.record, case.differing, _refused(case, found), delta)
             if len(delta.records) >= CHUNK_RECORDS:
                 pairing.flush()
@@ -134,7 +134,8 @@ def _take(case: Case, delta: Delta, names: list[tuple[str, str]]) -> None:
 
 def _agree(case: Case, found: Found, tally: Tally, alike: Alike) -> None:
     """Decides one record."""
-    tally.records += 1
+    if not found.keys or found.rows or found.refused:
+        tally.records += 1
     values = alike.values(found)
     record = alike.record(found, values) if values is not None else None
     if record is not None:

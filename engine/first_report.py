@@ -169,7 +169,10 @@ def _meaning(rules: EntityRules, record: Record, missing: Sequence[str]) -> str:
     if EXISTENCE in record.holds:
         return f"left to a person: {record.holds[EXISTENCE]}"
     if record.alive:
-        return f"created in {', '.join(missing)}"
+        back = [system for system in missing if system in record.keys]
+        made = [system for system in missing if system not in record.keys]
+        told = [f"created in {', '.join(made)}"] if made else []
+        return ", ".join(told + ([f"brought back in {', '.join(back)}, where it is deactivated"] if back else []))
     return f"kept out: records are created in {', '.join(s for s in rules.layouts if s in rules.entity.create)} only"
 
 

@@ -8,13 +8,13 @@ Which record a row is, and what becomes of a value that means nothing to us, is 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
 import msgspec
 
-from engine.assembly import PartRows, key_of, part_rows
+from engine.assembly import PartRows, belongs, image_of, key_of, part_rows
 from engine.crossing import Crossing
 from engine.crossing.entries import Find
 from engine.errors import ValueRefused
@@ -98,6 +98,8 @@ class Gathering:
                 found = Found(id, rows={})
             key, values = _decode(state)
             found.keys[system] = key
+            if not values:
+                continue  # its row says that it is deleted
             self._take(rules, found, system, tuple([ABSENT if value is False else value for value in values]))
         if found is not None:
             yield found
@@ -118,12 +120,13 @@ class Gathering:
         """The rows of an entity in one system."""
         staging = self.crossing.staging[system]
         assembly = staging.assemblies[rules.name]
-        table = assembly.parts[0].table
+        table, there = assembly.parts[0].table, replace(assembly, gone=())
         for rows in self._chunks(system, table, rules.name):
             keys = [key_of(staging.tables[table], row) for row in rows]
             if len(assembly.parts) > 1:
                 staging.rows.fetch(table, keys)
             own: list[OwnRow] = []
+            gone: list[OwnRow] = []
             for key, row in zip(keys, rows, strict=True):
                 parts: PartRows | None = (row,)
                 if len(assembly.parts) > 1:
@@ -131,7 +134,10 @@ class Gathering:
                 raw, _ = self.crossing.raw_image(rules, system, parts)
                 if raw is not None:
                     own.append((key, raw))
+                elif parts is not None and assembly.gone and belongs(there, parts):
+                    gone.append((key, image_of(assembly, parts, len(rules.entity.fields))))
             self._place(rules, system, own)
+            self._note_gone(rules, system, gone)
             self.flush()
 
     def _chunks(self, system: str, table: int, what: str) -> Iterator[list[Row]]:
@@ -145,6 +151,9 @@ class Gathering:
     def _place(self, rules: EntityRules, system: str, rows: Sequence[OwnRow]) -> None:
         """Finds out which records these rows are, and puts them aside."""
         raise NotImplementedError
+
+    def _note_gone(self, rules: EntityRules, system: str, rows: Sequence[OwnRow]) -> None:
+        """Rows that would be records if they did not say that they are deleted."""
 
     def _put_aside(self, rules: EntityRules, system: str, id: str, row: OwnRow) -> None:
         key, raw = row
