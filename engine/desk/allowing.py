@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from engine.crossing.identity import identity_of
 from engine.desk.batches import PAGE_RECORDS
 from engine.desk.joining import Joining
 from engine.desk.records import Name
@@ -66,12 +67,16 @@ class Allowing(Joining):
         rules, record = self.rules[name[0]], self.record(*name)
         if record is None:
             return 0
-        before = record.values
+        before, lived = record.values, record.alive
         done = put_back(rules, name[1], record, system, since, step)
         if done:
             self.dirty[name] = record
             self._note_due(name, record, sorted(step.touched))
             self._decided_apart(rules, name[1], record, before, step)
+            if rules.entity.crossed and record.alive and not lived:
+                for other in self._recognised(rules, identity_of(rules.entity, record.values)):
+                    if other != name[1]:  # its end let go who was held for looking like it
+                        self._judge_likeness(rules, other, step)
         return int(done)
 
     def _go_on(self, name: Name) -> None:

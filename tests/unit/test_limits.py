@@ -646,6 +646,23 @@ def test_own_keys_deleted_records_are_put_back_under_new_keys_and_referred_to_ag
     assert (write.entity, write.rows[0][3]) == ("account", ("nerp:0",))
 
 
+def test_own_keys_what_looks_like_a_record_that_is_put_back_is_held_again(own_keys: CrossedDesk) -> None:
+    """Found by a newcomer: the deletion let go who was held for looking like it, and after the undo he was made twice."""
+    desk = own_keys
+    desk.tx("erp", desk.row("erp", "hr_employee", id="3", email="e3@x", name="x"), at=9 * 3600 * SECOND)
+    desk.deliver("crm", employee="c3")
+    desk.tx("crm", desk.row("crm", "users", id="c9", email="e1@x", name="double"), at=10 * 3600 * SECOND)
+    assert desk.batch("erp") == []
+    assert desk.record("employee", "crm:c9").holds == {0: "identity: looks like erp:1"}
+
+    desk.tx("erp", *[desk.delete("erp", "hr_employee", f"{n}") for n in range(4)], at=20 * 3600 * SECOND)
+    desk.ask("allow", entity="employee", undo="erp")
+
+    assert desk.record("employee", "crm:c9").holds == {0: "identity: looks like erp:1"}
+    [write] = desk.batch("erp")
+    assert sorted(row[1] for row in write.rows) == ["erp:0", "erp:1", "erp:2", "erp:3"]
+
+
 def test_own_keys_what_refers_to_records_that_are_not_made_waits_with_them(own_keys: CrossedDesk) -> None:
     desk = own_keys
     new = [desk.row("erp", "hr_employee", id=f"{n}", email=f"e{n}@x", name="x", boss="7") for n in range(7, 11)]
