@@ -647,7 +647,7 @@ def test_own_keys_deleted_records_are_put_back_under_new_keys_and_referred_to_ag
 
 
 def test_own_keys_what_looks_like_a_record_that_is_put_back_is_held_again(own_keys: CrossedDesk) -> None:
-    """Found by a newcomer: the deletion let go who was held for looking like it, and after the undo he was made twice."""
+    """Found by a newcomer: the deletion let go who was held for looking like it; after the undo he was made twice."""
     desk = own_keys
     desk.tx("erp", desk.row("erp", "hr_employee", id="3", email="e3@x", name="x"), at=9 * 3600 * SECOND)
     desk.deliver("crm", employee="c3")
