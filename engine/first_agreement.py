@@ -158,6 +158,15 @@ def _is_image(case: Case, register: Register, system: str, value: RegisterValue)
     return stores_so(layout, register, value, _stored(case, register, system))
 
 
+def _agrees(case: Case, register: Register, system: str, value: RegisterValue, chosen: RegisterValue) -> bool:
+    """True if a system has what is chosen, in whatever spelling. Where it is only written to, what it has is no value,
+    but how it would store one."""
+    layout = case.rules.layouts[system]
+    if system in register.closed and layout.codecs:
+        return stores_so(layout, register, chosen, _stored(case, register, system))
+    return is_same(case.rules, register, layout, value, chosen) or _is_image(case, register, system, chosen)
+
+
 def _settle(case: Case, register: Register, found: Mapping[str, RegisterValue], choice: _Choice, tally: Tally) -> None:
     if choice.version is not None:
         values = list(case.record.values)
@@ -165,15 +174,10 @@ def _settle(case: Case, register: Register, found: Mapping[str, RegisterValue], 
             values[number] = chosen
         case.record.values = tuple(values)
         case.record.accept([register.number], choice.version)
-    layouts = case.rules.layouts
     differing = [
         system
         for system, value in found.items()
-        if choice.version is None
-        or not (
-            is_same(case.rules, register, layouts[system], value, choice.value)
-            or _is_image(case, register, system, choice.value)
-        )
+        if choice.version is None or not _agrees(case, register, system, value, choice.value)
     ]
     if differing and len(found) > 1:
         case.differing.append((register, found, choice.winner, choice.because))

@@ -71,6 +71,14 @@ def test_what_a_one_way_column_has_need_not_mean_anything(tmp_path: Path) -> Non
     assert (values["flag"], due(record), store.quarantine) == ("t", {"crm"}, {})
 
 
+def test_what_a_one_way_column_spells_as_others_do_is_put_right(tmp_path: Path) -> None:
+    flag = "      flag: {erp: flag, crm: {column: flag, map: {Y: t, N: f}, one_way: true}}\n"
+    record, *_ = merged(tmp_path, flag, {"flag": "t"}, {"flag": "t"})
+    assert due(record) == {"crm"}
+    record, *_ = merged(tmp_path, flag, {"flag": "t"}, {"flag": "Y"})
+    assert due(record) == set()
+
+
 def test_each_side_keeps_its_spelling_from_day_one(tmp_path: Path) -> None:
     phone = "      phone: {erp: phone, crm: phone, same: digits}\n"
     record, store, _ = merged(tmp_path, phone, {"phone": "030 1"}, {"phone": "(03)01"})
