@@ -15,7 +15,10 @@ One change, on its way through:
           ─desk.answers→ the watermark moves; what did not match waits for its log, or is read again
 
 `rulebook` is the rules as the engine asks them; `first_merge` makes one base of full systems (`first_pairing` says
-which rows are the same record), `audit` compares them (`standing` says what is where; both stand on `gathering`);
+which rows are the same record, `first_agreement` what they agree on, `first_alike` does so quickly where all are the
+same, `first_report` keeps what a person is to look at), `audit` compares them (`standing` says what is where; both
+stand on `gathering`). `foretelling` says what would be written, `unread` what nobody has read yet, `shadowing` what
+other rules would decide. `sameness`, `lists` and `days` know values;
 `catalog` is what a database says of itself, `errors` everything that stops. The same way on one example, with reasons:
 `docs/tour.md`. The words: `docs/vocabulary.md`.
 """

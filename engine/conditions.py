@@ -66,7 +66,7 @@ class Holds:
     """Positions in the table's columns that it looks at."""
     value: Callable[[Row], bool | None] = field(compare=False, repr=False)
     """Its truth for a row's printed texts. Raises `engine.errors.ValueRefused` for what lies beyond all bounds (an
-    overflow), where the database raises an error, too."""
+    overflow); then the row does not belong."""
     sql: tuple[str | int | Quoted, ...]
     """The same as SQL: pieces of it, constants, and columns by position, for their printed text."""
 
