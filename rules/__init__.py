@@ -2,14 +2,16 @@
 
 A rule file on its way:
 
-    bytes ─located→ a tree whose every key and value knows its line and column
+    bytes ─located→ (`folder`: of several files) a tree whose every key and value knows its line and column
           ─shape→ the models of `syntax`, short forms made long
           ─check, assembly→ names that exist, nothing said twice, nothing left open
           ─addresses, secrets→ `${NAME}` resolved; no secret is ever shown
           = `load`: a `RuleFile`
           ─values→ one canonical form for each field, named pairs there and back, and what is lost on the way
           ─assembly→ records of several tables, put together and taken apart
+          ─expressions→ SQL of the rules as functions that give what PostgreSQL gives
           = `compile_book`: a `RuleBook`
+          ─trials→ the tests inside the file, carried out by the engine's own merge
 
 Every step adds `problem`s to one list: all at once, each with its place, what was found, what is allowed and the mend.
 `ruling` says what the short words amount to; `codes` lists every code; `schema` makes the editor's JSON Schema.

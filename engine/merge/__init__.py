@@ -1,10 +1,10 @@
 """The merge rule: what a change that a log tells does to the state of its record. Pure.
 
 `read` is the way in, `mapped` its short way for the usual update. `fields` decides the registers of a record that
-exists, `existence` and `deletion` whether it does; `ownership` says whose write counts, `checks` what must be so for it,
-`derived` what follows from it, `outcomes` what comes of it. `person` carries out what somebody decided, `undo` puts back
-what an entity that was stopped has had done to it. `step` holds what they share, `values` turns stored values into
-canonical ones and back. The rule in words, with its main cases: `docs/merge.md`; as a table:
+exists, `existence` and `deletion` whether it does; `ownership` says whose write counts, `checks` what must be so for
+it, `derived` what follows from it, `outcomes` what comes of it. `person` carries out what somebody decided, `undo`
+puts back what an entity that was stopped has had done to it. `step` holds what they share, `values` turns stored
+values into canonical ones and back. The rule in words, with its main cases: `docs/merge.md`; as a table:
 `tests/unit/test_merge_tables.py`.
 """
 
