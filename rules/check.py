@@ -56,11 +56,12 @@ def check(shaped: Shaped, findings: Findings) -> None:
         check_words(name, entity, crossed, findings)
         check_references(name, entity, crossed, shaped, findings)
     check_tables(syntax, findings)
+    adapters = {system: words.adapter for system, words in syntax.systems.items()}
     for name, entity in syntax.entities.items():
         for system in entity.bind if name not in crossed else ():
-            plain_written(name, entity, system, None, findings)
+            plain_written(name, entity, system, adapters.get(system, ""), None, findings)
     names = parents_first(syntax.entities, crossed, {}, findings)
-    bound(syntax.entities, names, crossed, syntax.systems, {}, None, findings)
+    bound(syntax.entities, names, crossed, adapters, {}, None, findings)
 
 
 def _check_entity(

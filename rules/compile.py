@@ -52,9 +52,10 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
     names = parents_first(entities, crossed, known, findings)
 
     def plain(name: str, system: str) -> Table:
-        return _table(name, system, entities, catalogs.get(system), findings)
+        return _table(name, system, adapters[system], entities, catalogs.get(system), findings)
 
-    where = bound(entities, names, crossed, rules.systems, catalogs, plain, findings)
+    adapters = {name: system.adapter for name, system in rules.systems.items()}
+    where = bound(entities, names, crossed, adapters, catalogs, plain, findings)
     check_bound(entities, crossed, known, where, findings)
     formulas = {name: _formulas(name, entity, fields, shapes, findings) for name, entity in entities.items()}
     book = _book(rules, crossed, names, shapes, where, formulas)
@@ -118,7 +119,12 @@ def _binding(
 
 
 def _table(
-    name: str, system: str, entities: Mapping[str, EntitySyntax], catalog: Catalog | None, findings: Findings
+    name: str,
+    system: str,
+    adapter: str,
+    entities: Mapping[str, EntitySyntax],
+    catalog: Catalog | None,
+    findings: Findings,
 ) -> Table:
     """The one table of an entity with a shared key: its columns are the fields'."""
     syntax = entities[name]
@@ -129,7 +135,7 @@ def _table(
     }
     order = list(columns)
     key = tuple(order.index(field) for field in identity_fields(syntax))
-    written = plain_written(name, syntax, system, catalog, findings)
+    written = plain_written(name, syntax, system, adapter, catalog, findings)
     return Table(*table_of(syntax.bind[system]), tuple(columns.values()), key, written=written)
 
 

@@ -39,14 +39,14 @@ def bound(
     entities: Mapping[str, EntitySyntax],
     names: Iterable[str],
     crossed: Collection[str],
-    systems: Iterable[str],
+    adapters: Mapping[str, str],
     catalogs: Mapping[str, Catalog],
     plain: Callable[[str, str], Table] | None,
     findings: Findings,
 ) -> Bound:
-    """Everything that is bound. `names`: the entities in order. `plain`: the table of an entity that is not crossed;
-    None leaves such entities out."""
-    tables = {system: TablesInUse(system, catalogs.get(system)) for system in systems}
+    """Everything that is bound. `names`: the entities in order. `adapters`: by system. `plain`: the table of an entity
+    that is not crossed; None leaves such entities out."""
+    tables = {system: TablesInUse(system, catalogs.get(system), kind) for system, kind in adapters.items()}
     order = [name for name in names if plain is not None or name in crossed]
     spots = [(name, system) for name in order for system in entities[name].bind if system in tables]
     put_together = [spot for spot in spots if spot[0] in crossed]

@@ -34,6 +34,8 @@ class TableInUse:
     """None: no catalog has told us."""
     columns: list[str] = field(default_factory=list)
     whole: bool = False
+    adapter: str = "postgresql"
+    """The kind of database that it is in."""
 
     def __post_init__(self) -> None:
         self.columns += [column for column in self.key if column not in self.columns]
@@ -74,6 +76,8 @@ class TablesInUse:
 
     system: str
     catalog: Catalog | None
+    adapter: str = "postgresql"
+    """The kind of database that the system is."""
     said_keys: dict[TableName, tuple[tuple[str, ...], Path]] = field(default_factory=dict)
     """The key that the rules give a table, and where: what is said once counts for all who use the table."""
     _tables: dict[TableName, TableInUse] = field(default_factory=dict)
@@ -92,7 +96,9 @@ class TablesInUse:
         if table not in self._tables:
             shape = self.catalog.tables.get(table) if self.catalog is not None else None
             number = len(self._tables)
-            self._tables[table] = TableInUse(self.system, number, *table, self.key_of(table), shape)
+            self._tables[table] = TableInUse(
+                self.system, number, *table, self.key_of(table), shape, adapter=self.adapter
+            )
         return self._tables[table]
 
     def key_of(self, table: TableName) -> tuple[str, ...]:

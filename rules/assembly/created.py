@@ -1,34 +1,29 @@
 """`on_create` and `on_write`: what a row of ours gets besides, as SQL on an allow-list or as another part's column.
 
-Turns the words of a binding and its parts into `Part.create` and `written` (rendered by sqlglot) and `Part.links`. A
-column that a field, a join or a condition fills already is refused: it would be set twice. (A field that only this
-system may write fills nothing in a record from elsewhere.)
+Turns the words of a binding and its parts into `Part.create` and `written`, as the system's adapter writes them, and
+`Part.links`. A column that a field, a join or a condition fills already is refused: it would be set twice. (A field
+that only this system may write fills nothing in a record from elsewhere.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from sqlglot import exp
 
 from engine.catalog import Catalog
 from rules.assembly.columns import TableInUse, TablesInUse
-from rules.assembly.condition import constant
-from rules.assembly.sql import DIALECT, Sql, column_name, parsed
+from rules.assembly.dialects import Dialect, asked_of_sequence, dialect_of
+from rules.assembly.sql import Sql, column_name, parsed
 from rules.findings import Findings
 from rules.names import check_writable, find_column
 from rules.problem import Path, did_you_mean, quoted
 from rules.ruling import ROOT, columns_of, part_path, table_of
 from rules.syntax import EntitySyntax, TableSyntax
 
-ALLOWED = (
-    "a text in quotes", "a number", "true", "false", "null", "nextval('…')", "gen_random_uuid()", "now()",
-    "current_timestamp", "current_date", "now() at time zone 'utc'", "part.column",
-)  # fmt: skip
-
-LINKLESS = ALLOWED[:-1]
+LINK: Final = "part.column"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def given(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], filled
           findings: Findings) -> Iterator[Given]:  # fmt: skip
     """What `on_create` says of all parts. `parts`: their tables. `filled`: by part, column → what fills it already."""
     for part, column, sql in _columns("on_create", table, top, parts, filled, findings):
-        value = _value(sql, parts)
+        value = _value(sql, part, parts)
         if isinstance(value, str):
             yield Given(part, column, value, None)
         elif value is not None:
@@ -58,19 +53,20 @@ def written(table: TableSyntax, top: Path, parts: Mapping[str, TableInUse], fill
             findings: Findings) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     """(part, column, SQL): what `on_write` says of all parts, for every row that we write."""
     for part, column, sql in _columns("on_write", table, top, parts, filled, findings):
-        value = _allowed(sql, "on_write", LINKLESS)
+        value = _allowed(sql, "on_write", dialect_of(parts[part].adapter))
         if value is not None:
             yield part, column, value
 
 
-def plain_written(name: str, syntax: EntitySyntax, system: str, catalog: Catalog | None, findings: Findings) -> tuple[
+def plain_written(name: str, syntax: EntitySyntax, system: str, adapter: str, catalog: Catalog | None,
+                  findings: Findings) -> tuple[
     tuple[str, str], ...
 ]:  # fmt: skip
-    """What `on_write` says of an entity that is one table: (column, SQL)."""
+    """What `on_write` says of an entity that is one table: (column, SQL of the system's adapter)."""
     words = syntax.bind[system]
     if not words.on_write:
         return ()
-    table = TablesInUse(system, catalog).use(table_of(words))
+    table = TablesInUse(system, catalog, adapter).use(table_of(words))
     columns = {field: columns_of(syntax, said).get(system) for field, said in syntax.fields.items()}
     filled = {said.column: f"it is the field {quoted(field)}" for field, said in columns.items() if said is not None}
     said = written(words, part_path(name, system, ROOT), {ROOT: table}, {ROOT: filled}, findings)
@@ -98,7 +94,8 @@ def _columns(word: Word, table: TableSyntax, top: Path, parts: Mapping[str, Tabl
                            f" {told[part][column]}", key=True, mend="leave it out here")  # fmt: skip
             continue
         told[part][column] = f"`{word}` says it twice"
-        sql = parsed(text, path, findings)
+        sequence = asked_of_sequence(text)
+        sql = parsed(text, path, findings) if sequence is None else Sql(text, path, sequence, findings)
         if sql is not None:
             yield part, column, sql
 
@@ -123,20 +120,21 @@ def _said(word: Word, table: TableSyntax, top: Path, parts: Mapping[str, TableIn
                 yield part, column, text, (*top, "parts", part, word, column)
 
 
-def _value(sql: Sql, parts: Mapping[str, TableInUse]) -> str | tuple[str, int] | None:
+def _value(sql: Sql, part: str, parts: Mapping[str, TableInUse]) -> str | tuple[str, int] | None:
     """SQL that is allowed, or a link; None, told as a problem, for everything else."""
     tree = sql.tree.unnest()
     if isinstance(tree, exp.Column):
         return _link(sql, tree, parts)
-    return _allowed(sql, "on_create", ALLOWED)
+    return _allowed(sql, "on_create", dialect_of(parts[part].adapter), LINK)
 
 
-def _allowed(sql: Sql, word: Word, allowed: tuple[str, ...]) -> str | None:
+def _allowed(sql: Sql, word: Word, dialect: Dialect, *others: str) -> str | None:
     tree = sql.tree.unnest()
-    if not _is_allowed(tree):
+    text = dialect.render(tree)
+    if text is None:
+        allowed = (*dialect.allowed, *others)
         sql.refuse(tree, f"this cannot stand in `{word}`", found=sql.shown(tree), allowed=allowed)
-        return None
-    return tree.sql(dialect=DIALECT, comments=False, normalize_functions=False)
+    return text
 
 
 def _link(sql: Sql, column: exp.Column, parts: Mapping[str, TableInUse]) -> tuple[str, int] | None:
@@ -153,22 +151,3 @@ def _link(sql: Sql, column: exp.Column, parts: Mapping[str, TableInUse]) -> tupl
         return None
     position = parts[part].find(name, sql.path, sql.findings, within=sql.span(column))
     return (part, position) if position is not None else None
-
-
-def _is_allowed(tree: exp.Expr) -> bool:
-    match tree:
-        case exp.Null() | exp.CurrentDate(this=None) | exp.CurrentTimestamp(this=None) | exp.Uuid(this=None):
-            return True
-        case exp.Anonymous(this=str(name), expressions=[sequence]):
-            named = sequence.this if isinstance(sequence, exp.Cast) and _is_regclass(sequence) else sequence
-            return name.lower() == "nextval" and isinstance(named, exp.Literal) and named.is_string
-        case exp.AtTimeZone(this=exp.CurrentTimestamp(this=None)):
-            zone = tree.args["zone"]
-            return isinstance(zone, exp.Literal) and str(zone.this).lower() == "utc"
-        case _:
-            return constant(tree) is not None
-
-
-def _is_regclass(cast: exp.Cast) -> bool:
-    """`'name'::regclass`, as PostgreSQL prints the defaults of columns."""
-    return cast.to.sql(dialect=DIALECT).lower() == "regclass"
