@@ -1,21 +1,29 @@
-"""Says which PostgreSQL and Python a run was made with, and lends every suite its servers."""
+"""Says which databases and Python a run was made with, and lends every suite its servers."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import psycopg
+import pymysql
 
 from engine.errors import DuologError
-from service.embedded import find_programs
+from service.embedded import find_programs, mariadb
 
 pytest_plugins = ["tests.servers"]
 
 
 def pytest_report_header() -> list[str]:
     """The versions that a report needs to be repeated."""
+    return [
+        f"python {sys.version.split()[0]}, libpq {psycopg.pq.version()}, PostgreSQL programs: {_found(find_programs)}",
+        f"PyMySQL {pymysql.__version__}, MariaDB program: {_found(lambda: mariadb.find_programs().server)}",
+    ]
+
+
+def _found(search: Callable[[], object]) -> str:
     try:
-        programs = str(find_programs())
+        return str(search())
     except DuologError as missing:
-        programs = missing.found
-    return [f"python {sys.version.split()[0]}, libpq {psycopg.pq.version()}, PostgreSQL programs: {programs}"]
+        return missing.found

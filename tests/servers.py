@@ -1,23 +1,38 @@
-"""Lends tests real PostgreSQL servers: one a role for the whole run, started when first asked for, and a
-database each.
+"""Lends tests real servers: of PostgreSQL and of MariaDB one a role for the whole run, started when first asked for, and
+a database each.
 
-A database is made for one test and removed after it, with its slots, and with the replication origins that
-the test made on its server. Where no PostgreSQL program can be had, such tests are skipped, and say why.
+A database is made for one test and removed after it, with its slots, and with the replication origins and the ledger's
+rows that the test left on its server. PostgreSQL comes as a wheel; MariaDB is the one that is installed, or is
+installed first where root may do that on Debian, or runs in Docker. Where a server cannot be had, such tests are
+skipped, and say why; with `CI=true` they fail.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from service.embedded import EmbeddedServer, NoServerProgram, find_programs
+from service.embedded import EmbeddedMariaDB, EmbeddedServer, NoServerProgram, find_programs
+from service.embedded.mariadb import find_programs as find_mariadb
+from tests.containers import MARIADB, MYSQL, ContainerServer
 
+Server: TypeAlias = EmbeddedServer | EmbeddedMariaDB | ContainerServer
+MariaServer: TypeAlias = EmbeddedMariaDB | ContainerServer
+
+INSTALL = Path(__file__).resolve().parents[1] / ".ci" / "install-mariadb"
 _numbers = itertools.count(1)
 
 QUIET = {"autovacuum_naptime": "1h"}
 """Settings of the servers that tests share: nobody but the tests begins transactions, which some of them count."""
+QUIET_MARIA = {"userstat": "1"}
+"""The same for MariaDB; it counts the rows that are written to each table."""
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +80,77 @@ def third_db(third_server: EmbeddedServer) -> Iterator[str]:
     yield from _database(third_server, "third")
 
 
+@pytest.fixture(scope="session")
+def erp_maria_server() -> Iterator[MariaServer]:
+    """The MariaDB that the ERP's databases live on."""
+    yield from _maria_served()
+
+
+@pytest.fixture(scope="session")
+def crm_maria_server() -> Iterator[MariaServer]:
+    """The MariaDB that the CRM's databases live on."""
+    yield from _maria_served()
+
+
+@pytest.fixture(scope="session")
+def third_maria_server() -> Iterator[MariaServer]:
+    """A third MariaDB."""
+    yield from _maria_served()
+
+
+@pytest.fixture
+def own_maria() -> Iterator[EmbeddedMariaDB]:
+    """A MariaDB for one test alone, that may be stopped, killed or set up differently. Not started yet."""
+    missing = _without_mariadb()
+    if missing:
+        unavailable(missing)
+    server = EmbeddedMariaDB()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def erp_maria(erp_maria_server: MariaServer) -> Iterator[str]:
+    """The address of a fresh database on the ERP's MariaDB."""
+    yield from _maria_database(erp_maria_server, "erp")
+
+
+@pytest.fixture
+def crm_maria(crm_maria_server: MariaServer) -> Iterator[str]:
+    """The address of a fresh database on the CRM's MariaDB."""
+    yield from _maria_database(crm_maria_server, "crm")
+
+
+@pytest.fixture
+def third_maria(third_maria_server: MariaServer) -> Iterator[str]:
+    """The address of a fresh database on the third MariaDB."""
+    yield from _maria_database(third_maria_server, "third")
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[ContainerServer]:
+    """A MySQL 8 in Docker. Where Docker does not answer there is none, and that is no failure in CI either."""
+    try:
+        server = ContainerServer(MYSQL)
+    except NoServerProgram as missing:
+        pytest.skip(f"no MySQL: {missing.found}")
+    with server:
+        yield server
+
+
+@pytest.fixture
+def mysql_db(mysql_server: ContainerServer) -> Iterator[str]:
+    """The address of a fresh database on MySQL."""
+    yield from _maria_database(mysql_server, "mysql")
+
+
+def unavailable(why: str) -> None:
+    """Skips a test for want of a server, or fails it where every server has to be there."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"with CI=true every server has to be there: {why}", pytrace=False)
+    pytest.skip(why)
+
+
 def _served() -> Iterator[EmbeddedServer]:
     _need_programs()
     with EmbeddedServer(settings=QUIET) as server:
@@ -75,7 +161,37 @@ def _need_programs() -> None:
     try:
         find_programs()
     except NoServerProgram as missing:
-        pytest.skip(str(missing))
+        unavailable(str(missing))
+
+
+@cache
+def _without_mariadb() -> str:
+    """Why there is no MariaDB on this machine; empty if there is one, also if it had to be installed first."""
+    said = ""
+    for _ in range(2):
+        try:
+            find_mariadb()
+        except NoServerProgram as missing:
+            tried = subprocess.run([str(INSTALL)], capture_output=True, text=True, check=False)
+            said = f"{missing.found}; {tried.stderr.strip()[-300:]}"
+        else:
+            return ""
+    return said
+
+
+def _maria_served() -> Iterator[MariaServer]:
+    missing = _without_mariadb()
+    server: MariaServer
+    if not missing:
+        server = EmbeddedMariaDB(settings=QUIET_MARIA)
+        server.start()
+    else:
+        try:
+            server = ContainerServer(MARIADB, *(f"--{name}={value}" for name, value in QUIET_MARIA.items()))
+        except NoServerProgram as neither:
+            unavailable(f"{missing}; {neither.found}")
+    with server:
+        yield server
 
 
 def _database(server: EmbeddedServer, role: str) -> Iterator[str]:
@@ -94,3 +210,26 @@ def _origins(server: EmbeddedServer) -> set[str]:
     """The server's replication origins: they belong to no database, so a test must not leave them behind."""
     with server.connect() as connection:
         return {row[0] for row in connection.execute("SELECT roname FROM pg_replication_origin")}
+
+
+def _maria_database(server: MariaServer, role: str) -> Iterator[str]:
+    server.start()  # a test may have stopped it
+    name = f"{role}_{next(_numbers)}"
+    before = _engines(server)
+    yield server.create_database(name)
+    server.start()
+    server.drop_database(name)
+    left = _engines(server) - before
+    with server.connect() as connection, connection.cursor() as cursor:
+        for engine in left:
+            cursor.execute("DELETE FROM duolog.ledger WHERE engine = %s", [engine])
+
+
+def _engines(server: MariaServer) -> set[str]:
+    """Whose rows are in the server's ledger: it belongs to no database of a test's own."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM information_schema.tables WHERE (table_schema, table_name) = ('duolog', 'ledger')")
+        if cursor.fetchone() is None:
+            return set()
+        cursor.execute("SELECT DISTINCT engine FROM duolog.ledger")
+        return {row[0] for row in cursor.fetchall()}
