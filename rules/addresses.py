@@ -1,12 +1,13 @@
 """The addresses in a rule file: of the systems and of the store. References are resolved, forms judged.
 
-Turns `url:` and `store:` into Secrets. Opens no connection. What it finds is told without the text of any address.
+Turns `url:` and `store:` into Secrets, and tells which database an address names, never opening a connection. What it
+finds is told without the text of any address.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,7 +19,26 @@ from rules.ruling import part_path, parts_of, table_of
 from rules.secrets import Secret
 from rules.syntax import EntitySyntax, FileSyntax
 
-SCHEMES: Mapping[str, tuple[str, ...]] = {"postgresql": ("postgresql", "postgres")}
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How the addresses of one kind of database are written."""
+
+    schemes: tuple[str, ...]
+    port: str
+    """Where the server is if the address does not say."""
+    example: str
+    several_hosts: bool
+    """An address may list hosts, for a standby to take over."""
+    named_by: str = ""
+    """An option that may name the database instead of the path."""
+
+
+_POSTGRESQL = _Form(("postgresql", "postgres"), "5432", "`postgresql://user@host:5432/database`", True, "dbname=")
+_MARIADB = _Form(("mariadb", "mysql"), "3306", "`mariadb://user@host:3306/database`", False)
+FORMS: Mapping[str, _Form] = {
+    "postgresql": _POSTGRESQL, "mariadb": _MARIADB, "mysql": replace(_MARIADB, schemes=("mysql", "mariadb"))
+}  # fmt: skip
 """By adapter."""
 
 STORE_SCHEMES = ("sqlite", "postgresql", "postgres")
@@ -28,9 +48,6 @@ _SHOWN_SCHEMES = frozenset({
     "file", "sqlite", "postgres", "postgresql",
 })  # fmt: skip
 """A wrong scheme is named only if it is one: with a slip of the pen, anything could stand there."""
-
-DEFAULT_PORT = "5432"
-EXAMPLE = "`postgresql://user@host:5432/database`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +60,19 @@ class Addresses:
 
 def addresses(
     syntax: FileSyntax, name: str, folder: Path, environ: Mapping[str, str] | None, findings: Findings
-) -> Addresses | None:
-    """All addresses; None without an environment, or if one of them cannot be had."""
+) -> tuple[Addresses | None, Mapping[str, Secret]]:
+    """All addresses, None without an environment, or if one of them cannot be had; and those systems' that can."""
     systems: dict[str, Secret] = {}
     for system, entry in syntax.systems.items():
         path: TreePath = ("systems", system, "url")
-        url = _address(entry.url, path, SCHEMES[entry.adapter], folder, environ, findings)
-        if url is not None and _complete(url, path, findings):
+        form = FORMS[entry.adapter]
+        url = _address(entry.url, path, form.schemes, folder, environ, findings)
+        if url is not None and _complete(url, form, path, findings):
             systems[system] = url
     store = store_address(syntax.store, name, folder, environ, findings)
-    _check_loops(syntax, systems, findings)
     if store is None or len(systems) < len(syntax.systems):
-        return None
-    return Addresses(systems, store)
+        return None, systems
+    return Addresses(systems, store), systems
 
 
 def store_address(
@@ -106,19 +123,21 @@ def _scheme_known(url: str, path: TreePath, source: str, schemes: tuple[str, ...
     return False
 
 
-def _complete(url: Secret, path: TreePath, findings: Findings) -> bool:
+def _complete(url: Secret, form: _Form, path: TreePath, findings: Findings) -> bool:
     """The database is named, and the port is one. (No host at all is lawful: the socket of this machine.)"""
     try:
         parts = urlsplit(url.reveal())
+        if not form.several_hosts and len(_hosts(parts.netloc)) > 1:
+            raise ValueError
         ports = [host.rpartition(":")[2] for host in _hosts(parts.netloc) if not host.endswith("]") and ":" in host]
         if not all(port.isdecimal() and 0 < int(port) < 65_536 for port in ports):
             raise ValueError
     except ValueError:
-        findings.error("R507", path, "the address cannot be understood", mend=f"write it as {EXAMPLE}")
+        findings.error("R507", path, "the address cannot be understood", mend=f"write it as {form.example}")
         return False
-    if parts.path.strip("/") or "dbname=" in parts.query:
+    if parts.path.strip("/") or (form.named_by and form.named_by in parts.query):
         return True
-    findings.error("R507", path, "the address names no database", mend=f"write it as {EXAMPLE}")
+    findings.error("R507", path, "the address names no database", mend=f"write it as {form.example}")
     return False
 
 
@@ -127,12 +146,18 @@ def _hosts(netloc: str) -> list[str]:
     return netloc.rpartition("@")[2].split(",")
 
 
-def _check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Findings) -> None:
-    """One table of one database as two systems would be a loop."""
+def database(url: Secret) -> str:
+    """The name of the database that the path of an address names; empty if it names none."""
+    return unquote(urlsplit(url.reveal()).path.strip("/"))
+
+
+def check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Findings) -> None:
+    """One table of one database as two systems would be a loop. `syntax`: with every table's schema."""
     names = list(systems)
+    ends = {name: _end(url, syntax.systems[name].adapter) for name, url in systems.items()}
     for index, one in enumerate(names):
         for other in names[index + 1 :]:
-            if _database(systems[one]) != _database(systems[other]):
+            if ends[one] != ends[other]:
                 continue
             for name, entity in syntax.entities.items():
                 here, there = _tables(name, entity, one), _tables(name, entity, other)
@@ -150,15 +175,21 @@ def _tables(name: str, entity: EntitySyntax, system: str) -> dict[tuple[str, str
     return {table_of(words): (*part_path(name, system, part), "table") for part, words in reversed(parts.items())}
 
 
-def _database(url: Secret) -> tuple[tuple[str, ...], str, str]:
-    """Hosts with ports, name, and options. Two names of one host are told apart here; the live check knows better."""
+def _end(url: Secret, adapter: str) -> tuple[str, ...]:
+    """What two addresses of one database have in common: the hosts with their ports, the database, the options. Two
+    names of one host are told apart here; the live check knows better. A MariaDB server is one as a whole: the names of
+    tables say in which of its databases they are."""
+    form = FORMS[adapter]
     parts = urlsplit(url.reveal())
     hosts = []
     for host in _hosts(parts.netloc.lower()):
         name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-        name, port = (name, port) if colon else (host, DEFAULT_PORT)
-        hosts.append(f"{'localhost' if name in ('127.0.0.1', '[::1]') else name}:{port}")
-    return tuple(hosts), unquote(parts.path.strip("/")), parts.query
+        name, port = (name, port) if colon else (host, form.port)
+        hosts.append(f"{'localhost' if name in ('', '127.0.0.1', '[::1]') else name}:{port}")
+    if form is _POSTGRESQL:
+        return ("postgresql", *hosts, database(url), parts.query)
+    sockets = [option for option in parts.query.split("&") if option.startswith("socket=")]
+    return ("mariadb", *(sockets or hosts))
 
 
 def _beside(store: Secret, folder: Path) -> Secret:

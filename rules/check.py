@@ -86,7 +86,8 @@ def _check_entity(
     check_sameness(name, entity, key, findings)
     check_circles(check_conditions(name, entity, key, findings))
     check_leaving(name, entity, syntax.entities, findings)
-    check_columns(name, entity, findings)
+    adapters = {system: words.adapter for system, words in syntax.systems.items()}
+    check_columns(name, entity, adapters, findings)
     check_maps(name, entity, findings)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from rules.assembly.bindings import lookups
 from rules.findings import Findings
 from rules.problem import Path, did_you_mean, quoted
+from rules.qualified import NAMED_BY_ADDRESS
 from rules.ruling import ROOT, column_path, columns_of, identity_fields, part_of, part_path, parts_of, table_of
 from rules.shape import Shaped
 from rules.syntax import EntitySyntax, FileSyntax, LookupSyntax, PartSyntax, TableSyntax
@@ -18,9 +19,11 @@ from rules.values.maps import check_reference_maps
 
 IDENTIFIER_BYTES_MAX = 63
 """What PostgreSQL keeps of a name."""
+IDENTIFIER_LETTERS_MAX = 64
+"""What MariaDB and MySQL take for a name."""
 
 
-def check_columns(name: str, entity: EntitySyntax, findings: Findings) -> None:
+def check_columns(name: str, entity: EntitySyntax, adapters: Mapping[str, str], findings: Findings) -> None:
     """No column for two fields; no name that no database could have."""
     seen: dict[tuple[str, str], Path] = {}
     for field_name, field in entity.fields.items():
@@ -31,7 +34,7 @@ def check_columns(name: str, entity: EntitySyntax, findings: Findings) -> None:
                 parts = (ROOT, *entity.bind[system].parts)
                 findings.error("R332", path, f"there is no part {quoted(part)}", allowed=parts,
                                mend=did_you_mean(part, parts))  # fmt: skip
-            check_identifier(findings, path, bare)
+            check_identifier(findings, path, bare, adapters.get(system, ""))
             if (system, column.column) in seen:
                 findings.error("R304", path, f"the column {quoted(column.column)} of {quoted(system)} is bound twice",
                                mend="take out one of the fields",
@@ -39,24 +42,26 @@ def check_columns(name: str, entity: EntitySyntax, findings: Findings) -> None:
             seen.setdefault((system, column.column), path)
 
 
-def check_identifier(findings: Findings, path: Path, name: str) -> None:
+def check_identifier(findings: Findings, path: Path, name: str, adapter: str) -> None:
     """Any name may be used, as it is always quoted; but no database has an empty or an endless one."""
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if not name or "\0" in name or size > IDENTIFIER_BYTES_MAX:
-        findings.error("R325", path, "no table or column can have this name",
-                       found=f"{quoted(name)}, {size} bytes",
-                       allowed=(f"1 to {IDENTIFIER_BYTES_MAX} bytes, no NUL",))  # fmt: skip
+    counted = adapter in NAMED_BY_ADDRESS
+    size = len(name) if counted else len(name.encode("utf-8", "surrogatepass"))
+    most, unit = (IDENTIFIER_LETTERS_MAX, "characters") if counted else (IDENTIFIER_BYTES_MAX, "bytes")
+    if not name or "\0" in name or size > most:
+        findings.error("R325", path, "no table or column can have this name", found=f"{quoted(name)}, {size} {unit}",
+                       allowed=(f"1 to {most} {unit}, no NUL",))  # fmt: skip
 
 
 def check_tables(syntax: FileSyntax, findings: Findings) -> None:
     """No rows for two entities."""
     seen: dict[tuple[str, str, str], tuple[str, Path]] = {}
+    adapters = {system: words.adapter for system, words in syntax.systems.items()}
     for name, entity in syntax.entities.items():
         for system, table in entity.bind.items():
             for part, words in parts_of(table).items():
-                _check_table_name(findings, (*part_path(name, system, part), "table"), words)
+                _check_table_name(findings, (*part_path(name, system, part), "table"), words, adapters.get(system, ""))
             for path, lookup in lookups(name, entity, system):
-                _check_table_name(findings, path, lookup)
+                _check_table_name(findings, path, lookup, adapters.get(system, ""))
             if table.where is not None or table.member_when:
                 continue
             path = ("entities", name, "bind", system, "table")
@@ -70,13 +75,15 @@ def check_tables(syntax: FileSyntax, findings: Findings) -> None:
             seen.setdefault(at, (name, path))
 
 
-def _check_table_name(findings: Findings, path: Path, table: TableSyntax | PartSyntax | LookupSyntax) -> None:
+def _check_table_name(
+    findings: Findings, path: Path, table: TableSyntax | PartSyntax | LookupSyntax, adapter: str
+) -> None:
     if table.schema_ is None and table.table.count(".") > 1:
         findings.error("R326", path, "a table's name has one dot at most, after its schema", found=quoted(table.table),
                        mend="say which part is which: `{schema: …, table: …}`")  # fmt: skip
         return
     for part in table_of(table):
-        check_identifier(findings, path, part)
+        check_identifier(findings, path, part, adapter)
 
 
 def check_references(

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import abspath
 from pathlib import Path
 
-from rules.addresses import addresses, store_address
+from rules.addresses import addresses, check_loops, store_address
 from rules.check import check
 from rules.findings import Findings
 from rules.folder import read_file, read_folder
 from rules.located import Document
 from rules.problem import Problem, in_order
+from rules.qualified import qualified
 from rules.secrets import Secret
 from rules.shape import shape
 from rules.syntax import SYSTEM_NAME, EntitySyntax
@@ -88,10 +89,12 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     if shaped is None:
         return Loaded(None, in_order(problems), [])
     findings = Findings(document, problems)
+    name = shaped.syntax.name or default_name(path)
+    found, resolved = addresses(shaped.syntax, name, home(path), environ, findings)
+    shaped = replace(shaped, syntax=qualified(shaped.syntax, resolved))
     check(shaped, findings)
     check_tests(shaped.syntax.entities, findings)
-    name = shaped.syntax.name or default_name(path)
-    found = addresses(shaped.syntax, name, home(path), environ, findings)
+    check_loops(shaped.syntax, resolved, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
     if errors:

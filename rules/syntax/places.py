@@ -13,7 +13,7 @@ from rules.syntax.words import Digits, Factor, Names, Nonempty, Parting, PartNam
 class SystemSyntax(Syntax):
     """`erp: {adapter: postgresql, url: "${ERP_URL}"}`"""
 
-    adapter: Literal["postgresql"] = Field(description="The kind of database.")
+    adapter: Literal["postgresql", "mariadb", "mysql"] = Field(description="The kind of database.")
     url: str = Field(repr=False, description="Its address, with references for secrets: `${NAME}`, `${file:/path}`.")
     insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
     time_zone: TimeZone | None = Field(
@@ -25,7 +25,7 @@ class LookupSyntax(Syntax):
     """`{table: country, key: id, by: iso, missing: quarantine}`"""
 
     table: str = Field(description="The code table.")
-    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema (database), for names with dots.")
     key: str | None = Field(default=None, description="Its key, which the field's column holds.")
     by: str = Field(description="Its natural column, by which a code means the same in all systems.")
     missing: Literal["quarantine", "insert"] = Field(
@@ -37,7 +37,7 @@ class PartSyntax(Syntax):
     """`vat: {table: party_code, on: "party = root.id", where: "kind = 'vat'", first_by: [seq, id], clear: delete}`"""
 
     table: str = Field(description="`name` or `schema.name`; the name alone where `schema` is given.")
-    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema (database), for names with dots.")
     key: Names | None = Field(default=None, description="Its key columns; default: the primary key.")
     on: str = Field(description="By which columns its rows are found: `party = root.id`, with `and`.")
     where: str | None = Field(default=None, description="Which rows of the table belong, as SQL.")
@@ -56,7 +56,7 @@ class TableSyntax(Syntax):
     """`erp: {table: public.customer}`, or `{schema: sales, table: a.name.with.dots}`"""
 
     table: str = Field(description="`name` or `schema.name`; the name alone where `schema` is given.")
-    schema_: str | None = Field(default=None, alias="schema", description="The schema, for names with dots.")
+    schema_: str | None = Field(default=None, alias="schema", description="The schema (database), for names with dots.")
     key: Names | None = Field(default=None, description="This system's own key columns.")
     where: str | None = Field(default=None, description="Which rows of the table are records, as SQL.")
     parts: dict[PartName, PartSyntax] = Field(default_factory=dict, description="Rows of other tables that belong.")

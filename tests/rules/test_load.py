@@ -87,6 +87,23 @@ def test_without_an_environment_addresses_are_left_alone(tmp_path: Path) -> None
     assert loaded.rules.systems["erp"].url is None and loaded.rules.store is None
 
 
+def test_a_table_of_mariadb_is_in_the_database_of_the_address(tmp_path: Path) -> None:
+    text = HEAD.replace("crm: {adapter: postgresql", "crm: {adapter: mariadb")
+    text += CUSTOMER.replace("{schema: sales, table: account.1}", "{table: account}")
+    (tmp_path / "x.yaml").write_text(text)
+
+    def schema_in(environ: dict[str, str] | None) -> str:
+        loaded = load(tmp_path / "x.yaml", environ)
+        assert loaded.rules is not None, loaded.problems
+        book, problems = compile_book(loaded.rules, None)
+        assert problems == []
+        assert (book.tables["erp"][0].schema, book.tables["crm"][0].name) == ("public", "account")
+        return book.tables["crm"][0].schema
+
+    assert schema_in({**ENVIRON, "CRM_URL": "mariadb://crm:hunter2@crm.example/c%20rm?ssl_ca=ca.pem"}) == "c rm"
+    assert schema_in(None) == "…", "nobody can know"
+
+
 def test_no_secret_is_shown_by_anything_that_is_loaded(tmp_path: Path) -> None:
     secret = tmp_path / "crm.secret"
     secret.write_text("hunter2/@:%\n")

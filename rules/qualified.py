@@ -1,0 +1,66 @@
+"""Which schema a table is in whose name the rules write alone: the default one of its kind of database.
+
+Turns the models of a file into the same with the schema of every table, where it depends on the address: in MariaDB and
+MySQL a schema is a database, and the address names one. It judges nothing, and knows no catalog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from rules.addresses import database
+from rules.ruling import columns_of
+from rules.secrets import Secret
+from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax, FileSyntax, LookupSyntax, PartSyntax, TableSyntax
+
+NAMED_BY_ADDRESS: Final = frozenset({"mariadb", "mysql"})
+"""Adapters whose addresses name the default schema. Of the others it is always the same (`ruling.DEFAULT_SCHEMA`)."""
+
+NOT_KNOWN: Final = "…"
+"""Stands for the database of an address that is not known, as where the rules are read without an environment."""
+
+Named = TypeVar("Named", TableSyntax, PartSyntax, LookupSyntax)
+
+
+def qualified(syntax: FileSyntax, systems: Mapping[str, Secret]) -> FileSyntax:
+    """The same rules, with the schema of each table that is named alone. `systems`: the addresses that are known."""
+    schemas = {
+        name: database(systems[name]) if name in systems else NOT_KNOWN
+        for name, entry in syntax.systems.items()
+        if entry.adapter in NAMED_BY_ADDRESS
+    }
+    if not schemas:
+        return syntax
+    entities = {name: _entity(entity, schemas) for name, entity in syntax.entities.items()}
+    return syntax.model_copy(update={"entities": entities})
+
+
+def _entity(entity: EntitySyntax, schemas: Mapping[str, str]) -> EntitySyntax:
+    bind = {
+        system: _table(words, schemas[system]) if system in schemas else words for system, words in entity.bind.items()
+    }
+    fields = {name: _field(entity, field, schemas) for name, field in entity.fields.items()}
+    return entity.model_copy(update={"bind": bind, "fields": fields})
+
+
+def _table(words: TableSyntax, schema: str) -> TableSyntax:
+    parts = {name: _named(part, schema) for name, part in words.parts.items()}
+    return _named(words, schema).model_copy(update={"parts": parts})
+
+
+def _field(entity: EntitySyntax, field: FieldSyntax, schemas: Mapping[str, str]) -> FieldSyntax:
+    """Only code tables are named in fields."""
+    changed: dict[str, ColumnSyntax] = {}
+    for system, column in columns_of(entity, field).items():
+        if system in schemas and column.lookup is not None:
+            changed[system] = column.model_copy(update={"lookup": _named(column.lookup, schemas[system])})
+    return field.model_copy(update={"columns": {**field.columns, **changed}}) if changed else field
+
+
+def _named(words: Named, schema: str) -> Named:
+    """A name with a dot says its schema itself."""
+    if words.schema_ is not None or "." in words.table:
+        return words
+    said: dict[str, Any] = {"schema_": schema}
+    return words.model_copy(update=said)
