@@ -1,5 +1,5 @@
-"""Lends tests real servers: of PostgreSQL and of MariaDB one a role for the whole run, started when first asked for, and
-a database each.
+"""Lends tests real servers: of PostgreSQL and of MariaDB one a role for the whole run, started when first asked for,
+and a database each.
 
 A database is made for one test and removed after it, with its slots, and with the replication origins and the ledger's
 rows that the test left on its server. PostgreSQL comes as a wheel; MariaDB is the one that is installed, or is
@@ -228,7 +228,9 @@ def _maria_database(server: MariaServer, role: str) -> Iterator[str]:
 def _engines(server: MariaServer) -> set[str]:
     """Whose rows are in the server's ledger: it belongs to no database of a test's own."""
     with server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM information_schema.tables WHERE (table_schema, table_name) = ('duolog', 'ledger')")
+        cursor.execute(
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = 'duolog' AND table_name = 'ledger'"
+        )
         if cursor.fetchone() is None:
             return set()
         cursor.execute("SELECT DISTINCT engine FROM duolog.ledger")

@@ -6,28 +6,33 @@ journal --json` prints it. Every judgement is a list of sentences; an empty one 
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-import psycopg
-from psycopg import sql
-
-from tests.engine_live.schema import EVENT, EVENT_FIELDS, FIELDS, THING, Names, identifier
+from tests.engine_live.schema import EVENT, EVENT_FIELDS, FIELDS, THING, Names, table
 from tests.engine_live.users import Told
+from tests.ground import POSTGRESQL, Session, quoted
 
 SAID_MAX: Final = 10
+
+MARK: Final = "(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})"
+COUNTED: Final = "SELECT n_tup_upd, n_tup_ins FROM pg_stat_user_tables WHERE relid = %s::regclass"
+MARIA_COUNTED: Final = """
+SELECT rows_changed FROM information_schema.table_statistics WHERE table_schema = database() AND table_name = %s
+"""
 
 Rows = dict[str, tuple[Any, ...]]
 
 
 def read(address: str, names: Names, key: str, fields: Iterable[str]) -> Rows:
     """A whole table: by key, the values of these fields in their order."""
-    columns = sql.SQL(", ").join(sql.Identifier(names[name]) for name in (key, *fields))
-    query = sql.SQL("SELECT {} FROM {}").format(columns, identifier(names["table"]))
-    with psycopg.connect(address) as connection:
-        return {row[0]: tuple(row[1:]) for row in connection.execute(query)}
+    with Session(address) as session:
+        columns = ", ".join(quoted(session.kind, names[name]) for name in (key, *fields))
+        query = f"SELECT {columns} FROM {quoted(session.kind, table(names, session.kind))}"  # noqa: S608 - quoted
+        return {row[0]: tuple(row[1:]) for row in session.rows(query)}
 
 
 def things(address: str, system: str) -> Rows:
@@ -118,12 +123,14 @@ def missums(address: str, system: str, start: Decimal = Decimal(1000)) -> list[s
 
 def written_twice(address: str, system: str) -> list[str]:
     """By the trail of the triggers: tokens that duolog wrote more than once into the same row."""
-    query = "SELECT who, relation, operation, row FROM public.trail ORDER BY number"
+    query = "SELECT who, relation, operation, image FROM trail ORDER BY number"
     before: dict[str, str | None] = {}
     times: Counter[tuple[str, str]] = Counter()
-    with psycopg.connect(address) as connection:
-        for who, relation, operation, row in connection.execute(query):
-            if relation.endswith(EVENT[system]["table"].split(".")[1]):
+    event = ("event", EVENT[system]["table"].split(".")[1])
+    with Session(address) as session:
+        for who, relation, operation, image in session.rows(query):
+            row = image if isinstance(image, dict) else json.loads(image)
+            if relation.endswith(event):
                 place, value = "event", row[EVENT[system]["token"]]
                 times[place, f"{operation} {value}"] += who.startswith("duolog")
                 continue
@@ -136,31 +143,35 @@ def written_twice(address: str, system: str) -> list[str]:
 
 def trail(address: str, who: str) -> int:
     """By the triggers' trail: how many rows were written by sessions whose name is like this."""
-    with psycopg.connect(address) as connection:
-        row = connection.execute("SELECT count(*) FROM public.trail WHERE who LIKE %s", [who]).fetchone()
-        assert row is not None
-        return int(row[0])
+    with Session(address) as session:
+        return int(session.value("SELECT count(*) FROM trail WHERE who LIKE %s", [who]))
 
 
 def mark(address: str, system: str) -> str:
     """Changes whenever anybody writes a row of these tables, even one that stays the same; and when duolog writes its
     ledger."""
-    one = sql.SQL("(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})")
-    tables = (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")
-    parts = [one.format(identifier(table)) for table in tables]
-    with psycopg.connect(address) as connection:
-        row = connection.execute(sql.SQL("SELECT concat_ws(' ', {})").format(sql.SQL(", ").join(parts))).fetchone()
-        assert row is not None
-        return str(row[0])
+    with Session(address) as session:
+        if session.kind != POSTGRESQL:  # whatever is written to any database of the server is in its log
+            return str(session.rows("SHOW MASTER STATUS"))
+        tables = (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")
+        parts = [MARK.replace("{}", quoted(session.kind, name)) for name in tables]
+        return str(session.value("SELECT concat_ws(' ', " + ", ".join(parts) + ")"))
 
 
 def updates(address: str, system: str) -> dict[str, int]:
-    """The server's own count of rows updated and inserted in each table, of all sessions that have ended."""
-    query = "SELECT n_tup_upd, n_tup_ins FROM pg_stat_user_tables WHERE relid = %s::regclass"
+    """The server's own count of rows updated and inserted in each table, of all sessions that have ended.
+
+    MariaDB counts both as one, under either name: of things nobody makes any while users write, and no event is ever
+    changed by them."""
     found = {}
-    with psycopg.connect(address) as connection:
+    with Session(address) as session:
         for what, names in (("thing", THING), ("event", EVENT)):
-            row = connection.execute(query, [names[system]["table"]]).fetchone()
-            assert row is not None
-            found[f"{what} updated"], found[f"{what} inserted"] = int(row[0]), int(row[1])
+            name = table(names[system], session.kind)
+            if session.kind == POSTGRESQL:
+                ((updated, inserted),) = session.rows(COUNTED, [name])
+            else:
+                changed = session.rows(MARIA_COUNTED, [name])
+                number = int(changed[0][0]) if changed else 0
+                updated, inserted = (number, 0) if what == "thing" else (0, number)
+            found[f"{what} updated"], found[f"{what} inserted"] = int(updated), int(inserted)
     return found

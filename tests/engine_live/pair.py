@@ -9,49 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
-import psycopg
-from psycopg import sql
-
+from tests import ground
 from tests.engine_live.world import Live, eventually
-
-Row = tuple[Any, ...]
-
-ADDRESSES = """\
-systems:
-  erp: {adapter: postgresql, url: "${ERP_URL}"}
-  crm: {adapter: postgresql, url: "${CRM_URL}"}
-"""
+from tests.ground import Row, Session
 
 
 class Pair:
     """See the module. `ddl`: by system, what is to be there before `duolog setup`."""
 
     def __init__(
-        self, folder: Path, name: str, addresses: Mapping[str, str], entities: str, ddl: Mapping[str, LiteralString]
+        self, folder: Path, name: str, addresses: Mapping[str, str], entities: str, ddl: Mapping[str, str]
     ) -> None:
         self.addresses = dict(addresses)
-        self._sessions = {s: psycopg.connect(a, autocommit=True) for s, a in addresses.items()}
+        self.kinds = {s: ground.kind(a) for s, a in addresses.items()}
+        self._sessions = {s: Session(a) for s, a in addresses.items()}
         for system, statements in ddl.items():
             self.sql(system, statements)
-        self.live = Live(folder, f"duolog: 1\nname: {name}\n{ADDRESSES}entities:\n{entities}", addresses)
+        text = f"duolog: 1\nname: {name}\nsystems:\n{self._systems()}entities:\n{entities}"
+        self.live = Live(folder, text, {s: ground.account(a) for s, a in addresses.items()})
         self.live.call("setup")
 
-    def session(self, system: str) -> psycopg.Connection[Row]:
+    def _systems(self) -> str:
+        return "".join(f'  {s}: {{adapter: {k}, url: "${{{s.upper()}_URL}}"}}\n' for s, k in self.kinds.items())
+
+    def session(self, system: str) -> Session:
         """A further session of a user, in which transactions stay open until they are committed."""
-        return psycopg.connect(self.addresses[system])
+        return Session(self.addresses[system], autocommit=False)
 
-    def sql(self, system: str, *statements: LiteralString, **given: Any) -> list[Row]:
+    def sql(self, system: str, *statements: str, **given: Any) -> list[Row]:
         """Carries out statements in one transaction; the rows of the last. `given`: what `{name}` stands for in them,
-        a value, or an `sql.Identifier`."""
-        parts = {name: part if isinstance(part, sql.Composable) else sql.Literal(part) for name, part in given.items()}
-        with self._sessions[system].transaction():
+        a value, or a `ground.Name`."""
+        session = self._sessions[system]
+        with session.transaction():
             for statement in statements:
-                cursor = self._sessions[system].execute(sql.SQL(statement).format(**parts) if parts else statement)
-        return cursor.fetchall() if cursor.description else []
+                rows = session.rows(ground.filled(session.kind, statement, given))
+        return rows
 
-    def both(self, erp: LiteralString, crm: LiteralString | None = None) -> None:
+    def series(self, system: str, first: int, last: int) -> str:
+        """Numbers `i` from `first` to `last`, as a table in a statement for this system."""
+        return ground.series(self.kinds[system], first, last)
+
+    def both(self, erp: str, crm: str | None = None) -> None:
         """The same statement (or two) on both sides."""
         self.sql("erp", erp)
         self.sql("crm", erp if crm is None else crm)
@@ -74,7 +74,7 @@ class Pair:
         self.start()
 
     def becomes(
-        self, system: str, query: LiteralString, expected: list[Row], within_s: float = 15.0, **given: Any
+        self, system: str, query: str, expected: list[Row], within_s: float = 15.0, **given: Any
     ) -> None:
         """Waits until a query answers this."""
 
@@ -87,7 +87,7 @@ class Pair:
             f"{self.live.log_tail()}"
         ))  # fmt: skip
 
-    def become(self, query: LiteralString, expected: list[Row], within_s: float = 15.0) -> None:
+    def become(self, query: str, expected: list[Row], within_s: float = 15.0) -> None:
         """Waits until a query answers this on every side."""
         for system in self.addresses:
             self.becomes(system, query, expected, within_s)

@@ -9,11 +9,11 @@ Nothing here knows duolog: the auditor reads by the same names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, LiteralString
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-import psycopg
-from psycopg import sql
+from tests import ground
+from tests.ground import POSTGRESQL, Session
 
 Names = dict[str, str]
 
@@ -38,7 +38,7 @@ EVENT: Final[dict[str, Names]] = {
 FIELDS: Final = ("of_erp", "of_crm", "of_web", "shared", "amount")
 EVENT_FIELDS: Final = ("thing", "field", "saw", "delta")
 
-DDL: Final[LiteralString] = """
+DDL: Final = """
 CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE TABLE {thing} (
     {code} text PRIMARY KEY, {of_erp} text, {of_crm} text, {of_web} text, {shared} text,
@@ -50,29 +50,51 @@ CREATE TABLE {event} (
 );
 CREATE TABLE public.trail (
     number bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), who text NOT NULL,
-    relation text NOT NULL, operation text NOT NULL, row jsonb NOT NULL
+    relation text NOT NULL, operation text NOT NULL, image jsonb NOT NULL
 );
 CREATE FUNCTION public.leave_trail() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO public.trail (who, relation, operation, row)
+    INSERT INTO public.trail (who, relation, operation, image)
     VALUES (current_setting('application_name'), TG_RELID::regclass::text, TG_OP, to_jsonb(coalesce(NEW, OLD)));
     RETURN NULL;
 END $$;
 """
+MARIA_DDL: Final = """
+CREATE TABLE {thing} (
+    {code} varchar(40) PRIMARY KEY, {of_erp} varchar(80), {of_crm} varchar(80), {of_web} text, {shared} text,
+    {amount} decimal(20, 2) NOT NULL DEFAULT 0
+);
+CREATE TABLE {event} (
+    {token} varchar(60) PRIMARY KEY, {of} varchar(40) NOT NULL, {field} varchar(40) NOT NULL, {saw} text,
+    {delta} decimal(20, 2) NOT NULL, FOREIGN KEY ({of}) REFERENCES {thing} ({code})
+);
+CREATE TABLE trail (
+    number bigint AUTO_INCREMENT PRIMARY KEY, at timestamp(6) NOT NULL DEFAULT current_timestamp(6),
+    who varchar(80) NOT NULL, relation varchar(80) NOT NULL, operation varchar(10) NOT NULL, image json NOT NULL
+);
+"""
 
-TRAILED: Final[LiteralString] = (
+TRAILED: Final = (
     "CREATE TRIGGER trail AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION public.leave_trail()"
 )
+MARIA_TRAILED: Final = """
+CREATE TRIGGER trail_{operation}_{what} AFTER {operation} ON {table} FOR EACH ROW
+INSERT INTO trail (who, relation, operation, image) VALUES (USER(), '{what}', '{operation}', JSON_OBJECT({columns}))
+"""
 
-FILL: Final[LiteralString] = """
+FILL: Final = """
 INSERT INTO {thing} ({code}, {of_erp}, {of_crm}, {of_web}, {shared}, {amount})
 SELECT to_char(i, 'FM"T"000000'), 'erp 0', 'crm 0', 'web 0', 'start', 1000 FROM generate_series(%s::int, %s::int) AS i
 """
+MARIA_FILL: Final = """
+INSERT INTO {thing} ({code}, {of_erp}, {of_crm}, {of_web}, {shared}, {amount})
+SELECT concat('T', lpad(i, 6, '0')), 'erp 0', 'crm 0', 'web 0', 'start', 1000 FROM
+"""
 
 
-def identifier(dotted: str) -> sql.Identifier:
-    """A name such as `sales.gadget`, quoted."""
-    return sql.Identifier(*dotted.split("."))
+def table(names: Mapping[str, str], of: str) -> str:
+    """A table's name as a rule file and SQL have it: MariaDB knows no schema within a database."""
+    return names["table"] if of == POSTGRESQL else names["table"].split(".")[-1]
 
 
 def code(number: int) -> str:
@@ -80,46 +102,63 @@ def code(number: int) -> str:
     return f"T{number:06d}"
 
 
-def placed(template: LiteralString, system: str) -> sql.Composed:
-    """SQL with one system's names put in: `{thing}`, `{event}` are tables, `{of}` is the event's thing."""
+def placed(template: str, system: str, of: str = POSTGRESQL) -> str:
+    """SQL with one system's names put in: `{thing}`, `{event}` are tables, `{of}` is the event's thing. `of`: the kind
+    of its database."""
     thing, event = THING[system], EVENT[system]
     columns = {name: column for name, column in {**event, **thing}.items() if name not in ("table", "thing")}
-    names = {name: sql.Identifier(column) for name, column in columns.items()}
-    return sql.SQL(template).format(
-        schema=sql.Identifier(thing["table"].split(".")[0]), thing=identifier(thing["table"]),
-        event=identifier(event["table"]), of=sql.Identifier(event["thing"]), **names,
+    names = {name: ground.quoted(of, column) for name, column in columns.items()}
+    return template.format(
+        schema=ground.quoted(of, thing["table"].split(".")[0]), thing=ground.quoted(of, table(thing, of)),
+        event=ground.quoted(of, table(event, of)), of=ground.quoted(of, event["thing"]), **names,
     )
 
 
 def create(address: str, system: str, *, trailed: bool = False) -> None:
     """Makes the tables. `trailed`: with a trigger that notes who did what, which makes our own writes come back."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(placed(DDL, system))
-        for table in (THING[system]["table"], EVENT[system]["table"]) if trailed else ():
-            connection.execute(sql.SQL(TRAILED).format(identifier(table)))
+    of = ground.kind(address)
+    with Session(address) as session:
+        session.execute(placed(DDL if of == POSTGRESQL else MARIA_DDL, system, of))
+        for what, names in (("thing", THING[system]), ("event", EVENT[system])) if trailed else ():
+            if of == POSTGRESQL:
+                session.execute(TRAILED.format(ground.quoted(of, names["table"])))
+            else:
+                _leave_trails(session, what, names)
+
+
+def _leave_trails(session: Session, what: str, names: Names) -> None:
+    """MariaDB has a trigger for each operation."""
+    for operation, image in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
+        columns = ", ".join(f"'{column}', {image}.`{column}`" for name, column in names.items() if name != "table")
+        where = ground.quoted(session.kind, table(names, session.kind))
+        session.execute(MARIA_TRAILED.format(operation=operation, what=what, table=where, columns=columns))
 
 
 def fill(address: str, system: str, first: int, last: int) -> None:
     """Things number `first` to `last`, all alike in every system."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(placed(FILL, system), [first, last])
+    with Session(address) as session:
+        if session.kind == POSTGRESQL:
+            session.execute(placed(FILL, system), [first, last])
+        else:
+            session.execute(placed(MARIA_FILL, system, session.kind) + ground.series(session.kind, first, last))
 
 
 def rules(
-    name: str, systems: Sequence[str], *, shared: str = "last_writer", amount: str = "delta", owners: bool = False
+    name: str, kinds: Mapping[str, str], *, shared: str = "last_writer", amount: str = "delta", owners: bool = False
 ) -> str:
-    """A rule file for these tables in these systems; `shared`, `amount`: the policies of the fields that all write;
-    `owners`: each system owns its own column, which decides at the first merge, too."""
+    """A rule file for these tables. `kinds`: by system, which database it is; `shared`, `amount`: the policies of the
+    fields that all write; `owners`: each system owns its own column, which decides at the first merge, too."""
+    systems = tuple(kinds)
     options = {"shared": f"conflict: {shared}", "amount": f"conflict: {amount}"}
     if owners:
         options |= {f"of_{system}": f"owner: {system}" for system in systems}
     thing = [_field("code", THING, systems, "")] + [_field(f, THING, systems, options.get(f, "")) for f in FIELDS]
     event = [_field("token", EVENT, systems, "")]
     event += [_field(f, EVENT, systems, "reference: thing" if f == "thing" else "") for f in EVENT_FIELDS]
-    addresses = [f'  {s}: {{adapter: postgresql, url: "${{{s.upper()}_URL}}"}}' for s in systems]
+    addresses = [f'  {s}: {{adapter: {kind}, url: "${{{s.upper()}_URL}}"}}' for s, kind in kinds.items()]
     parts = ["duolog: 1", f"name: {name}", "systems:", *addresses, "entities:"]
     for entity, key, tables, fields in (("thing", "code", THING, thing), ("event", "token", EVENT, event)):
-        bound = ", ".join(f"{s}: {{table: {tables[s]['table']}}}" for s in systems)
+        bound = ", ".join(f"{s}: {{table: {table(tables[s], kinds[s])}}}" for s in systems)
         parts += [f"  {entity}:", f"    identity: [{key}]", "    conflict: last_writer"]
         parts += [f"    {word}: [{', '.join(systems)}]" for word in ("order", "create")]
         parts += ["    delete: propagate", f"    bind: {{{bound}}}", "    fields:"]

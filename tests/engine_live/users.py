@@ -1,6 +1,6 @@
 """The users of one system: threads that write as fast as they are told to, each transaction with a token of its own.
 
-A transaction is one statement: it reads the row `FOR UPDATE`, overwrites one field with its token, adds to the amount,
+A transaction is sent at once: it reads the row `FOR UPDATE`, overwrites one field with its token, adds to the amount,
 and notes in `event` which token it overwrote. Users know nothing of duolog; they lose their connection when their
 server is stopped, and come back.
 """
@@ -12,14 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, LiteralString
+from typing import Final
 
-import psycopg
-from psycopg import sql
-
+from tests import ground
 from tests.engine_live.schema import code, placed
+from tests.ground import POSTGRESQL, Session
 
-WRITE: Final[LiteralString] = """
+WRITE: Final = """
 WITH old AS (SELECT {code} AS key, {column} AS seen FROM {thing} WHERE {code} = %(thing)s FOR UPDATE),
      new AS (UPDATE {thing} AS t SET {column} = %(token)s, {amount} = t.{amount} + %(delta)s
              FROM old WHERE t.{code} = old.key)
@@ -27,8 +26,17 @@ INSERT INTO {event} ({token}, {of}, {field}, {saw}, {delta})
 SELECT %(token)s, key, %(field)s, seen, %(delta)s FROM old
 """
 
+MARIA_WRITE: Final = """
+BEGIN;
+SELECT {column} INTO @seen FROM {thing} WHERE {code} = %(thing)s FOR UPDATE;
+UPDATE {thing} SET {column} = %(token)s, {amount} = {amount} + %(delta)s WHERE {code} = %(thing)s;
+INSERT INTO {event} ({token}, {of}, {field}, {saw}, {delta}) VALUES (%(token)s, %(thing)s, %(field)s, @seen, %(delta)s);
+COMMIT
+"""
+"""What came to be read, changed and noted in one statement has to be said in several: sent together, so that no user
+keeps a row locked while he is on the line. A thing that is gone is noted in vain: the event refers to it."""
+
 RECONNECT_S: Final = 0.05
-PASSING: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 @dataclass(slots=True)
@@ -93,9 +101,10 @@ class Users:
         if self.told.failures:
             raise self.told.failures[0]
 
-    def _statement(self, name: str) -> sql.Composed:
-        template: Any = WRITE.replace("{column}", "{" + name + "}")
-        return placed(template, self.system)
+    def _statement(self, name: str) -> str:
+        of = ground.kind(self.address)
+        template = WRITE if of == POSTGRESQL else MARIA_WRITE
+        return placed(template.replace("{column}", "{" + name + "}"), self.system, of)
 
     def _guarded(self, number: int, chance: Random) -> None:
         try:
@@ -108,32 +117,36 @@ class Users:
         written = 0
         while not self._over.is_set():
             try:
-                with psycopg.connect(self.address, autocommit=True, application_name="user") as connection:
+                with Session(self.address) as session:
                     due = time.monotonic()
                     while not self._over.wait(max(0.0, due - time.monotonic())):
                         written += 1
-                        self._write(connection, f"{sign}-{written}", chance)
+                        self._write(session, f"{sign}-{written}", chance)
                         due = max(due + self._pause_s, time.monotonic() - 1.0)
-            except psycopg.OperationalError:
+            except ground.Error as error:
+                if not ground.broken(error):
+                    raise
                 self._over.wait(RECONNECT_S)  # the server is away; its users try again
 
-    def _write(self, connection: psycopg.Connection[tuple[object, ...]], token: str, chance: Random) -> None:
+    def _write(self, session: Session, token: str, chance: Random) -> None:
         name = f"of_{self.system}" if chance.random() < self.own else "shared"
         thing = self.first + chance.randrange(self.hot if chance.random() < 0.5 else self.things)
         delta = chance.randrange(-5, 10) if name == "shared" and self.adding else 0
         begun = time.monotonic()
         try:
             given = {"thing": code(thing), "token": token, "field": name, "delta": delta}
-            done = connection.execute(self._statements[name], given, prepare=True).rowcount
-        except PASSING:
+            done = session.execute(self._statements[name], given)
+        except ground.Error as error:
             with self.told.lock:
-                self.told.retried += 1
+                if ground.broken(error):
+                    self.told.doubtful.add(token)
+                elif ground.passing(error):
+                    self.told.retried += 1
+            if not ground.passing(error):
+                raise
+            session.rollback()
             return
-        except psycopg.OperationalError:
-            with self.told.lock:
-                self.told.doubtful.add(token)
-            raise
-        assert done == 1, f"`{code(thing)}` is gone from {self.system}"
+        assert session.kind != POSTGRESQL or done.rowcount == 1, f"`{code(thing)}` is gone from {self.system}"
         with self.told.lock:
             self.told.committed.add(token)
             self.told.slowest_s = max(self.told.slowest_s, time.monotonic() - begun)

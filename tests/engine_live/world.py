@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.demo.engine import COMMAND, Engine
+from tests import ground
 from tests.engine_live import auditor, schema
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.users import Told, Users
@@ -144,8 +145,10 @@ class World:
             schema.create(address, system, trailed=trailed)
             if fill:
                 schema.fill(address, system, 0, things - 1)
-        by_way = {s: lines[s].address(a) if lines else a for s, a in addresses.items()}
-        self.live = Live(folder, schema.rules(name, self.systems, **policies), by_way)
+        kinds = {s: ground.kind(a) for s, a in addresses.items()}
+        own = {s: ground.account(a) for s, a in addresses.items()}
+        by_way = {s: lines[s].address(a) if lines else a for s, a in own.items()}
+        self.live = Live(folder, schema.rules(name, kinds, **policies), by_way)
         self.live.call("setup")
 
     def users(self, *, rate: float = 100, **options: Any) -> list[Users]:
