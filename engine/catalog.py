@@ -25,7 +25,7 @@ class Column:
     length: int | None = None
     """Most characters, for text; None: unlimited."""
     precision: int | None = None
-    """Digits in all, for numeric; bits for integer (16, 32, 64)."""
+    """Digits in all, for numeric; bits for integer (8, 16, 24, 32, 64)."""
     scale: int | None = None
     """Digits after the point, for numeric (None: any number of them); digits of a second, for times."""
     generated: bool = False
@@ -33,9 +33,23 @@ class Column:
     default: bool = False
     """The system has a default (or sequence) for it."""
     labels: tuple[str, ...] = ()
-    """The values of an enum."""
+    """The values of an enum; of a text, those that it is a list of (SET), in the order in which they are stored."""
     exact: bool = True
     """False if values that print differently may compare equal (citext, a nondeterministic collation)."""
+    octets: int | None = None
+    """Most bytes, for bytes and for text (in UTF-8); None: unlimited, or `length` says it all."""
+    unsigned: bool = False
+    """An integer or numeric of which no value is below zero."""
+    padded: Literal["", "blanks", "zeros"] = ""
+    """What a value is filled up with to `length` characters or `octets` bytes, and printed with."""
+    least: str = ""
+    """The first time of a date, time, timestamp or timestamptz, as it prints; empty: as PostgreSQL has it."""
+    most: str = ""
+    """The last one, to all the digits of a second that the column keeps."""
+    finite: bool = False
+    """Neither NaN nor infinity can stand in it."""
+    nul: bool = False
+    """A text may have U+0000 in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pymysql
 from pymysql.connections import Connection as Wire
 from pymysql.constants import CLIENT
 from pymysql.converters import escape_string
 
+from adapters.mariadb.address import address, tls_arguments, without_password
 from engine.errors import (
     AccessDenied,
     DuologError,
@@ -30,12 +30,6 @@ from engine.errors import (
 )
 
 Flavour: TypeAlias = Literal["mariadb", "mysql"]
-TlsMode: TypeAlias = Literal["disabled", "required", "verify_ca", "verify_identity"]
-
-SCHEMES: Final = ("mariadb", "mysql")
-OPTIONS: Final = ("ssl_mode", "ssl_ca", "ssl_cert", "ssl_key", "socket", "connect_timeout")
-"""What may stand after the `?` of an address."""
-TLS_MODES: Final = ("disabled", "required", "verify_ca", "verify_identity")
 
 OLDEST: Final[Mapping[Flavour, tuple[int, int]]] = {"mariadb": (10, 6), "mysql": (8, 0)}
 """The oldest servers that have JSON_TABLE and SKIP LOCKED."""
@@ -77,17 +71,12 @@ FLAVOURED: Final[Mapping[Flavour, Mapping[str, str]]] = {
 COLLATION: Final = "utf8mb4_bin"
 """Of all texts that statements make themselves."""
 
-CONNECT_TIMEOUT_S: Final = 10
 KEEPALIVE: Final[Mapping[str, int]] = {
     "TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000
 }  # fmt: skip
 """A peer that silently vanished is noticed within about 25 s. Seconds, but for the last: milliseconds."""
 
 KEEPS_TRYING: Final = "none needed if it passes: duolog keeps trying"
-EXAMPLE: Final = "mariadb://user@host:3306/database, special characters percent-encoded"
-
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-
 BUSY: Final = frozenset({1205, 1213, 1020, 3572, 4020, 3058})
 """Another transaction was in the way."""
 LOST: Final = frozenset({0, 2002, 2003, 2006, 2013, 2014, 2027, 2055, 1053, 1152, 1158, 1159, 1160, 1161, 1184,
@@ -109,23 +98,6 @@ REFUSED: Final = frozenset({
 
 QUOTABLE: Final = DENIED | CHANGED | READ_ONLY
 """Messages that hold names of things only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What an address says. `repr` leaves its password out."""
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    database: str
-    socket: str = ""
-    tls: TlsMode = "verify_identity"
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
-    connect_timeout_s: int = CONNECT_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,40 +124,6 @@ class Connection(Wire):  # type: ignore[misc,unused-ignore]
         return super()._process_auth(plugin_name, auth_packet)
 
 
-def address(url: str, *, system: str = "") -> Address:
-    """What `mariadb://user:password@host:3306/database?ssl_ca=...` says.
-
-    Raises AccessDenied (without quoting it, as it may hold a password) if it cannot be understood."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-        given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:
-        raise _misspelled("the address is not a MariaDB or MySQL URL", system) from None
-    database = unquote(parts.path.removeprefix("/"))
-    if parts.scheme.lower() not in SCHEMES or not database or "/" in database or parts.fragment:
-        raise _misspelled("the address is not a MariaDB or MySQL URL with a database", system)
-    options = dict(given)
-    if len(options) < len(given) or not options.keys() <= set(OPTIONS):
-        raise _misspelled(f"the address has an option twice, or one that is not known: {', '.join(OPTIONS)}", system)
-    host, path = unquote(parts.hostname or ""), options.get("socket", "")
-    tls = options.get("ssl_mode", "")
-    if tls not in ("", *TLS_MODES):
-        raise _misspelled(f"`ssl_mode` is one of {', '.join(TLS_MODES)}", system)
-    timeout = options.get("connect_timeout", str(CONNECT_TIMEOUT_S))
-    if not timeout.isdecimal() or not 0 < int(timeout) < 3600:
-        raise _misspelled("`connect_timeout` is a number of seconds", system)
-    near = bool(path) or not host or host in LOOPBACK
-    asked = any(option in options for option in ("ssl_ca", "ssl_cert", "ssl_key"))
-    mode: Any = tls or ("disabled" if near and not asked else "verify_identity")
-    return Address(
-        host=host or "localhost", port=port, user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""), database=database, socket=path, tls=mode,
-        ca=options.get("ssl_ca", ""), certificate=options.get("ssl_cert", ""), key=options.get("ssl_key", ""),
-        connect_timeout_s=int(timeout),
-    )  # fmt: skip
-
-
 def connect(system: str, url: str, *, application_name: str) -> Connection:
     """A connection with the fixed settings, each statement its own transaction; several may go in one packet.
 
@@ -198,7 +136,7 @@ def connect(system: str, url: str, *, application_name: str) -> Connection:
             password=where.password.encode(), database=where.database, charset="utf8mb4", collation=COLLATION,
             conv={}, autocommit=None, client_flag=CLIENT.MULTI_STATEMENTS | CLIENT.FOUND_ROWS,
             connect_timeout=where.connect_timeout_s, read_timeout=where.connect_timeout_s,
-            program_name=application_name, **_tls(where, system),
+            program_name=application_name, **tls_arguments(where, system),
         )  # fmt: skip
     except (pymysql.MySQLError, OSError) as error:
         raise translate_connect(error, system, url) from None
@@ -299,17 +237,6 @@ def error_number(error: Exception) -> int:
     return _told(error)[0]
 
 
-def without_password(text: str, url: str) -> str:
-    """`text` with the password that `url` holds blotted out, in both spellings."""
-    try:
-        secret = urlsplit(url).password
-    except ValueError:
-        return "the address cannot be understood"
-    for spelled in {secret, unquote(secret)} if secret else ():
-        text = text.replace(spelled, "********")
-    return text
-
-
 def text_literal(text: str) -> str:
     """A text as SQL writes it in our sessions."""
     return "'" + escape_string(text) + "'"
@@ -331,31 +258,6 @@ def _told(error: Exception) -> tuple[int, str]:
     number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     said = error.args[1] if len(error.args) > 1 else error.args[0] if error.args else ""
     return number, " ".join(str(said).split())
-
-
-def _misspelled(found: str, system: str) -> AccessDenied:
-    return AccessDenied(found, system=system, mend=f"write it as {EXAMPLE}")
-
-
-def _tls(where: Address, system: str) -> dict[str, Any]:
-    """How the connection is kept from being overheard, as the driver wants it told."""
-    if where.tls == "disabled" or where.socket:
-        return {"ssl_disabled": True}
-    try:
-        context = ssl.create_default_context(cafile=where.ca or None)
-        # Certificates that servers make for themselves lack what the strict rules want of an authority's.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        context.check_hostname = where.tls == "verify_identity"
-        if where.tls == "required":
-            context.verify_mode = ssl.CERT_NONE
-        if where.certificate:
-            context.load_cert_chain(where.certificate, where.key or None)
-    except OSError as error:
-        raise AccessDenied(
-            f"a file that the address names for TLS cannot be used ({type(error).__name__})", system=system,
-            mend="correct ssl_ca, ssl_cert or ssl_key in the address",
-        ) from None  # fmt: skip
-    return {"ssl": context}
 
 
 def _connect_mend(number: int, original: Exception) -> str:

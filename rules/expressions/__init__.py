@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from engine.errors import ValueRefused
+from engine.floats import double
 from engine.rulebook import Formula
 from engine.vocabulary import Text
 from rules.expressions.casts import settled, widened
@@ -30,7 +31,6 @@ from rules.expressions.tree import Tree, names
 from rules.expressions.words import Refusal
 from rules.findings import Findings
 from rules.problem import Path, quoted
-from rules.values.floats import double
 
 _OF_TYPES: Final = frozenset({"R423", "R425", "R426"})
 

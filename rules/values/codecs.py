@@ -20,10 +20,10 @@ from functools import lru_cache
 
 from engine.catalog import Column
 from engine.errors import ValueRefused
+from engine.floats import narrowed, widened
 from engine.rulebook import Codec
 from engine.vocabulary import Text
 from rules.values import documents
-from rules.values.floats import narrowed, widened
 from rules.values.moments import rounded
 
 PLENTY = Context(prec=200_000, rounding=ROUND_HALF_UP, Emin=-200_000, Emax=200_000)

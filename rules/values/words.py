@@ -17,12 +17,12 @@ from typing import Final, Literal
 from engine import lists
 from engine.catalog import Column
 from engine.errors import ValueRefused
+from engine.floats import widened
 from engine.rulebook import Codec, Formula
 from engine.vocabulary import Text
 from rules.problem import quoted
 from rules.values import codecs, documents, room
 from rules.values.codecs import PLENTY, composed, same
-from rules.values.floats import widened
 from rules.values.stored import Stored
 from rules.values.zones import zoned
 

@@ -1,7 +1,8 @@
-"""Floating-point numbers as text between PostgreSQL's `real` and `double precision`.
+"""Floating-point numbers as text, as PostgreSQL's `real` and `double precision` print them.
 
-Canonical is what `double precision` prints: the shortest digits that give the number back. `real` has digits of its own
-and another threshold for the exponent, so that one number has two texts. No arithmetic is done on the values.
+Canonical is what `double precision` prints: the shortest digits that give the number back. A number of four bytes has
+digits of its own and another threshold for the exponent, so that one number has two texts. No arithmetic is done on the
+values.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ _EXACT = Context(prec=1_500)
 """Enough digits for the difference of any two numbers of eight bytes."""
 _TWO = Decimal(2)
 _SINGLE_EXPONENT, _SINGLE_SIGN = 0x7F80_0000, 0x8000_0000
+_SINGLE = struct.Struct("<f")
+_SINGLE_NORMAL, _SINGLE_PLAIN, _SINGLE_SHORT = 1e-4, 1e6, (6, 7, 8, 9)
+"""From where to where its text has no exponent, and how many digits are tried."""
+_PLAIN, _SPARSE = 1e15, 2.0**53
+"""Below the one, the text of eight bytes has no exponent; from the other on, not every whole number is one."""
 _SPECIAL = frozenset({"NaN", "Infinity", "-Infinity"})
 _SINGLE_DIGITS, _DOUBLE_DIGITS = 6, 15
 """From so many digits before the point PostgreSQL writes an exponent."""
@@ -37,7 +43,7 @@ def narrowed(text: str) -> str:
         return text
     number = _number(text)
     try:
-        single: float = struct.unpack("<f", struct.pack("<f", float(number)))[0]
+        single = _rounded(float(number))
     except OverflowError:
         raise ValueRefused("a number is too large for real") from None
     if single == 0 and number != 0:
@@ -55,6 +61,38 @@ def double(text: str) -> str:
     if math.isinf(number) or (number == 0 and Decimal(text) != 0):
         raise ValueRefused("a number is too large or too small for double precision")
     return _printed(Decimal(repr(number)), _DOUBLE_DIGITS)
+
+
+def of_single(number: float) -> str:
+    """A number of four bytes → its text, as a real prints it. `number`: finite, and exactly such a number."""
+    size = abs(number)
+    if not _SINGLE_NORMAL <= size < _SINGLE_PLAIN:
+        return narrowed(repr(number))
+    for digits in _SINGLE_SHORT:
+        text = f"{number:.{digits}g}"
+        told = float(text)
+        if _rounded(told) == number:
+            beyond = 2 * told - number
+            # Just between two numbers: then only the exact way will do.
+            return text if beyond == number or _rounded(beyond) != beyond else narrowed(repr(number))
+    return narrowed(repr(number))
+
+
+def of_double(number: float) -> str:
+    """A number of eight bytes → its text, as double precision prints it. `number`: finite."""
+    text = repr(number)
+    size = abs(number)
+    if size < _PLAIN and "e" not in text:
+        return text.removesuffix(".0")
+    if size < _SPARSE:
+        return _printed(Decimal(text), _DOUBLE_DIGITS)
+    return widened(text)
+
+
+def _rounded(number: float) -> float:
+    """As four bytes hold it."""
+    value: float = _SINGLE.unpack(_SINGLE.pack(number))[0]
+    return value
 
 
 def _number(text: str) -> Decimal:

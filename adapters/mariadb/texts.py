@@ -1,0 +1,96 @@
+"""How the house spells values of MariaDB's and MySQL's types: one text for each, wherever it was read.
+
+Turns numbers, parts of dates and bytes, as a binlog has them, into texts; and texts as a SELECT prints them, where that
+is not the house's spelling yet. What the log tells and what `phrases.printed` fetches is then the same, to the byte.
+The spelling is PostgreSQL's, where it has such a type. Never refuses what the database holds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from engine.floats import of_double, of_single
+
+_SINGLE = struct.Struct("<f")
+
+
+def single(number: float) -> str:
+    """A FLOAT, as the log has it."""
+    return of_single(number)
+
+
+def double(number: float) -> str:
+    """A DOUBLE, as the log has it."""
+    return of_double(number)
+
+
+def single_of_text(text: str) -> str:
+    """A FLOAT, as `CAST(x + 0e0 AS CHAR)` prints it."""
+    return of_single(_SINGLE.unpack(_SINGLE.pack(float(text)))[0])
+
+
+def double_of_text(text: str) -> str:
+    """A DOUBLE, as MariaDB prints it."""
+    return of_double(float(text))
+
+
+def date(year: int, month: int, day: int) -> str:
+    """A DATE; months and days may be 0, and so may all of it."""
+    return f"{year:04}-{month:02}-{day:02}"
+
+
+def moment(year: int, month: int, day: int, hour: int, minute: int, second: int, microsecond: int = 0) -> str:
+    """A DATETIME; a TIMESTAMP has `+00` behind it."""
+    text = f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}"
+    return f"{text}.{microsecond:06}".rstrip("0") if microsecond else text
+
+
+def clock(negative: bool, hour: int, minute: int, second: int, microsecond: int = 0) -> str:
+    """A TIME: up to 838 hours, before or after."""
+    text = f"{'-' if negative else ''}{hour:02}:{minute:02}:{second:02}"
+    return f"{text}.{microsecond:06}".rstrip("0") if microsecond else text
+
+
+def year(number: int) -> str:
+    """A YEAR; 0 is one."""
+    return f"{number:04}"
+
+
+def bits(number: int, count: int) -> str:
+    """A BIT(count)."""
+    return f"{number:0{count}b}"
+
+
+def octets(value: bytes, length: int = 0) -> str:
+    """Bytes; a BINARY(length) has all of its own, though the log leaves zeros at the end out."""
+    return "\\x" + value.ljust(length, b"\0").hex()
+
+
+def label(number: int, labels: Sequence[str]) -> str:
+    """An ENUM; number 0 is the text that a server not in strict mode stored in place of one that it does not know."""
+    return labels[number - 1] if number else ""
+
+
+def label_set(mask: int, labels: Sequence[str]) -> str:
+    """A SET: its labels in the order of their definition."""
+    return ",".join([text for at, text in enumerate(labels) if mask >> at & 1])
+
+
+def uuid(value: bytes) -> str:
+    """A UUID, its 16 bytes in the order in which they are printed."""
+    digits = value.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def inet4(value: bytes) -> str:
+    """An INET4, 4 bytes."""
+    return str(IPv4Address(value))
+
+
+def inet6(value: bytes) -> str:
+    """An INET6, 16 bytes, as MariaDB prints it: with an IPv4 address at its end in that one's way."""
+    if not any(value[:10]) and value[10:12] in (b"\0\0", b"\xff\xff") and any(value[12:14]):
+        return ("::" if not any(value[10:12]) else "::ffff:") + inet4(value[12:])
+    return str(IPv6Address(value))
