@@ -180,7 +180,9 @@ class Daemon:
             identity = store.identity(name)
             if identity is None:
                 raise StoreUnfit(f"the store does not know which server `{name}` is", mend="run with --merge-again")
-            sources[name] = kit.source(wired.book, identity, spool_dir=spool_folder(wired), **passed.capabilities[name])
+            sources[name] = kit.source(
+                wired.book, identity, capabilities=passed.capabilities[name], spool_dir=spool_folder(wired)
+            )
             targets[name] = kit.target(wired.book)
         decider = Decider(wired.book, _Watched(store, self.point) if self.point else store)  # type: ignore[arg-type]
         decider.start()

@@ -15,11 +15,14 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from adapters.postgresql.catalog import ForeignKey, TableName, read_catalog, read_foreign_keys
+from adapters.postgresql.catalog import read_catalog, read_foreign_keys
 from adapters.postgresql.clock import clock_offset
 from adapters.postgresql.names import origin_name, slot_name
-from adapters.postgresql.rights import TableRights, rights
-from adapters.postgresql.setup import SetupStep, read_facts, statements
+from adapters.postgresql.rights import rights
+from adapters.postgresql.setup import read_facts, statements
+from adapters.relational.judging import LooseJoin, SetupStep, both_create, loose_joins
+from adapters.relational.live import TableName
+from adapters.relational.rights import TableRights
 from engine.catalog import Catalog
 from engine.rulebook import RuleBook, Table
 
@@ -200,17 +203,6 @@ class TableFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class LooseJoin:
-    """A part that no foreign key ties to the rows that it is joined to."""
-
-    table: TableName
-    columns: tuple[str, ...]
-    """By which its row is found."""
-    part: str
-    entity: str
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that `preflight` judges."""
 
@@ -267,12 +259,12 @@ def gather(
         server=ServerFacts(**_frozen(server)),
         catalog=read_catalog(conn, system, names),
         needed=needed,
-        generated_keys=_both_create(book, system),
+        generated_keys=both_create(book, system),
         tables={(row.pop("schema"), row.pop("name")): TableFacts(**_frozen(row)) for row in tables},
         closed_sequences=tuple(name for (name,) in conn.execute(CLOSED.encode(), [named])),
         absent_sequences=tuple(name for (name,) in conn.execute(ABSENT_SEQUENCES.encode(), [named])),
         assembled=any(binding.assembly is not None for binding in book.bound[system]),
-        loose=_loose(book, system, read_foreign_keys(conn, names)),
+        loose=loose_joins(book, system, read_foreign_keys(conn, names)),
         steps=tuple(statements(book, system, read_facts(conn, book, system))),
         loopback=all(_is_loopback(host) for host in _hosts(conn, url)),
         insecure=insecure,
@@ -291,34 +283,6 @@ def sequences(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> lis
 
 def _names(tables: Sequence[Table]) -> list[list[str]]:
     return [[table.schema for table in tables], [table.name for table in tables]]
-
-
-def _both_create(book: RuleBook, system: str) -> tuple[TableName, ...]:
-    """Not those of entities whose systems have keys of their own: they may well give the same number."""
-    made = []
-    for binding in book.bound[system]:
-        entity, table = book.entities[binding.entity], book.tables[system][binding.table]
-        if binding.assembly is None and system in entity.create and len(entity.create) > 1:
-            made.append((table.schema, table.name))
-    return tuple(made)
-
-
-def _loose(book: RuleBook, system: str, keys: Sequence[ForeignKey]) -> tuple[LooseJoin, ...]:
-    """The parts that no foreign key ties to what they are joined to."""
-    tables = book.tables[system]
-    tied = {(key.table, column, key.other) for key in keys for column in key.columns}
-    tied |= {(key.other, column, key.table) for key in keys for column in key.other_columns}
-    found = []
-    for binding in book.bound[system]:
-        parts = binding.assembly.parts if binding.assembly is not None else ()
-        for part in parts[1:]:
-            table = tables[part.table]
-            name, columns = (table.schema, table.name), [table.columns[join.column] for join in part.joins]
-            others = [tables[parts[join.part].table] for join in part.joins]
-            pairs = zip(columns, others, strict=True)
-            if not any((name, column, (other.schema, other.name)) in tied for column, other in pairs):
-                found.append(LooseJoin(name, tuple(columns), part.name, binding.entity))
-    return tuple(found)
 
 
 def _hosts(conn: psycopg.Connection[Any], url: str) -> list[str]:

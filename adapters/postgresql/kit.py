@@ -6,8 +6,9 @@ none. A kit of another database has the same methods (`service.wiring.Kit`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.resume import ServerIdentity, read_identity
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import connect, lsn_number, lsn_text, translate
-from adapters.postgresql.setup import SetupStep
 from adapters.postgresql.source import PostgresSource
 from adapters.postgresql.target import PostgresTarget
+from adapters.relational.judging import SetupStep
 from engine.catalog import Catalog, Finding
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
@@ -56,8 +57,7 @@ class PostgresKit:
         with self._connection("check") as conn:
             found = facts.gather(conn, book, self.system, url=self._url, insecure=self._insecure)
         capabilities = preflight.capabilities(found)
-        chosen = {"skip_own": capabilities.skip_own, "origin_none": capabilities.origin_none}
-        return preflight.assess(found), chosen
+        return preflight.assess(found), asdict(capabilities)
 
     def planned(self, book: RuleBook) -> list[SetupStep]:
         """What `setup` would make, and what is there already."""
@@ -97,9 +97,9 @@ class PostgresKit:
             return str(read_identity(conn, self.system))
 
     def source(
-        self, book: RuleBook, identity: str, *, skip_own: bool, origin_none: bool, spool_dir: Path
+        self, book: RuleBook, identity: str, *, capabilities: Mapping[str, bool], spool_dir: Path
     ) -> PostgresSource:
-        """The reader of its log."""
+        """The reader of its log. `capabilities`: what `findings` chose."""
         return PostgresSource(
             self.system,
             self._url,
@@ -108,8 +108,8 @@ class PostgresKit:
             origin=origin_name(book.name, self.system),
             tables=book.tables[self.system],
             identity=ServerIdentity.parse(identity),
-            skip_own=skip_own,
-            origin_none=origin_none,
+            skip_own=capabilities["skip_own"],
+            origin_none=capabilities["origin_none"],
             spool_dir=spool_dir,
         )
 

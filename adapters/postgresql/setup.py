@@ -20,10 +20,11 @@ from adapters.postgresql.catalog import TableName
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import translate
+from adapters.relational.judging import SetupStep
 from engine.errors import NotSetUp, SchemaChanged, SlotBusy, SystemUnavailable
 from engine.rulebook import RuleBook
 
-__all__ = ["SetupFacts", "SetupStep", "grants", "read_facts", "setup", "statements", "teardown"]
+__all__ = ["SetupFacts", "grants", "read_facts", "setup", "statements", "teardown"]
 
 OBJECTS: Final = """
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'duolog'),
@@ -72,15 +73,6 @@ class SetupFacts:
     """It exists, but publishes all tables, or not every kind of change, or partitions under their own names."""
     published: Mapping[TableName, bool] = field(default_factory=dict)
     """Its tables; True where only some rows or columns are published."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetupStep:
-    """One thing that has to be there."""
-
-    what: str
-    sql: str
-    done: bool
 
 
 def statements(book: RuleBook, system: str, facts: SetupFacts) -> list[SetupStep]:

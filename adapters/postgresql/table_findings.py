@@ -5,17 +5,15 @@ Pure. A table that is not there gets one finding, not twenty.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from psycopg import sql
 
-from adapters.postgresql.facts import Facts, LooseJoin, TableFacts
-from adapters.postgresql.rights import TableRights
+from adapters.postgresql.facts import Facts, TableFacts
+from adapters.relational.judging import LooseJoin, nearest, ticked
+from adapters.relational.rights import TableRights
 from engine.catalog import Finding, TableShape
-
-names_told_max: Final = 3
 
 UNFIT_KINDS: Final = {
     "view": ("a view has no log of its own", "bind the table behind it"),
@@ -59,7 +57,7 @@ def judge_table(facts: Facts, needed: TableRights) -> Iterator[Finding]:
     shape, table = facts.catalog.tables.get(name), facts.tables.get(name)
     if shape is None or table is None:
         known = [".".join(pair) for pair in facts.catalog.names]
-        mend = _nearest(judge.name, known, "there is no table at all")
+        mend = nearest(judge.name, known, "there is no table at all")
         yield judge.error("P201", f"there is no table `{judge.name}`", mend)
         return
     if shape.kind in UNFIT_KINDS:
@@ -81,16 +79,11 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(sql.Identifier(name).as_string() for name in names)
 
 
-def ticked(names: Iterable[str]) -> str:
-    """Names as our sentences write them, with commas."""
-    return ", ".join(f"`{name}`" for name in names)
-
-
 def _judge_columns(judge: _Judge, shape: TableShape, table: TableFacts) -> Iterator[Finding]:
     for column in judge.needed.table.columns:
         known = shape.columns.get(column)
         if known is None:
-            mend = _nearest(column, list(shape.columns), "it has no columns")
+            mend = nearest(column, list(shape.columns), "it has no columns")
             yield judge.error("P203", f"`{judge.name}` has no column `{column}`", mend)
         elif known.generated and column in (*judge.needed.insert, *judge.needed.update):
             yield judge.error(
@@ -103,7 +96,7 @@ def _judge_columns(judge: _Judge, shape: TableShape, table: TableFacts) -> Itera
     for column in judge.needed.written:
         known = shape.columns.get(column)
         if known is None:
-            mend = _nearest(column, list(shape.columns), "it has no columns")
+            mend = nearest(column, list(shape.columns), "it has no columns")
             yield judge.error("P245", f"`{judge.name}` has no column `{column}`, which `on_write` sets", mend)
         elif known.generated or column in table.identity_always:
             yield judge.error(
@@ -237,14 +230,3 @@ def _judge_joins(judge: _Judge, loose: Iterable[LooseJoin]) -> Iterator[Finding]
             f"ALTER TABLE {judge.sql} ADD FOREIGN KEY ({quoted(join.columns)}) REFERENCES ...;  -- or nothing, if only "
             "one of its users makes such rows at a time",
         )  # fmt: skip
-
-
-def _nearest(name: str, known: list[str], nothing: str) -> str:
-    """What was probably meant."""
-    same = [other for other in known if other.casefold() == name.casefold()]
-    if same:
-        return f"write it as `{same[0]}`: upper and lower case count"
-    close = difflib.get_close_matches(name, known, names_told_max, 0.5)
-    if close:
-        return f"did you mean {' or '.join(f'`{other}`' for other in close)}?"
-    return f"there are {ticked(known[:20])}" if known else nothing

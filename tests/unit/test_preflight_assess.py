@@ -9,8 +9,8 @@ import pytest
 
 from adapters.postgresql.facts import Facts, ServerFacts, TableFacts
 from adapters.postgresql.preflight import Capabilities, assess, capabilities
-from adapters.postgresql.rights import TableRights
-from adapters.postgresql.setup import SetupStep
+from adapters.relational.judging import SetupStep
+from adapters.relational.rights import TableRights
 from engine.catalog import Catalog, Column, TableShape
 from engine.rulebook import Table
 
