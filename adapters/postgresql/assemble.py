@@ -1,19 +1,15 @@
 """Turns pgoutput's messages into whole transactions of bound rows; the state of the fold is all in one place, in sight.
 
-It does no I/O but for one thing: a transaction too large for memory goes to an anonymous temporary file, and comes
-back from it in lists of bounded length. It decides nothing: what a change means is the engine's business.
+It does no I/O but for what `relational.spool` does with a transaction too large for memory. It decides nothing: what a
+change means is the engine's business.
 """
 
 from __future__ import annotations
 
-import marshal
-import struct
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from operator import itemgetter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Final
 
 from adapters.postgresql.pgoutput import (
     Begin,
@@ -27,54 +23,17 @@ from adapters.postgresql.pgoutput import (
     decode_insert,
     decode_update,
 )
+from adapters.relational.picking import bound_picker, picker
+from adapters.relational.spool import Receiving
 from engine.errors import SchemaChanged, WireError
 from engine.rulebook import Table
 from engine.vocabulary import ABSENT, DELETE, TRUNCATE, UPDATE, Change, Progress, Row, Transaction
-
-transaction_rows_max: Final = 10_000
-"""A transaction of more rows is spooled to a file."""
-
-own_rows_max: Final = 100_000
-"""So is one of ours of more rows: one of our batches may have several for each record."""
-
-transaction_bytes_max: Final = 32 << 20
-"""So is one whose messages are longer than this in sum."""
-
-_SIZE: Final = struct.Struct("<Q")
 
 _ROWS: Final[dict[bytes, Callable[[bytes], RowMessage]]] = {
     b"I": decode_insert,
     b"U": decode_update,
     b"D": decode_delete,
 }
-
-
-class Spool:
-    """A file of changes: written once, read once, gone when read to the end, closed or forgotten.
-
-    It has no name on disk (POSIX), so nothing is left behind whatever happens. marshal is right here: the bytes
-    never leave this process, and it keeps None and ABSENT apart."""
-
-    def __init__(self, folder: Path | None) -> None:
-        """`folder`: where the file's space is taken from; None: the system's folder for temporary files."""
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, prefix="duolog-spool-")  # noqa: SIM115 (outlives us)
-
-    def write(self, changes: list[Change]) -> None:
-        """Appends one chunk."""
-        chunk = marshal.dumps(changes, 2)  # version 2 keeps no table of references: half the time
-        self._file.write(_SIZE.pack(len(chunk)))
-        self._file.write(chunk)
-
-    def __iter__(self) -> Iterator[list[Change]]:
-        """The chunks, in order; once."""
-        self._file.seek(0)
-        while header := self._file.read(_SIZE.size):
-            yield marshal.loads(self._file.read(_SIZE.unpack(header)[0]))
-        self.close()
-
-    def close(self) -> None:
-        """Gives the space back. May be called again."""
-        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +52,14 @@ class _Bound:
     """For each bound column: it belongs to the replica identity, so a `K` row knows it."""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Receiving):
     """The transaction that is being received."""
 
-    commit_lsn: int
-    own: bool = False
-    skipped: bool = False
-    """Own, and nothing bound can change beside it: its changes are not looked at."""
-    changes: list[Change] = field(default_factory=list)
-    size: int = 0
-    """The length of the messages in `changes`, in bytes."""
-    rows: int = 0
-    """How many changes went to the spool."""
-    spool: Spool | None = None
+    __slots__ = ("commit_lsn",)
+
+    def __init__(self, folder: Path | None, commit_lsn: int) -> None:
+        super().__init__(folder)
+        self.commit_lsn = commit_lsn
 
 
 class Assembler:
@@ -142,8 +95,8 @@ class Assembler:
 
     def reset(self) -> None:
         """Forgets a transaction that is half received, and what a former stream said of relations."""
-        if self._open is not None and self._open.spool is not None:
-            self._open.spool.close()
+        if self._open is not None:
+            self._open.close()
         self._open = None
         self._relations.clear()
 
@@ -175,9 +128,8 @@ class Assembler:
         else:
             transaction.changes.append(_with_old(bound, operation, new, old, kind))
         transaction.size += len(message)
-        rows_max = own_rows_max if transaction.own else transaction_rows_max
-        if len(transaction.changes) > rows_max or transaction.size > transaction_bytes_max:
-            self._spill(transaction)
+        if len(transaction.changes) > transaction.rows_max or transaction.size > transaction.bytes_max:
+            transaction.spill()
         return None
 
     def _feed_other(self, message: object) -> Transaction | Progress | None:
@@ -186,14 +138,14 @@ class Assembler:
             case Begin():
                 if self._open is not None:
                     raise WireError("a commit expected before the next beginning", 0, system=self.system)
-                self._open = _Open(message.commit_lsn)
+                self._open = _Open(self._spool_dir, message.commit_lsn)
             case Commit():
                 return self._commit(message)
             case Origin():
                 if self._open is None:
                     raise WireError("a transaction's beginning expected before its origin", 0, system=self.system)
-                self._open.own = message.name == self._origin
-                self._open.skipped = self._open.own and self._skip_own
+                own = message.name == self._origin
+                self._open.mark(own=own, skipped=own and self._skip_own)
             case Relation():
                 self._relations[message.id.to_bytes(4, "big")] = self._bind(message)
             case Truncate():
@@ -207,29 +159,7 @@ class Assembler:
         if transaction is None or transaction.commit_lsn != message.commit_lsn:
             raise WireError("the commit of the transaction that began expected", 2, system=self.system)
         self._open = None
-        if not transaction.changes and transaction.spool is None:
-            return Progress(self.system, message.end_lsn)
-        if transaction.spool is not None:
-            self._spill(transaction)
-        return Transaction(
-            system=self.system,
-            position=message.end_lsn,
-            committed_at=message.committed_at,
-            own=transaction.own,
-            changes=transaction.changes,
-            rows=transaction.rows + len(transaction.changes),
-            spool=transaction.spool,
-        )
-
-    def _spill(self, transaction: _Open) -> None:
-        """Moves what is in memory to the transaction's file."""
-        if transaction.spool is None:
-            transaction.spool = Spool(self._spool_dir)
-        if transaction.changes:
-            transaction.spool.write(transaction.changes)
-        transaction.rows += len(transaction.changes)
-        transaction.changes = []
-        transaction.size = 0
+        return transaction.complete(self.system, message.end_lsn, message.committed_at)
 
     def _truncate(self, message: Truncate) -> None:
         if self._open is None:
@@ -260,8 +190,8 @@ class Assembler:
             columns = ", ".join(f"`{name}`" for name in hidden)
             statement = f"ALTER TABLE {_quoted(former)} REPLICA IDENTITY FULL"
             raise self._changed(former, f"has a replica identity without the key column {columns}", statement)
-        whole = picked == list(range(len(relation.columns)))
-        return _Bound(number, len(relation.columns), None if whole else _picker(picked), _picker(table.key), known)
+        width = len(relation.columns)
+        return _Bound(number, width, bound_picker(picked, width), picker(table.key), known)
 
     def _changed(self, table: tuple[str, str], found: str, mend: str) -> SchemaChanged:
         return SchemaChanged(
@@ -283,15 +213,6 @@ def _with_old(bound: _Bound, operation: str, new: Row | None, old: Row | None, k
     if kind == "O" and ABSENT in new:  # unchanged, and the whole old row says what it is
         new = tuple(was if now is ABSENT else now for now, was in zip(new, old, strict=True))
     return bound.number, UPDATE, new, None if bound.key(new) == bound.key(old) else old
-
-
-def _picker(places: Sequence[int]) -> Callable[[Row], Row]:
-    """itemgetter that answers a tuple for a single place, too."""
-    if len(places) == 1:
-        place = places[0]
-        return lambda row: (row[place],)
-    getter: Any = itemgetter(*places)
-    return getter  # type: ignore[no-any-return]
 
 
 def _quoted(table: tuple[str, str]) -> str:

@@ -9,14 +9,14 @@ field is called as in the rules. No value is ever told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
 from adapters.postgresql import refusals
-from adapters.postgresql.catalog import PgColumn, TableName
+from adapters.relational.live import TableName
+from adapters.relational.refused import Spot
 from engine.vocabulary import Text
 
 TOO_LONG: Final = "22001"
@@ -44,22 +44,6 @@ ORDER BY k.place
 """The columns of a constraint, or of an index that is unique without being one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """One field of the refused record."""
-
-    field: str
-    table: TableName
-    column: PgColumn
-    value: Text
-    """What its column was given; None also where it was given nothing, or what only the server knows."""
-
-    @property
-    def place(self) -> str:
-        """Its column, as our sentences write it."""
-        return f"`{'.'.join(self.table)}.{self.column.shape.name}`"
-
-
 def reason(conn: psycopg.Connection[Any], error: psycopg.Error, spots: Sequence[Spot]) -> str:
     """Why the record with these fields was refused, in a transaction that can go on. Raises psycopg.Error."""
     return refusals.reason(error, _found(conn, error, spots))
@@ -68,8 +52,6 @@ def reason(conn: psycopg.Connection[Any], error: psycopg.Error, spots: Sequence[
 def _found(conn: psycopg.Connection[Any], error: psycopg.Error, spots: Sequence[Spot]) -> str:
     """What is to blame; "" if that cannot be told better than by the error itself."""
     diag, state = error.diag, error.sqlstate
-    if isinstance(error, refusals.Unstorable):
-        return ""
     if state is None:
         return _listed(f"`{spot.field}`" for spot in spots if _is_unstorable(spot.value))
     if diag.table_name and diag.constraint_name:

@@ -17,10 +17,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from adapters.relational.live import ForeignKey, TableName
 from engine.catalog import Catalog, Column, TableShape
-
-TableName = tuple[str, str]
-"""(schema, name), as the catalog spells them."""
 
 COLUMNS: Final = """
 WITH RECURSIVE wanted AS (
@@ -140,16 +138,6 @@ class PgColumn:
     identity_always: bool
     made_by: str = ""
     """The SQL expression that makes the value of a row that is given none; empty: there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignKey:
-    """Columns of one table that refer to columns of another, in the same order."""
-
-    table: TableName
-    columns: tuple[str, ...]
-    other: TableName
-    other_columns: tuple[str, ...]
 
 
 def read_catalog(conn: psycopg.Connection[Any], system: str, tables: Iterable[TableName]) -> Catalog:

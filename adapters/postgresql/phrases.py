@@ -7,15 +7,11 @@ so that a batch costs the server one parse and us a few `join`s. Everything is c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from psycopg import sql
 
 from adapters.postgresql.catalog import PgColumn
 from engine.vocabulary import Text
-
-KEY_SEPARATOR: Final = "\x1f"
-"""Joins the values of a key to a record key."""
 
 
 def array_literal(values: Sequence[Text]) -> str:
@@ -107,6 +103,11 @@ def lettered(letter: str, count: int) -> list[str]:
 def numbered(at: int) -> sql.SQL:
     """The parameter number `at`, as the server writes it."""
     return sql.SQL("$" + str(at))
+
+
+def array_literals(columns: Iterable[Sequence[Text]]) -> list[str]:
+    """One literal a column."""
+    return [array_literal(column) for column in columns]
 
 
 def _careful_literal(values: Sequence[Text]) -> str:

@@ -7,12 +7,12 @@ never a value: neither DETAIL nor a trigger's own message is passed on, since bo
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 import psycopg
 from psycopg import errors
 
-Verdict = Literal["blocked", "refused", "broken"]
+from adapters.relational.refused import Verdict
 
 BLOCKED: Final = frozenset({"55P03", "40P01", "40001"})
 """Somebody else is in the way: lock not available, deadlock, serialization failure."""
@@ -29,15 +29,8 @@ UNSTORABLE: Final = "22021 character_not_in_repertoire: a NUL character, or half
 FUNCTION: Final = re.compile(r"function ([^\s(]+)\(")
 
 
-class Unstorable(psycopg.DataError):
-    """A row that we can tell by ourselves the target will not store. Its text is a reason: it quotes no value."""
-
-
 def verdict(error: psycopg.Error) -> Verdict:
-    """What a failed write means.
-
-    `blocked`: wait, it may pass by itself. `refused`: the target will never store this row as it is. `broken`: the
-    connection, the rights or the table; no row is to blame."""
+    """What a failed write means. Never `lost`: in PostgreSQL a savepoint outlives everything but its connection."""
     state = error.sqlstate
     if state is None:
         return "refused" if isinstance(error, psycopg.DataError) else "broken"
@@ -58,8 +51,7 @@ def reason(error: psycopg.Error, found: str = "") -> str:
     `found`: what is to blame, if more is known of that than the error tells."""
     state = error.sqlstate
     if state is None:
-        said = str(error) if isinstance(error, Unstorable) else UNSTORABLE
-        return f"{said}, in {found}" if found else said
+        return f"{UNSTORABLE}, in {found}" if found else UNSTORABLE
     where = found or _where(error)
     named = f"{state} {_condition(state)}".rstrip()
     return f"{named}: {where}" if where else named

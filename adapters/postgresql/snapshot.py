@@ -20,7 +20,8 @@ from adapters.postgresql import reread
 from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.layouts import columns_of, layouts
 from adapters.postgresql.session import connect, connection_string, lsn_number, translate, translate_connect
-from adapters.postgresql.statements import Layout, read_all, select_table
+from adapters.postgresql.statements import read_all, select_table
+from adapters.relational.layout import Layout
 from engine.errors import DuologError, SystemStopped, SystemUnavailable
 from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Position, Row

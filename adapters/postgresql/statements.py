@@ -32,84 +32,36 @@ from adapters.postgresql.phrases import (
     same,
     unnested,
 )
-from engine.rulebook import Binding, Entity, Table
+from adapters.relational.answers import Sent, sent
+from adapters.relational.layout import Layout
+from engine.rulebook import Table
 from engine.vocabulary import WriteKind, WriteRow
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """An entity's table in one system, as its statements need it."""
-
-    entity: str
-    schema: str
-    name: str
-    key: tuple[int, ...]
-    """Field numbers of the key, in the entity's order."""
-    fields: int
-    """How many fields the entity has."""
-    columns: Mapping[int, PgColumn]
-    """By field number; a field that this system does not have is not in it. Key columns that are no fields, as of an
-    entity whose systems have keys of their own, have negative numbers."""
-    belongs: sql.Composable | None = None
-    """What a row of `t` must fulfil to be a record of the entity; None: every row is one."""
-    empty: frozenset[int] = frozenset()
-    """Fields that are the same whether they are NULL or an empty text."""
-    gone: tuple[tuple[PgColumn, str], ...] = ()
-    """(column, text): what a row is given to delete it, if it is not removed."""
-    names: tuple[str, ...] = ()
-    """What the fields are called, by number."""
-    written: tuple[tuple[PgColumn, str], ...] = ()
-    """(column, expression): what every row that we insert or update is given besides."""
-
-    def besides(self, given: Sequence[PgColumn]) -> list[tuple[PgColumn, str]]:
-        """What is written besides these columns."""
-        return [(column, said) for column, said in self.written if column not in given]
-
-    def readable(self) -> tuple[int, ...]:
-        """The fields of this system outside the key, ascending."""
-        return tuple(number for number in sorted(self.columns) if number not in self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One prepared form of a `Write`: its SQL, what it is to be given, and what it answers.
 
-    Every form answers one row: (rows written, which, deviations). What the last two mean is told by its builder."""
+    Every form answers one row, as `answers.Answer` says."""
 
     query: str
-    picked: tuple[int, ...]
-    """Positions in `Write.columns` of the values that are sent: key fields are taken from the key."""
-    answers: tuple[int, ...]
-    """Field numbers of the stored values in a deviation, in its order, after the key for an insert."""
-
-
-def layout(entity: Entity, binding: Binding, table: Table, known: Mapping[str, PgColumn]) -> Layout:
-    """Where `entity` lives in the system of `binding`. Raises KeyError, naming the column, if one is not known."""
-    columns = {
-        number: known[column] for column, number in zip(table.columns, binding.columns, strict=True)
-    }
-    return Layout(
-        entity=entity.name, schema=table.schema, name=table.name, key=entity.key,
-        fields=len(entity.fields), columns=columns,
-        names=tuple(each.name for each in entity.fields),
-        written=tuple((known[name], said) for name, said in table.written),
-    )  # fmt: skip
+    sent: Sent
 
 
 def statement(kind: WriteKind, place: Layout, columns: tuple[int, ...]) -> Statement:
     """The SQL that executes a `Write` of `kind` with these field numbers."""
-    picked = tuple(at for at, number in enumerate(columns) if number not in place.key)
-    fields = tuple(columns[at] for at in picked)
+    form = sent(kind, place, columns)
+    fields = tuple(columns[at] for at in form.picked)
     match kind:
         case "update":
-            return Statement(_update(place, fields), picked, fields)
+            query = _update(place, fields)
         case "insert":
-            unset = tuple(number for number in place.readable() if number not in fields)
-            return Statement(_insert(place, fields, unset), picked, fields + unset)
+            query = _insert(place, fields, form.answers[len(fields) :])
         case "delete":
-            return Statement(_delete(place, fields), picked, ())
+            query = _delete(place, fields)
         case _:
             assert_never(kind)
+    return Statement(query, form)
 
 
 def parameters(kind: WriteKind, made: Statement, rows: Sequence[WriteRow]) -> list[str]:
@@ -119,9 +71,9 @@ def parameters(kind: WriteKind, made: Statement, rows: Sequence[WriteRow]) -> li
     _, _, keys, new, held = zip(*rows, strict=True)
     literals = [array_literal(column) for column in zip(*keys, strict=True)]
     if kind != "delete":
-        literals += _picked_literals(new, made.picked)
+        literals += _picked_literals(new, made.sent.picked)
     if kind != "insert":
-        literals += _picked_literals(held, made.picked)
+        literals += _picked_literals(held, made.sent.picked)
     literals.append(str(len(rows)))
     return literals
 

@@ -16,16 +16,19 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from adapters.postgresql import ledger, refusals
-from adapters.postgresql.assembled.reread import looking
-from adapters.postgresql.assembled.shapes import Shape, shapes
+from adapters.postgresql import ledger
 from adapters.postgresql.clock import clock_offset
-from adapters.postgresql.executor import Executor
-from adapters.postgresql.isolation import Again, Isolation
-from adapters.postgresql.layouts import layouts
-from adapters.postgresql.reread import look_again, reread
+from adapters.postgresql.layouts import layouts, shapes
+from adapters.postgresql.reread import PostgresMoments, reread
 from adapters.postgresql.session import connect, lsn_number, translate
-from adapters.postgresql.statements import Layout
+from adapters.postgresql.speech import PostgresSpeech
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.executor import Executor
+from adapters.relational.isolation import isolated
+from adapters.relational.layout import Layout
+from adapters.relational.ledger import encode, outcome
+from adapters.relational.looking import look_again, records_of
+from adapters.relational.refused import Unstorable
 from engine.errors import EngineFault, NotSetUp, SystemUnavailable
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Reread, RowResult
@@ -66,7 +69,7 @@ class PostgresTarget:
         self._origin = origin
         self._book = book
         self._lock_timeout_ms = lock_timeout_ms
-        self._opened: Executor | None = None
+        self._opened: PostgresSpeech | None = None
         self._layouts: dict[str, Layout] = {}
         self._shapes: dict[str, Shape] = {}
         self._deferrable = False
@@ -84,7 +87,8 @@ class PostgresTarget:
         self.close()
         conn = connect(self.system, self._url, application_name=self._origin)
         self._layouts, self._shapes = {}, {}
-        self._opened = Executor(conn, self._layouts, self._shapes)
+        self._opened = PostgresSpeech(conn)
+        self._executor = Executor(self._opened, self._layouts, self._shapes)
         with self._translated(close=True):
             self._mark(conn)
             self._prepare_session(conn)
@@ -100,8 +104,8 @@ class PostgresTarget:
     def committed(self, after: int) -> list[Outcome]:
         """The ledger's rows of ours with `number_to > after`, in order. Raises SystemUnavailable, SystemStopped."""
         with self._translated():
-            rows = self._executor.run(ledger.COMMITTED, [self._engine, str(after)]).fetchall()
-        return [ledger.outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
+            rows = self._speech.run(ledger.COMMITTED, [self._engine, str(after)]).fetchall()
+        return [outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
 
     def apply(self, batch: Batch) -> Outcome:
         """Writes the whole batch in one transaction; see `engine.ports.Target.apply`.
@@ -112,11 +116,10 @@ class PostgresTarget:
             self._replan(batch.rows)
             try:
                 return self._at_once(batch)
-            except psycopg.Error as error:
-                conn = self._executor.conn
-                if conn.closed or _is_ledgers(error) or refusals.verdict(error) == "broken":
+            except (psycopg.Error, Unstorable) as error:
+                if isinstance(error, psycopg.Error) and (_is_ledgers(error) or self._speech.verdict(error) == "broken"):
                     raise
-                conn.execute("ROLLBACK")
+                self._speech.conn.execute("ROLLBACK")
                 self._executor.rolled_back()
             return self._isolated(batch)
 
@@ -127,9 +130,9 @@ class PostgresTarget:
         SystemStopped."""
         with self._translated():
             if entity in self._shapes:
-                records = looking(self._executor.run, self.system, self._shapes[entity])
-                return look_again(self._executor.conn, self.system, records, keys)
-            return reread(self._executor.conn, self.system, self._layouts[entity], keys)
+                records = records_of(self._speech, self.system, self._shapes[entity])
+                return look_again(PostgresMoments(self._speech.conn), self.system, records, keys)
+            return reread(self._speech.conn, self.system, self._layouts[entity], keys)
 
     def clock(self) -> tuple[int, int]:
         """How far the server's clock is ahead of ours; see `engine.ports.Target.clock`."""
@@ -139,11 +142,11 @@ class PostgresTarget:
         return self._clock
 
     def _measure_clock(self) -> None:
-        self._clock = clock_offset(self._executor.conn)
+        self._clock = clock_offset(self._speech.conn)
         self._clock_at = time.monotonic() + clock_interval_s
 
     @property
-    def _executor(self) -> Executor:
+    def _speech(self) -> PostgresSpeech:
         if self._opened is None:
             raise SystemUnavailable("the connection was lost, or was never opened", system=self.system)
         return self._opened
@@ -152,16 +155,16 @@ class PostgresTarget:
         """Has the server forget its plans where tables may have grown; see `replan_rows_min`."""
         now = time.monotonic()
         if self._rows >= self._replan_rows or now >= self._replan_at:
-            self._executor.run("DISCARD PLANS")
+            self._speech.run("DISCARD PLANS")
             self._replan_rows = max(replan_rows_min, 2 * self._rows)
             self._replan_at = now + replan_interval_s
         self._rows += rows
 
     def _at_once(self, batch: Batch) -> Outcome:
         """The usual way: everything in one go. Raises psycopg.Error; then nothing was written."""
-        executor = self._executor
+        speech, executor = self._speech, self._executor
         exceptions: list[RowResult] = []
-        with executor.conn.pipeline():
+        with speech.conn.pipeline():
             self._begin(batch)
             if batch.pages is None:
                 answers = executor.send(batch.writes)
@@ -172,42 +175,39 @@ class PostgresTarget:
                     exceptions += executor.write(writes)
                 separator = self._ask_separator(self._deferrable)
             position = self._complete(batch, separator, exceptions)
-            commit = executor.run("COMMIT")
+            commit = speech.run("COMMIT")
         return self._outcome(batch, commit, position, exceptions)
 
     def _isolated(self, batch: Batch) -> Outcome:
         """The other way: part by part, under savepoints. Raises psycopg.Error for what no row is to blame for."""
-        executor = self._executor
-        aside: set[int] = set()
-        while True:
-            self._begin(batch)
-            try:
-                exceptions = Isolation(executor, aside).run(batch.parts())
-            except Again:
-                executor.run("ROLLBACK")
-                executor.rolled_back()
-                continue
-            position = self._complete(batch, self._ask_separator(constraints=True), exceptions)
-            return self._outcome(batch, executor.run("COMMIT"), position, exceptions)
+        speech, executor = self._speech, self._executor
+
+        def rollback() -> None:
+            speech.run("ROLLBACK")
+            executor.rolled_back()
+
+        exceptions = isolated(executor, batch.parts, lambda: self._begin(batch), rollback)
+        position = self._complete(batch, self._ask_separator(constraints=True), exceptions)
+        return self._outcome(batch, speech.run("COMMIT"), position, exceptions)
 
     def _begin(self, batch: Batch) -> None:
-        self._executor.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        self._speech.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         given = [self._engine, str(batch.number_to), str(batch.forget_to)]
-        self._executor.run(ledger.BEGIN_BATCH, given)
+        self._speech.run(ledger.BEGIN_BATCH, given)
         self._executor.begin()
 
     def _ask_separator(self, constraints: bool) -> psycopg.RawCursor[Any]:
         """The log's position, asked when all row locks are held: with `constraints` also those of deferred triggers."""
         if constraints:
-            self._executor.run("SET CONSTRAINTS ALL IMMEDIATE")
-        return self._executor.run(ledger.SEPARATOR)
+            self._speech.run("SET CONSTRAINTS ALL IMMEDIATE")
+        return self._speech.run(ledger.SEPARATOR)
 
     def _complete(self, batch: Batch, separator: psycopg.RawCursor[Any], exceptions: list[RowResult]) -> str:
         """Completes the ledger row; answers the separator as text."""
         answer = separator.fetchone()
         assert answer is not None, "the separator is one row"
-        given = [self._engine, str(batch.number_to), answer[0], ledger.encode(exceptions)]
-        self._executor.run(ledger.END_BATCH, given)
+        given = [self._engine, str(batch.number_to), answer[0], encode(exceptions)]
+        self._speech.run(ledger.END_BATCH, given)
         return str(answer[0])
 
     def _outcome(

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from adapters.postgresql.catalog import TableName
 from adapters.postgresql.survey import Survey, Surveyed
+from adapters.relational.live import TableName
 from engine.catalog import Column, TableShape
 from engine.rulebook import Form
 from rules.syntax import FIELD_NAME

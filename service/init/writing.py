@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
-from adapters.postgresql.catalog import TableName
+from adapters.relational.live import TableName
 from service.commands.terms import harmless
 from service.init.drafting import Draft, EntityDraft, FieldDraft
 from service.init.inheriting import key_of

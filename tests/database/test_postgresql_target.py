@@ -474,7 +474,7 @@ def test_a_plan_made_for_an_empty_table_is_not_kept_when_it_has_grown(
         grown = [row(1, str(n), ("a", None, None)) for n in range(2, 30_000)]
         target.apply(batch(5, write("insert", "account", (1, 2, 3), grown)))
         target.apply(batch(6, update(6)))
-        session = target._executor.conn
+        session = target._speech.conn
         (name,) = session.execute(prepared.encode()).fetchone() or ("",)
         plan = session.execute(f"EXPLAIN EXECUTE {name} ('{{}}', '{{}}', '{{}}', '0')".encode()).fetchall()
 

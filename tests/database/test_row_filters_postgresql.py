@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 
 from adapters.postgresql.assembled.belonging import condition
-from adapters.postgresql.assembled.shapes import columns_of
 from adapters.postgresql.catalog import read_catalog
+from adapters.postgresql.layouts import columns_of
 from adapters.postgresql.phrases import comma, printed
 from adapters.postgresql.session import session_options
 from engine.conditions import Condition, Holds, In, holds

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgresql.isolation import Again, Blocked, Isolation, Refused, patience
+from adapters.relational.isolation import Again, Blocked, Isolation, Refused, Tries, patience
 from engine.vocabulary import KeyOf, RowResult, Write
 from tests.database.books import row, write
 
@@ -73,11 +73,11 @@ def test_every_row_is_written_or_told_once_and_a_step_that_is_blocked_is_left_ou
         for page in (keys[:cut], keys[cut:])
     ]  # fmt: skip
 
-    aside: set[int] = set()
+    tries = Tries()
     while True:
         fake = Fake(locked, refused, parents)
         try:
-            results = Isolation(fake, aside).run([[w for w in page if w.rows] for page in pages])
+            results = Isolation(fake, tries).run([[w for w in page if w.rows] for page in pages])
             break
         except Again:
             pass
@@ -100,7 +100,7 @@ def test_every_row_is_written_or_told_once_and_a_step_that_is_blocked_is_left_ou
 def test_an_undisturbed_batch_is_one_segment() -> None:
     fake = Fake(set(), set(), {})
 
-    assert Isolation(fake, set()).run([[write("update", "item", (1,), [row(n, str(n)) for n in range(9)])]]) == []
+    assert Isolation(fake, Tries()).run([[write("update", "item", (1,), [row(n, str(n)) for n in range(9)])]]) == []
     assert fake.written == {str(n) for n in range(9)}
 
 
@@ -122,7 +122,7 @@ def test_rows_that_refer_to_one_another_are_tried_together_when_another_is_to_bl
     parents = {"a": "b", "b": "c", "bad": "a", "c": "a", "d": "bad"}
     rows = [(1, key, (), (KeyOf("item", parent),), ()) for key, parent in parents.items()]
 
-    results = Isolation(fake, set()).run([[Write("insert", "item", (1,), rows)]])  # type: ignore[arg-type]
+    results = Isolation(fake, Tries()).run([[Write("insert", "item", (1,), rows)]])  # type: ignore[arg-type]
 
     assert fake.written == {"a", "b", "c"}
     assert [(result.key, result.kind) for result in results] == [("bad", "failed"), ("d", "failed")]

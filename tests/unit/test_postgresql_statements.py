@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgresql import ledger
 from adapters.postgresql.catalog import PgColumn, family, measures
 from adapters.postgresql.phrases import array_literal
 from adapters.postgresql.rights import grants
-from adapters.postgresql.statements import Layout, parameters, read_all, read_by_key, statement
+from adapters.postgresql.statements import parameters, read_all, read_by_key, statement
+from adapters.relational import ledger
+from adapters.relational.layout import Layout
 from engine.catalog import Column
 from engine.vocabulary import RowResult
 from tests.database.books import Bound, book, row
@@ -95,14 +96,14 @@ def test_key_fields_are_taken_from_the_key_only() -> None:
     made = statement("update", PLACE, (0, 1))
     rows = [row(1, "7", ("7", "a"), ("7", "b"))]
 
-    assert made.picked == (1,)
+    assert made.sent.picked == (1,)
     assert parameters("update", made, rows) == ['{"7"}', '{"a"}', '{"b"}', "1"]
 
 
 def test_an_insert_answers_the_fields_it_left_unset() -> None:
     made = statement("insert", PLACE, (1,))
 
-    assert made.answers == (1, 2)
+    assert made.sent.answers == (1, 2)
     assert "ON CONFLICT (\"id\") DO NOTHING" in made.query
     assert "CASE WHEN false THEN NULL" in made.query
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.postgresql import assemble
 from adapters.postgresql.assemble import Assembler
 from adapters.postgresql.pgoutput import Commit, decode
+from adapters.relational import spool
 from engine.errors import SchemaChanged, WireError
 from engine.rulebook import Table
 from engine.vocabulary import ABSENT, Progress, Transaction
@@ -202,29 +202,29 @@ def large(rows: int) -> Iterable[bytes]:
 
 
 def test_a_large_transaction_is_spooled_and_comes_back_in_order(tmp_path: Path) -> None:
-    count = assemble.transaction_rows_max * 2 + 7
+    count = spool.transaction_rows_max * 2 + 7
 
     item = fold(assembler(spool_dir=tmp_path), large(count))
 
     assert isinstance(item, Transaction)
     assert (item.rows, item.changes) == (count, [])
     chunks = list(item.chunks())
-    assert max(map(len, chunks)) <= assemble.transaction_rows_max + 1
+    assert max(map(len, chunks)) <= spool.transaction_rows_max + 1
     assert [change for chunk in chunks for change in chunk] == [
         (0, "I", (str(number), None, ABSENT), None) for number in range(count)
     ]
 
 
 def test_a_transaction_of_the_most_rows_stays_in_memory() -> None:
-    item = fold(assembler(), large(assemble.transaction_rows_max))
+    item = fold(assembler(), large(spool.transaction_rows_max))
 
     assert isinstance(item, Transaction)
     assert item.spool is None
-    assert len(item.changes) == assemble.transaction_rows_max
+    assert len(item.changes) == spool.transaction_rows_max
 
 
 def test_few_but_long_rows_are_spooled_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble, "transaction_bytes_max", 1000)
+    monkeypatch.setattr(spool, "transaction_bytes_max", 1000)
 
     item = fold(assembler(), large(100))
 
@@ -234,7 +234,7 @@ def test_few_but_long_rows_are_spooled_too(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_spool_leaves_no_file_behind(tmp_path: Path) -> None:
-    item = fold(assembler(spool_dir=tmp_path), large(assemble.transaction_rows_max + 1))
+    item = fold(assembler(spool_dir=tmp_path), large(spool.transaction_rows_max + 1))
 
     assert os.listdir(tmp_path) == []
     assert isinstance(item, Transaction) and item.spool is not None

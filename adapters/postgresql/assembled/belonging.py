@@ -12,9 +12,9 @@ from typing import Final, assert_never
 
 from psycopg import sql
 
-from adapters.postgresql.assembled.places import Place
 from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.phrases import comma, printed
+from adapters.relational.assembled.places import Place
 from engine.conditions import All, Any, Condition, Holds, In, IsNull, Not, Quoted
 from engine.rulebook import Assembly, Order
 

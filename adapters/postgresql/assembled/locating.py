@@ -10,38 +10,28 @@ All statements are given one array a column of the root's key, and number the re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from psycopg import sql
 
 from adapters.postgresql.assembled.belonging import alias, counting, joined
-from adapters.postgresql.assembled.shapes import Shape
 from adapters.postgresql.phrases import comma, key_matches, lettered, printed, unnested
-from engine.vocabulary import Text
+from adapters.relational.assembled.shapes import Shape, Strength
 
-SHARED = "NO KEY UPDATE"
-"""A lock beside which others may point at the row."""
-ALONE = "UPDATE"
-"""A lock beside which nobody may point at the row."""
+LOCKS: Final[Mapping[Strength, sql.SQL]] = {"shared": sql.SQL("NO KEY UPDATE"), "alone": sql.SQL("UPDATE")}
 
 
-def strengths(shape: Shape, parts: Iterable[int], removed: Iterable[int] = ()) -> list[tuple[int, str]]:
-    """(part, lock) of the rows that are locked where these parts matter, and some may be removed; the root first."""
-    chosen = shape.with_ancestors(parts)
-    gone = set(removed)
-    return [(at, ALONE if at in gone or shape.rows_come_in(at, chosen) else SHARED) for at in sorted(chosen)]
-
-
-def lock(shape: Shape, at: int, strength: str) -> str:
+def lock(shape: Shape, at: int, strength: Strength) -> str:
     """Locks all rows of a part that are joined to the records; waits for them. Answers their number."""
     return (
         sql.SQL("SELECT count(*) FROM (SELECT FROM {rows} FOR {strength} OF {alias}) AS locked")
-        .format(rows=_rows(shape, at), strength=sql.SQL(strength), alias=sql.Identifier(alias(at)))
+        .format(rows=_rows(shape, at), strength=LOCKS[strength], alias=sql.Identifier(alias(at)))
         .as_string()
     )
 
 
-def contested(shape: Shape, at: int, strength: str) -> str:
+def contested(shape: Shape, at: int, strength: Strength) -> str:
     """Locks those of the same rows that are free. Answers the ordinals of the records of which others have a row."""
     key = [sql.Identifier(alias(at), column.shape.name) for column in shape.places[at].key_columns()]
     return (
@@ -51,7 +41,7 @@ def contested(shape: Shape, at: int, strength: str) -> str:
             " HAVING count({key}) > (SELECT count(*) FROM ours WHERE ours.ord = u.ord)"
         )
         .format(
-            rows=_rows(shape, at), strength=sql.SQL(strength), alias=sql.Identifier(alias(at)), key=key[0]
+            rows=_rows(shape, at), strength=LOCKS[strength], alias=sql.Identifier(alias(at)), key=key[0]
         )
         .as_string()
     )
@@ -85,16 +75,3 @@ def _rows(shape: Shape, at: int) -> sql.Composed:
         unnested(1, lettered("k", len(root.key))), sql.Identifier(*root.table),
         key_matches(root.key_columns()), sql.Composed(joins),
     )  # fmt: skip
-
-
-def rows(shape: Shape, parts: Sequence[int], texts: Sequence[Text]) -> dict[int, Sequence[Text]]:
-    """By part: the rows that one answer of `look` shows, as far as they are there."""
-    found: dict[int, Sequence[Text]] = {}
-    start = 0
-    for at in parts:
-        place = shape.places[at]
-        row = tuple(texts[start : start + len(place.columns)])
-        start += len(place.columns)
-        if row[place.key[0]] is not None:
-            found[at] = row
-    return found

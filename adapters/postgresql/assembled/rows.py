@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from adapters.postgresql.assembled.places import Place
 from adapters.postgresql.catalog import PgColumn
 from adapters.postgresql.phrases import (
     assigned,
@@ -25,6 +24,7 @@ from adapters.postgresql.phrases import (
     same,
     unnested,
 )
+from adapters.relational.assembled.places import Place
 
 
 def insert(

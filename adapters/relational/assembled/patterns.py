@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from adapters.postgresql.assembled.forms import Pattern
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.assembled.values import Value
+from adapters.relational.assembled.forms import Pattern
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.assembled.values import Value
 from engine.vocabulary import Text
 
 

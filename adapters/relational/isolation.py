@@ -6,12 +6,17 @@ rows of a single source transaction. A source transaction that meets a user's lo
 
 It never waits long: rows that are locked are found by one statement that skips them, and after `patience` further
 lock timeouts it only asks and no longer waits. It knows no driver but the four calls of `Writing`.
+
+Some databases end the whole transaction where it meets a deadlock, savepoints and all (`Lost`). Then it is tried anew,
+with half as many source transactions in a segment, so that less is locked at a time; and one that is lost alone steps
+aside. After `losses_max` losses all that are lost do, so there is an end of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
@@ -19,7 +24,12 @@ import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 from engine.vocabulary import KeyOf, RowResult, Write, WriteRow
 
 patience: Final = 4
-"""So many lock timeouts are waited for in full; a table that a DBA has locked costs no more than these."""
+"""So many lock timeouts are waited for in full; a table that a DBA has locked costs no more than these. And so many
+transactions may be lost, until locks are waited for no more."""
+
+
+losses_max: Final = 16
+"""When so many transactions were lost, the steps of the next lost segment step aside, however many they are."""
 
 
 class Blocked(Exception):
@@ -34,8 +44,13 @@ class Refused(Exception):
         self.reason = reason
 
 
+class Lost(Exception):
+    """A segment met a deadlock, and the whole transaction is gone with all that it had written."""
+
+
 class Again(Exception):
-    """The transaction has to be started anew: source transactions must step aside that it has written in part."""
+    """The transaction has to be started anew: source transactions must step aside that it has written in part, or it
+    is lost."""
 
 
 class Writing(Protocol):
@@ -43,7 +58,7 @@ class Writing(Protocol):
 
     def segment(self) -> AbstractContextManager[None]:
         """A savepoint: all that is written inside stands, its deferred constraints checked; or none of it does, and
-        Blocked or Refused is raised."""
+        Blocked or Refused is raised; or Lost, and then nothing of the transaction stands."""
 
     def write(self, writes: list[Write]) -> list[RowResult]:
         """Executes these writes, in their order; answers their exceptions."""
@@ -56,13 +71,44 @@ class Writing(Protocol):
         """From now on a lock is asked for, and not waited for."""
 
 
-class Isolation:
-    """One try to write a batch part by part. `aside`: the steps that have to step aside from the start; those that it
-    finds itself are added to it."""
+@dataclass(slots=True)
+class Tries:
+    """What the tries to write one batch have found out."""
 
-    def __init__(self, writing: Writing, aside: set[int]) -> None:
+    aside: set[int] = field(default_factory=set)
+    """The steps that have to step aside from the start."""
+    together: int | None = None
+    """So many steps may stand in one segment; None: any number."""
+    lost: int = 0
+    """Transactions that were lost."""
+
+
+def isolated(
+    writing: Writing,
+    parts: Callable[[], Iterable[list[Write]]],
+    begin: Callable[[], None],
+    rollback: Callable[[], None],
+) -> list[RowResult]:
+    """Writes all of a batch that can be written, in a transaction that is left open; answers the exceptions.
+
+    `begin`, `rollback`: start it and end it, as often as that is needed; it may be gone already when it is to be ended.
+    Raises what `writing` raises for what no row is to blame for."""
+    tries = Tries()
+    while True:
+        begin()
+        try:
+            return Isolation(writing, tries).run(parts())
+        except Again:
+            rollback()
+
+
+class Isolation:
+    """One try to write a batch part by part. What it finds out is added to `tries`."""
+
+    def __init__(self, writing: Writing, tries: Tries) -> None:
         self.writing = writing
-        self.aside = aside
+        self.tries = tries
+        self.aside = tries.aside
         self.results: list[RowResult] = []
         self.timeouts = 0
         self._begun: set[int] = set()
@@ -73,14 +119,17 @@ class Isolation:
     def run(self, parts: Iterable[list[Write]]) -> list[RowResult]:
         """Writes all that can be written; answers the exceptions.
 
-        Raises Again if a step that turned out to be blocked had already been written in part: then the transaction
-        has to be rolled back and tried with the larger `aside`."""
+        Raises Again if a step that turned out to be blocked had already been written in part, or if the transaction
+        was lost: then it has to be rolled back and tried with what `tries` knows now."""
+        if self.tries.lost >= patience:
+            self.writing.stop_waiting()
         for writes in parts:
             self._probe(writes)
             steps = sorted({row[0] for write in writes for row in write.rows})
             self._defer(_of_steps(writes, self.aside))
             free = [step for step in steps if step not in self.aside]
-            self._steps(writes, free)
+            for some in _groups(free, self.tries.together):
+                self._steps(writes, some)
             self._begun.update(step for step in free if step not in self.aside)
         self._retry_refused()
         return self.results
@@ -88,13 +137,16 @@ class Isolation:
     def _probe(self, writes: list[Write]) -> None:
         """Finds what is locked without waiting for each of them in turn."""
         for write in writes:
+            rows = [row for row in write.rows if row[0] not in self.aside]
+            if not rows:
+                continue
             try:
-                with self.writing.segment():
-                    locked = self.writing.locked(write)
+                with self._segment({row[0] for row in rows}):
+                    locked = self.writing.locked(Write(write.kind, write.entity, write.columns, rows))
             except Blocked:
                 self._count_timeout()
-                locked = list(range(len(write.rows)))
-            self._set_aside({write.rows[at][0] for at in locked} - self.aside)
+                locked = list(range(len(rows)))
+            self._set_aside({rows[at][0] for at in locked})
 
     def _steps(self, writes: list[Write], steps: list[int]) -> None:
         """Writes the rows of these source transactions, or of as many of them as possible."""
@@ -102,7 +154,7 @@ class Isolation:
             return
         chosen = _of_steps(writes, set(steps))
         try:
-            with self.writing.segment():
+            with self._segment(steps):
                 results = self.writing.write(chosen)
         except Blocked:
             self._count_timeout()
@@ -118,6 +170,20 @@ class Isolation:
         else:
             self.results += results
 
+    @contextmanager
+    def _segment(self, steps: Collection[int]) -> Iterator[None]:
+        """A savepoint in which rows of these steps are written. Raises Blocked, Refused; Again if all is lost."""
+        try:
+            with self.writing.segment():
+                yield
+        except Lost:
+            self.tries.lost += 1
+            if len(steps) == 1 or self.tries.lost > losses_max:
+                self.aside.update(steps)
+            else:
+                self.tries.together = min(len(steps) // 2, self.tries.together or len(steps))
+            raise Again from None
+
     def _halve(self, writes: list[Write], steps: list[int]) -> None:
         middle = len(steps) // 2
         self._steps(writes, steps[:middle])
@@ -127,7 +193,7 @@ class Isolation:
         """Writes one source transaction of which at least one row is refused."""
         refused_before, results_before = len(self._refused), len(self.results)
         try:
-            with self.writing.segment():
+            with self._segment([step]):
                 self._rows([(write, row) for write in writes for row in write.rows])
         except Blocked:
             self._count_timeout()
@@ -160,7 +226,7 @@ class Isolation:
             for circle in _circles(waiting):
                 writes = [write for write, _ in circle]
                 try:
-                    with self.writing.segment():
+                    with self._segment({row[0] for write in writes for row in write.rows}):
                         results = self.writing.write(writes)
                 except Blocked:
                     self._count_timeout()
@@ -191,6 +257,13 @@ class Isolation:
         self.timeouts += 1
         if self.timeouts == patience:
             self.writing.stop_waiting()
+
+
+def _groups(steps: list[int], together: int | None) -> Iterator[list[int]]:
+    """These steps, in their order, so many at a time."""
+    size = together or max(1, len(steps))
+    for start in range(0, len(steps), size):
+        yield steps[start : start + size]
 
 
 def _of_steps(writes: list[Write], steps: set[int]) -> list[Write]:

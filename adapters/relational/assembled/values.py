@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
-from adapters.postgresql.assembled.codes import Codebook, Wanted
-from adapters.postgresql.assembled.places import Codes
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.refusals import Unstorable
+import networkx as nx  # type: ignore[import-untyped,unused-ignore]
+
+from adapters.relational.assembled.codebook import Codebook, Wanted
+from adapters.relational.assembled.places import Codes
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.refused import Unstorable
 from engine.vocabulary import MISSING_CODE, MISSING_PARENT, KeyOf, Text, Values, Write
 
 Value: TypeAlias = "Text | KeyOf"
@@ -85,6 +87,29 @@ class Made:
 def missing(parent: KeyOf) -> Unstorable:
     """Why a row that refers to this record cannot be written."""
     return Unstorable(f"{MISSING_PARENT} ({parent.entity} `{parent.id}`)")
+
+
+def parents_first(entity: str, records: list[Record]) -> list[Record]:
+    """Records of one entity, each after those among them that it refers to, as far as they form no circle; those that
+    refer to none first, then those that refer to these, and so on."""
+    at = {record.id: number for number, record in enumerate(records)}
+    edges = [
+        (at[value.id], child)
+        for child, record in enumerate(records)
+        for value in record.new.values()
+        if isinstance(value, KeyOf) and value.entity == entity and at.get(value.id, child) != child
+    ]
+    if not edges:
+        return records
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(records)))
+    graph.add_edges_from(edges)
+    circles = nx.condensation(graph)
+    return [
+        records[number]
+        for generation in nx.topological_generations(circles)
+        for number in sorted(each for circle in generation for each in circles.nodes[circle]["members"])
+    ]
 
 
 class Translation:

@@ -1,31 +1,35 @@
 """Turns groups of records of one form into the statements of that form, and what the target answers into what it
 stored.
 
-Values are sent by column, for all records of a group at once. Where the target tells a key only when it inserts (a
-trigger makes it), such rows are inserted one by one. It knows neither guards nor batches.
+Values are sent by column, for all records of a group at once. Where the target tells a key only when it inserts (it
+counts by itself, or a trigger makes the key), a row that refers to such a key has to wait for it; and where it does not
+tell them in order, such rows are inserted one by one. It knows neither guards nor batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, assert_never, cast
+from typing import TypeAlias, assert_never, cast
 
-import psycopg
-
-from adapters.postgresql.assembled import rows
-from adapters.postgresql.assembled.codes import Run
-from adapters.postgresql.assembled.forms import Constant, Drawn, Form, Given, Insert, There, Told, Update
-from adapters.postgresql.assembled.places import Place
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.assembled.values import Made, Record, Value, missing
-from adapters.postgresql.catalog import PgColumn
-from adapters.postgresql.phrases import KEY_SEPARATOR, array_literal
-from adapters.postgresql.refusals import Unstorable
+from adapters.relational.assembled.forms import Constant, Drawn, Form, Given, Insert, There, Told, Update
+from adapters.relational.assembled.places import Place
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.assembled.values import Made, Record, Value, missing, parents_first
+from adapters.relational.layout import KEY_SEPARATOR
+from adapters.relational.live import LiveColumn
+from adapters.relational.refused import Unstorable
+from adapters.relational.speech import Columns, Speech
 from engine.vocabulary import KeyOf, Text
 
 Column = list[Value]
 """The value of one class, for each record of a group."""
+
+Inserted: TypeAlias = "Callable[[], tuple[int, list[Sequence[Text]] | None]]"
+"""The answer of `Speech.insert`."""
+
+_Sent: TypeAlias = "tuple[int, int, list[list[Text]], Inserted]"
+"""(index of the first record in its group, how many, what was sent by column, the answer)"""
 
 
 @dataclass(slots=True)
@@ -35,33 +39,36 @@ class Group:
     shape: Shape
     form: Form
     records: list[Record]
-    drawn: psycopg.RawCursor[Any] | None = None
-    """Where the fresh values come from, once they are asked for."""
+    drawn: Callable[[], Sequence[Sequence[Text]]] | None = None
+    """Tells the fresh values, once they are asked for."""
     columns: list[Column] = field(default_factory=list)
 
 
 class Making:
     """Carries out forms. `readers` are the answers still to be read, in order."""
 
-    def __init__(self, run: Run, made: Made) -> None:
-        self._run = run
+    def __init__(self, speech: Speech, made: Made) -> None:
+        self._speech = speech
         self._made = made
-        self._queries: dict[tuple[Any, ...], str] = {}
-        self._late: dict[tuple[str, int, str], tuple[Place, PgColumn, int, list[tuple[Record, KeyOf]]]] = {}
+        self._late: dict[tuple[str, int, str], tuple[Place, LiveColumn, int, list[tuple[Record, KeyOf]]]] = {}
+        self._order: dict[tuple[str, str], int] = {}
+        """Where in the statement that is being made the rows of these records stand, if that matters."""
         self.readers: list[Callable[[], None]] = []
 
     def begin(self) -> None:
         """A new list of writes."""
-        self._late, self.readers = {}, []
+        self._late, self.readers, self._order = {}, [], {}
 
     def draw(self, group: Group) -> None:
-        """Asks for the fresh values that a group needs."""
+        """Asks for the fresh values that a group needs; puts its records in the order in which they can be made."""
+        if self._speech.checks_each_row or self._speech.insert_in_order:
+            group.records = parents_first(group.shape.entity, group.records)
         if group.form.draws:
-            group.drawn = self._run(rows.drawn(group.form.draws), [str(len(group.records))])
+            group.drawn = self._speech.draw(group.form.draws, len(group.records))
 
     def settle(self, group: Group) -> None:
         """Puts the values of all classes together."""
-        drawn = list(zip(*group.drawn.fetchall(), strict=True)) if group.drawn is not None else []
+        drawn = list(zip(*group.drawn(), strict=True)) if group.drawn is not None else []
         for source in group.form.sources:
             match source:
                 case There(part, position):
@@ -86,10 +93,10 @@ class Making:
         return [KEY_SEPARATOR.join(key) if all(isinstance(text, str) for text in key) else None for key in keys]
 
     def carry_out(self, group: Group) -> None:
-        """Sends the statements of a group. Raises psycopg.Error, Unstorable."""
+        """Sends the statements of a group. Raises `Speech.errors`, Unstorable."""
         for insert in group.form.inserts:
             if insert.told:
-                self._insert_each(group, insert)
+                self._insert_told(group, insert)
             else:
                 self._insert(group, insert)
         for update in group.form.updates:
@@ -116,16 +123,20 @@ class Making:
 
     def _insert(self, group: Group, insert: Insert) -> None:
         place = group.shape.places[insert.part]
-        self._announce(group, insert)  # so that records of this statement may refer to one another
+        if not self._speech.checks_each_row:
+            self._announce(group, insert)  # so that records of this statement may refer to one another
+        elif insert.part == 0:
+            self._order = {(group.shape.entity, record.id): at for at, record in enumerate(group.records)}
         columns = [self._filled(group, insert.part, column, number, group.records) for column, number in insert.columns]
-        self._announce(group, insert)  # and those, too, whose key is another's
+        self._order = {}
+        self._announce(group, insert)  # also those whose key is another's
         keys = zip(*(group.columns[number] for number in group.form.keys[insert.part]), strict=True)
         by_key: dict[tuple[Text, ...], Record] = {}
         for record, key in zip(group.records, keys, strict=True):
             record.keys[insert.part] = cast("tuple[Text, ...]", key)
             by_key[record.keys[insert.part]] = record
-        cursor = self._send_insert(place, insert, columns, len(group.records))
-        self.readers.append(lambda: self._read_insert(group.shape, place, by_key, cursor))
+        answer = self._send_insert(place, insert, columns, len(group.records))
+        self.readers.append(lambda: self._read_insert(group.shape, place, by_key, answer))
 
     def _announce(self, group: Group, insert: Insert) -> None:
         if insert.part == 0:
@@ -134,9 +145,9 @@ class Making:
                     self._made.add(group.shape.entity, record.id, key)
 
     def _read_insert(
-        self, shape: Shape, place: Place, by_key: dict[tuple[Text, ...], Record], cursor: psycopg.RawCursor[Any]
+        self, shape: Shape, place: Place, by_key: dict[tuple[Text, ...], Record], answer: Inserted
     ) -> None:
-        count, written = cursor.fetchone() or (0, None)
+        count, written = answer()
         if count != len(by_key):
             raise Unstorable(f"a trigger of `{'.'.join(place.table)}` left out a new row")
         for values in written or ():
@@ -146,41 +157,58 @@ class Making:
                 raise Unstorable(f"`{'.'.join(place.table)}` stores another key than the one it was given")
             _compare(place, record, values[len(place.key) :])
 
-    def _insert_each(self, group: Group, insert: Insert) -> None:
-        """Inserts row by row; where one refers to another, only when the other's key is told."""
-        waiting: list[tuple[int, list[list[Text]], psycopg.RawCursor[Any]]] = []
+    def _insert_told(self, group: Group, insert: Insert) -> None:
+        """Inserts rows whose keys only the target tells: together where it tells them in order, else one by one. One
+        that refers to another of them is inserted only when that one's key is told."""
+        chunk_max = len(group.records) if self._speech.insert_in_order else 1
+        waiting: list[_Sent] = []
+        untold: set[str] = set()
+        start = 0
         for at, record in enumerate(group.records):
-            if any(isinstance(group.columns[number][at], KeyOf) for _, number in insert.columns):
-                self._read_each(group, insert, waiting)
-                waiting = []
-            columns = [
-                self._filled(group, insert.part, column, number, [record], at) for column, number in insert.columns
-            ]
-            place = group.shape.places[insert.part]
-            waiting.append((at, columns, self._send_insert(place, insert, columns, 1)))
-        self._read_each(group, insert, waiting)
+            refers = self._refers(group, insert, at, untold)
+            if at > start and (refers or at - start >= chunk_max):
+                waiting.append(self._send_some(group, insert, start, at))
+                start = at
+            if refers:
+                self._read_told(group, insert, waiting)
+                waiting, untold = [], set()
+            if insert.part == 0:
+                untold.add(record.id)
+        waiting.append(self._send_some(group, insert, start, len(group.records)))
+        self._read_told(group, insert, waiting)
 
-    def _read_each(
-        self, group: Group, insert: Insert, waiting: Sequence[tuple[int, list[list[Text]], psycopg.RawCursor[Any]]]
-    ) -> None:
-        for at, columns, cursor in waiting:
-            self._read_one(group, insert, at, columns, cursor)
+    def _refers(self, group: Group, insert: Insert, at: int, ids: set[str]) -> bool:
+        """True if a row that is to be inserted refers to one of these records of its own entity."""
+        values = [group.columns[number][at] for _, number in insert.columns]
+        return any(
+            isinstance(value, KeyOf) and value.entity == group.shape.entity and value.id in ids for value in values
+        )
 
-    def _read_one(
-        self, group: Group, insert: Insert, at: int, columns: list[list[Text]], cursor: psycopg.RawCursor[Any]
-    ) -> None:
-        """Takes the key of a row as the target tells it."""
-        place, record = group.shape.places[insert.part], group.records[at]
-        count, written = cursor.fetchone() or (0, None)
-        if count != 1:
-            raise Unstorable(f"a trigger of `{'.'.join(place.table)}` left out a new row")
-        told = (written or [[column[0] for column in self._answered(place, insert, columns)]])[0]
-        record.keys[insert.part] = key = tuple(told[: len(place.key)])
-        for column, number in insert.told:
-            group.columns[number][at] = key[[each.shape.name for each in place.key_columns()].index(column.shape.name)]
-        if insert.part == 0:
-            self._made.add(group.shape.entity, record.id, KEY_SEPARATOR.join(map(str, key)))
-        _compare(place, record, told[len(place.key) :])
+    def _send_some(self, group: Group, insert: Insert, start: int, end: int) -> _Sent:
+        """Sends the records of a group from one index to another."""
+        records = group.records[start:end]
+        columns = [
+            self._filled(group, insert.part, column, number, records, start) for column, number in insert.columns
+        ]
+        answer = self._send_insert(group.shape.places[insert.part], insert, columns, len(records))
+        return start, len(records), columns, answer
+
+    def _read_told(self, group: Group, insert: Insert, waiting: Sequence[_Sent]) -> None:
+        """Takes the keys of rows as the target tells them."""
+        place = group.shape.places[insert.part]
+        names = [column.shape.name for column in place.key_columns()]
+        for start, count, columns, answer in waiting:
+            made, written = answer()
+            if made != count:
+                raise Unstorable(f"a trigger of `{'.'.join(place.table)}` left out a new row")
+            for at, told in enumerate(written or zip(*self._answered(place, insert, columns), strict=True), start):
+                record = group.records[at]
+                record.keys[insert.part] = key = tuple(told[: len(names)])
+                for column, number in insert.told:
+                    group.columns[number][at] = key[names.index(column.shape.name)]
+                if insert.part == 0:
+                    self._made.add(group.shape.entity, record.id, KEY_SEPARATOR.join(map(str, key)))
+                _compare(place, record, told[len(names) :])
 
     def _answered(self, place: Place, insert: Insert, columns: Sequence[Sequence[Text]]) -> list[Sequence[Text]]:
         """What was sent, in the order of what is answered: all of it is stored as it was sent."""
@@ -189,12 +217,10 @@ class Making:
 
     def _send_insert(
         self, place: Place, insert: Insert, columns: Sequence[Sequence[Text]], count: int
-    ) -> psycopg.RawCursor[Any]:
+    ) -> Inserted:
         sent = [column for column, _ in insert.columns]
-        form = ("insert", place.entity, place.at, tuple(column.shape.name for column in sent), insert.made)
         made = [*insert.made, *place.written([*sent, *(column for column, _ in insert.made)])]
-        query = self._query(form, lambda: rows.insert(place, sent, made, _told_columns(place)))
-        return self._run(query, [*map(array_literal, columns), str(count)])
+        return self._speech.insert(place, sent, made, _told_columns(place), columns, count)
 
     # ------------------------------------------------------------ rows that are there
 
@@ -214,17 +240,14 @@ class Making:
         self,
         place: Place,
         records: Sequence[Record],
-        columns: Sequence[PgColumn],
+        columns: Sequence[LiveColumn],
         values: Sequence[Sequence[Text]],
         fields: Sequence[int | None],
     ) -> None:
-        form = ("update", place.table, place.key, place.part.written, tuple(column.shape.name for column in columns))
-        query = self._query(form, lambda: rows.update(place, columns))
-        keys = zip(*(record.keys[place.at] for record in records), strict=True)
-        cursor = self._run(query, [*map(array_literal, keys), *map(array_literal, values)])
+        answer = self._speech.update(place, columns, _keys(place, records), values)
 
         def read() -> None:
-            count, deviating = cursor.fetchone() or (0, None)
+            count, deviating = answer()
             if count != len(records):
                 raise Unstorable(f"a trigger of `{'.'.join(place.table)}` left a row as it was")
             for ordinal, stored in deviating or ():
@@ -237,26 +260,18 @@ class Making:
 
     def _delete(self, group: Group, part: int) -> None:
         place = group.shape.places[part]
-        keys = zip(*(record.keys[part] for record in group.records), strict=True)
-        query = self._query(("delete", place.table, place.key), lambda: rows.delete(place))
-        cursor = self._run(query, list(map(array_literal, keys)))
+        answer = self._speech.delete(place, _keys(place, group.records))
 
         def read() -> None:
-            if cursor.fetchone() != (len(group.records), None):
+            if answer() != len(group.records):
                 raise Unstorable(f"a trigger of `{'.'.join(place.table)}` kept a row")
 
         self.readers.append(read)
 
-    def _query(self, form: tuple[Any, ...], build: Callable[[], str]) -> str:
-        query = self._queries.get(form)
-        if query is None:
-            query = self._queries[form] = build()
-        return query
-
     # ------------------------------------------------------------ references
 
     def _filled(
-        self, group: Group, part: int, column: PgColumn, number: int, records: Sequence[Record], at: int = 0
+        self, group: Group, part: int, column: LiveColumn, number: int, records: Sequence[Record], at: int = 0
     ) -> list[Text]:
         """The values of a class for these records (from index `at` on), its references filled with keys; NULL where
         that has to wait. Raises Unstorable for a record that is not there."""
@@ -270,22 +285,26 @@ class Making:
             if not isinstance(value, KeyOf):
                 filled.append(value)
                 continue
-            text = self._reference(group.shape.places[part], column, source.number, record, value)
+            text = self._reference(group, part, column, source.number, record, value)
             filled.append(text)
             if text is not None:
                 record.new[source.number] = group.columns[number][at + index] = text
         return filled
 
-    def _reference(self, place: Place, column: PgColumn, number: int, record: Record, parent: KeyOf) -> Text:
+    def _reference(
+        self, group: Group, part: int, column: LiveColumn, number: int, record: Record, parent: KeyOf
+    ) -> Text:
         key = self._made.key(parent)
         if key is not None:
             return key
         if not self._made.is_expected(parent):
             raise missing(parent)
-        name = column.shape.name
+        place, name = group.shape.places[part], column.shape.name
         tied = any(name in foreign.columns for foreign in place.foreign)
         expected = self._made.expected(parent)
-        if expected is not None and not (tied and column.shape.nullable):
+        here = self._order.get((group.shape.entity, record.id), -1)
+        before = 0 <= self._order.get((parent.entity, parent.id), here) < here
+        if expected is not None and (before or not (tied and column.shape.nullable)):
             return expected
         if not column.shape.nullable or column in place.key_columns():
             raise missing(parent)
@@ -295,7 +314,12 @@ class Making:
         return None
 
 
-def _told_columns(place: Place) -> list[PgColumn]:
+def _keys(place: Place, records: Sequence[Record]) -> Columns:
+    """The keys of these records' rows, by column."""
+    return list(zip(*(record.keys[place.at] for record in records), strict=True))
+
+
+def _told_columns(place: Place) -> list[LiveColumn]:
     """What the target tells of a row that it inserted: its key, then the fields in it."""
     return [*place.key_columns(), *(place.columns[position] for _, position in place.part.fields)]
 

@@ -5,15 +5,13 @@ It reads and locks, and writes nothing. The locks are held until the transaction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from adapters.postgresql.assembled import locating
-from adapters.postgresql.assembled.codes import Run
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.assembled.values import Record, Value
-from adapters.postgresql.phrases import array_literal
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.assembled.values import Record, Value
+from adapters.relational.speech import Columns, Speech
 from engine.vocabulary import Text, Values, WriteRow
 
 
@@ -31,43 +29,35 @@ class Found:
 class Finder:
     """Finds the rows of records through one connection."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._queries: dict[tuple[object, ...], str] = {}
+    def __init__(self, speech: Speech) -> None:
+        self._speech = speech
 
     def found(
         self, shape: Shape, parts: Iterable[int], given: Sequence[WriteRow], removed: Iterable[int] = ()
     ) -> list[Found]:
         """Locks the rows of these records, and looks at those that count; records without a root row are left out.
 
-        Raises psycopg.Error."""
-        keys = key_literals(given)
-        locks = locating.strengths(shape, parts, removed)
+        Raises `Speech.errors`."""
+        keys = _keys(given)
+        locks = shape.locks(parts, removed)
         for at, strength in locks:
-            self._run(self._query(("lock", shape.entity, at, strength), locating.lock, shape, at, strength), keys)
+            self._speech.lock(shape, at, strength, keys)
         chosen = tuple(at for at, _ in locks)
-        query = self._query(("look", shape.entity, chosen), locating.look, shape, chosen)
-        found = []
-        for ordinal, record, *texts in self._run(query, keys).fetchall():
-            found.append(Found(given[ordinal - 1], record, locating.rows(shape, chosen, texts)))
-        return found
+        return [
+            Found(given[ordinal - 1], record, shape.rows(chosen, texts))
+            for ordinal, record, texts in self._speech.look(shape, chosen, keys)
+        ]
 
     def contested(
         self, shape: Shape, parts: Iterable[int], given: Sequence[WriteRow], removed: Iterable[int] = ()
     ) -> list[int]:
         """Which of these records are there, and others have a row of them locked, by index; the others' locks are ours
-        now. Raises psycopg.Error."""
-        keys = key_literals(given)
+        now. Raises `Speech.errors`."""
+        keys = _keys(given)
         found: set[int] = set()
-        for at, strength in locating.strengths(shape, parts, removed):
-            query = self._query(("contested", shape.entity, at, strength), locating.contested, shape, at, strength)
-            found.update(ordinal for (ordinal,) in self._run(query, keys).fetchall())
+        for at, strength in shape.locks(parts, removed):
+            found.update(self._speech.contested(shape, at, strength, keys))
         return [ordinal - 1 for ordinal in sorted(found)]
-
-    def _query(self, name: tuple[object, ...], build: Callable[..., str], *given: object) -> str:
-        if name not in self._queries:
-            self._queries[name] = build(*given)
-        return self._queries[name]
 
 
 def record_of(
@@ -107,6 +97,6 @@ def is_held(
     return True
 
 
-def key_literals(given: Sequence[WriteRow]) -> list[str]:
-    """One array a key column, of these rows' keys."""
-    return [array_literal(cast("Sequence[Text]", column)) for column in zip(*(row[2] for row in given), strict=True)]
+def _keys(given: Sequence[WriteRow]) -> Columns:
+    """These rows' keys, by column."""
+    return cast("Columns", list(zip(*(row[2] for row in given), strict=True)))

@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, assert_never, cast
 
-from adapters.postgresql.answers import row_results
-from adapters.postgresql.assembled import patterns
-from adapters.postgresql.assembled.codes import Codebook, Run, Wanted
-from adapters.postgresql.assembled.finding import Finder, is_held, left_as_they_are, record_of
-from adapters.postgresql.assembled.forms import Constant, Form, Pattern, Update, form, removal
-from adapters.postgresql.assembled.making import Group, Making
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.assembled.values import Made, Record, Translation, codes_in, missing
-from adapters.postgresql.phrases import KEY_SEPARATOR
-from adapters.postgresql.statements import Statement, parameters, statement
+from adapters.relational.answers import row_results
+from adapters.relational.assembled import patterns
+from adapters.relational.assembled.codebook import Codebook, Wanted
+from adapters.relational.assembled.finding import Finder, is_held, left_as_they_are, record_of
+from adapters.relational.assembled.forms import Constant, Form, Pattern, Update, form, removal
+from adapters.relational.assembled.making import Group, Making
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.assembled.values import Made, Record, Translation, codes_in, missing
+from adapters.relational.layout import KEY_SEPARATOR
+from adapters.relational.speech import Speech
 from engine.vocabulary import KeyOf, RowResult, Text, Write, WriteRow
 
 Teller: TypeAlias = Callable[[], list[RowResult]]
@@ -30,15 +30,14 @@ Teller: TypeAlias = Callable[[], list[RowResult]]
 class Assembled:
     """Writes the entities whose records have keys of this system's own."""
 
-    def __init__(self, run: Run, shapes: Mapping[str, Shape]) -> None:
+    def __init__(self, speech: Speech, shapes: Mapping[str, Shape]) -> None:
         self.shapes = shapes
-        self._run = run
+        self._speech = speech
         self._made = Made()
-        self._codes = Codebook(run)
-        self._making = Making(run, self._made)
+        self._codes = Codebook(speech)
+        self._making = Making(speech, self._made)
         self._forms: dict[tuple[object, ...], Form] = {}
-        self._statements: dict[tuple[object, ...], Statement] = {}
-        self._finder = Finder(run)
+        self._finder = Finder(speech)
         self._groups: dict[int, list[tuple[Pattern, Group]]] = {}
 
     def begin(self) -> None:
@@ -58,7 +57,7 @@ class Assembled:
     # ------------------------------------------------------------ one list of writes
 
     def prepare(self, writes: Sequence[Write]) -> None:
-        """Learns the codes and draws the keys that all these writes need. Raises psycopg.Error, Unstorable."""
+        """Learns the codes and draws the keys that all these writes need. Raises `Speech.errors`, Unstorable."""
         self._making.begin()
         self._groups = {}
         wanted: dict[str, Wanted] = {}
@@ -75,7 +74,7 @@ class Assembled:
                 self._made.expect(group.shape.entity, record.id, key)
 
     def send(self, at: int, write: Write) -> Teller:
-        """Sends the statements of the write number `at` of the list. Raises psycopg.Error, Unstorable."""
+        """Sends the statements of the write number `at` of the list. Raises `Speech.errors`, Unstorable."""
         shape = self.shapes[write.entity]
         match write.kind:
             case "insert":
@@ -95,7 +94,7 @@ class Assembled:
         self._making.readers.append(self._codes.doubted())
 
     def read(self) -> None:
-        """Reads all answers. Raises psycopg.Error; Unstorable, where an answer shows that something went wrong."""
+        """Reads all answers. Raises `Speech.errors`; Unstorable, where an answer shows that something went wrong."""
         for reader in self._making.readers:
             reader()
 
@@ -198,18 +197,8 @@ class Assembled:
             sent.rows.append((step, id, key, tuple(wanted), tuple(had)))
         if not sent.rows:
             return lambda: unmatched
-        name = (write.kind, write.entity, write.columns)
-        if name not in self._statements:
-            self._statements[name] = statement(write.kind, shape.root, write.columns)
-        made = self._statements[name]
-        cursor = self._run(made.query, parameters(write.kind, made, sent.rows))
-
-        def tell() -> list[RowResult]:
-            answer = cursor.fetchone()
-            assert answer is not None, "every form of a write answers one row"
-            return unmatched + row_results(sent, made, shape.root, answer)
-
-        return tell
+        answer = self._speech.write(sent.kind, shape.root, sent.columns, sent.rows)
+        return lambda: unmatched + row_results(sent, shape.root, answer())
 
     def _change(self, shape: Shape, write: Write, parts: set[int]) -> Teller:
         """Changes records in several parts."""
@@ -279,6 +268,7 @@ class Assembled:
         if key is None:
             raise missing(value)
         return key
+
 
 def _created(shape: Shape, pattern: Pattern, records: Sequence[Record]) -> Teller:
     """What is told of records that were made: their keys, and what they were not asked to have."""

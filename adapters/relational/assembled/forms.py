@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
-from adapters.postgresql.assembled.shapes import Shape
-from adapters.postgresql.catalog import PgColumn
+from adapters.relational.assembled.shapes import Shape
+from adapters.relational.live import LiveColumn
 from engine.vocabulary import Text
 
 Node: TypeAlias = "tuple[int, str]"
@@ -86,11 +86,11 @@ class Insert:
     """The rows of one part are made."""
 
     part: int
-    columns: tuple[tuple[PgColumn, int], ...]
+    columns: tuple[tuple[LiveColumn, int], ...]
     """(column, class of its value)"""
-    made: tuple[tuple[PgColumn, str], ...]
+    made: tuple[tuple[LiveColumn, str], ...]
     """(column, expression): what nobody else needs to know is made in the statement itself."""
-    told: tuple[tuple[PgColumn, int], ...]
+    told: tuple[tuple[LiveColumn, int], ...]
     """Key columns whose values are taken as the target tells them, with their classes."""
 
 
@@ -99,7 +99,7 @@ class Update:
     """The rows of one part are given values, found by their own keys."""
 
     part: int
-    columns: tuple[tuple[PgColumn, int], ...]
+    columns: tuple[tuple[LiveColumn, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Form:
 
     sources: tuple[Source, ...]
     """By class."""
-    draws: tuple[tuple[str, PgColumn], ...]
+    draws: tuple[tuple[str, LiveColumn], ...]
     """(expression, a column of the type that it is to have)"""
     inserts: tuple[Insert, ...]
     updates: tuple[Update, ...]
@@ -236,7 +236,7 @@ class _Classes:
         self.words = _words(shape, pattern)
         present = pattern.there | pattern.made
         self.number = _joined_nodes(shape, present, self.words.nodes, pattern.made)
-        self.draws: list[tuple[str, PgColumn]] = []
+        self.draws: list[tuple[str, LiveColumn]] = []
         self.embedded: dict[Node, str] = {}
         """Expressions of columns that stand alone: made in the statement itself."""
         self.sources: list[Source] = []

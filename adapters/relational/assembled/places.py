@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from adapters.postgresql.catalog import ForeignKey, PgColumn, TableName
+from adapters.relational.live import ForeignKey, LiveColumn, TableName
 from engine.rulebook import Part
 
 
@@ -20,20 +20,20 @@ class Place:
     """The part: its index in `Assembly.parts`."""
     part: Part
     table: TableName
-    columns: tuple[PgColumn, ...]
+    columns: tuple[LiveColumn, ...]
     """In the order of `Table.columns`."""
     key: tuple[int, ...]
     """Positions in `columns`."""
-    known: Mapping[str, PgColumn]
+    known: Mapping[str, LiveColumn]
     """All columns that the table has, by name."""
     foreign: tuple[ForeignKey, ...]
     """By which the table refers to others."""
 
-    def key_columns(self) -> list[PgColumn]:
+    def key_columns(self) -> list[LiveColumn]:
         """The columns that tell a row from all others."""
         return [self.columns[position] for position in self.key]
 
-    def written(self, given: Iterable[PgColumn]) -> list[tuple[PgColumn, str]]:
+    def written(self, given: Iterable[LiveColumn]) -> list[tuple[LiveColumn, str]]:
         """(column, expression): what every row of this part that we write is given besides these columns."""
         names = {column.shape.name for column in given}
         return [(self.known[name], said) for name, said in self.part.written if name not in names]
@@ -44,8 +44,8 @@ class Codes:
     """A code table: what a looked-up field is translated by."""
 
     table: TableName
-    key: PgColumn
-    natural: PgColumn
+    key: LiveColumn
+    natural: LiveColumn
     adds: bool
     """A code that it lacks is added."""
 

@@ -1,23 +1,26 @@
 """Turns an assembly and the server's catalog into a shape: a record's parts as live tables, and how they hang together.
 
-Read once when a target is opened. The one place where an assembly meets the catalog: types, defaults, foreign keys.
+Pure; made once when a target is opened. The one place where an assembly meets the catalog: types, defaults, foreign
+keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, TypeAlias
 
-import psycopg
-
-from adapters.postgresql.assembled import belonging
-from adapters.postgresql.assembled.places import Codes, Place
-from adapters.postgresql.catalog import ForeignKey, PgColumn, read_foreign_keys
-from adapters.postgresql.layouts import columns_of
-from adapters.postgresql.statements import Layout
+from adapters.relational.assembled.places import Codes, Place
+from adapters.relational.layout import Layout
+from adapters.relational.live import ForeignKey, LiveColumn
 from engine.assembly import looked_at
 from engine.rulebook import Assembly, Binding, Field, Part, RuleBook, Table
+from engine.vocabulary import Text
+
+Strength: TypeAlias = Literal["shared", "alone"]
+"""How a row is locked: `shared`, so that others may still point at it by a foreign key, or `alone`."""
+
+Belongs: TypeAlias = Callable[[Assembly, Sequence[Place]], object | None]
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class Shape:
         """The parts that these fields lie in."""
         return {self.spots[number][0] for number in fields}
 
-    def column(self, number: int) -> PgColumn:
+    def column(self, number: int) -> LiveColumn:
         """The column that a field lies in."""
         part, position = self.spots[number]
         return self.places[part].columns[position]
@@ -73,29 +76,56 @@ class Shape:
         joins = [join for each in parts for join in self.places[each].part.joins]
         return any(join.part == at and join.other in key for join in joins)
 
+    def locks(self, parts: Iterable[int], removed: Iterable[int] = ()) -> list[tuple[int, Strength]]:
+        """(part, lock) of the rows that are locked where these parts matter, and some may be removed; root first."""
+        chosen = self.with_ancestors(parts)
+        gone = set(removed)
+        return [(at, "alone" if at in gone or self.rows_come_in(at, chosen) else "shared") for at in sorted(chosen)]
 
-def shapes(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> dict[str, Shape]:
-    """How the records lie that are put together out of rows, by entity. Raises SchemaChanged, psycopg.Error."""
-    bindings = [binding for binding in book.bound[system] if binding.assembly is not None]
-    if not bindings:
-        return {}
-    tables = book.tables[system]
-    known = columns_of(conn, book, system)
-    foreign = read_foreign_keys(conn, [(table.schema, table.name) for table in tables])
+    def rows(self, parts: Sequence[int], texts: Sequence[Text]) -> dict[int, Sequence[Text]]:
+        """By part: the rows that one answer of `Speech.look` shows, as far as they are there."""
+        found: dict[int, Sequence[Text]] = {}
+        start = 0
+        for at in parts:
+            place = self.places[at]
+            row = tuple(texts[start : start + len(place.columns)])
+            start += len(place.columns)
+            if row[place.key[0]] is not None:
+                found[at] = row
+        return found
+
+
+def shapes(
+    book: RuleBook,
+    system: str,
+    known: Sequence[Mapping[str, LiveColumn]],
+    foreign: Iterable[ForeignKey],
+    belongs: Belongs,
+) -> dict[str, Shape]:
+    """How the records lie that are put together out of rows, by entity.
+
+    `known`: `layout.columns_of`; `foreign`: the foreign keys of the rules' tables; `belongs`: see `shape`."""
+    keys = tuple(foreign)
     return {
-        binding.entity: shape(binding, tables, known, foreign, book.entities[binding.entity].fields)
-        for binding in bindings
+        binding.entity: shape(
+            binding, book.tables[system], known, keys, book.entities[binding.entity].fields, belongs=belongs
+        )
+        for binding in book.bound[system]
+        if binding.assembly is not None
     }
 
 
 def shape(
     binding: Binding,
     tables: Sequence[Table],
-    known: Sequence[Mapping[str, PgColumn]],
+    known: Sequence[Mapping[str, LiveColumn]],
     foreign: Iterable[ForeignKey] = (),
     fields: Sequence[Field] = (),
+    *,
+    belongs: Belongs,
 ) -> Shape:
-    """How the records of a binding lie. `known`: the columns of each table, by its number."""
+    """How the records of a binding lie. `known`: the columns of each table, by its number; `belongs`: makes what the
+    adapter's own statements need to know of when a root row is a record, None where it always is."""
     assembly = binding.assembly
     assert assembly is not None, "only a binding with an assembly has a shape"
     keys = tuple(foreign)
@@ -113,13 +143,13 @@ def shape(
             for number, lookup in assembly.lookups.items()
         },
         looked_at=looked_at(assembly, tables),
-        root=_root(binding.entity, assembly, places),
+        root=_root(binding.entity, assembly, places, belongs(assembly, places)),
         names=tuple(each.name for each in fields),
     )
 
 
 def _place(
-    entity: str, at: int, part: Part, table: Table, known: Mapping[str, PgColumn], foreign: Iterable[ForeignKey]
+    entity: str, at: int, part: Part, table: Table, known: Mapping[str, LiveColumn], foreign: Iterable[ForeignKey]
 ) -> Place:
     name = (table.schema, table.name)
     columns = tuple(known[column] for column in table.columns)
@@ -127,12 +157,12 @@ def _place(
     return Place(entity, at, part, name, columns, table.key, known, tied)
 
 
-def _codes(table: Table, known: Mapping[str, PgColumn], adds: bool) -> Codes:
+def _codes(table: Table, known: Mapping[str, LiveColumn], adds: bool) -> Codes:
     key, natural = (known[column] for column in table.columns[:2])
     return Codes((table.schema, table.name), key, natural, adds)
 
 
-def _root(entity: str, assembly: Assembly, places: Sequence[Place]) -> Layout:
+def _root(entity: str, assembly: Assembly, places: Sequence[Place], belongs: object | None) -> Layout:
     root = places[0]
     columns = {number: root.columns[position] for number, position in root.part.fields}
     key = tuple(-number for number in range(1, len(root.key) + 1))
@@ -140,7 +170,7 @@ def _root(entity: str, assembly: Assembly, places: Sequence[Place]) -> Layout:
     by_columns = assembly.gone if assembly.removal == "columns" else ()
     return Layout(
         entity=entity, schema=root.table[0], name=root.table[1], key=key, fields=0, columns=columns,
-        belongs=belonging.is_record(assembly, places),
+        belongs=belongs,
         empty=assembly.empty,
         written=tuple(root.written(())),
         gone=tuple((root.columns[position], text) for position, text in by_columns),
