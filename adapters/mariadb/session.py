@@ -227,9 +227,14 @@ def translate(error: Exception, system: str) -> DuologError:
 
 def refusal(error: Exception) -> str:
     """Why a row was refused, by the names of things only: `error 1406: column `name``."""
-    number, said = _told(error)
-    named = [f"{kind} `{found[1]}`" for kind, pattern in _NAMED if (found := pattern.search(said)) is not None]
-    return f"error {number}" + (f": {', '.join(named)}" if named else "")
+    named = [f"{kind} `{name}`" for kind, name in named_in(error).items()]
+    return f"error {error_number(error)}" + (f": {', '.join(named)}" if named else "")
+
+
+def named_in(error: Exception) -> dict[str, str]:
+    """The key, column or constraint that an error is about, by which of these it is, if the server says so."""
+    said = _told(error)[1]
+    return {kind: found.groups()[-1] for kind, pattern in _NAMED if (found := pattern.search(said)) is not None}
 
 
 def error_number(error: Exception) -> int:
