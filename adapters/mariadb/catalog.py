@@ -1,7 +1,8 @@
 """Turns MariaDB's and MySQL's information schema into what the rules and the statements need to know of bound tables.
 
-One query a question, for all tables at once, so that a thousand bound tables cost what one costs. It never reads a row
-of the application's. A server shows a user only the tables that the user has some right on: others do not exist here.
+One query a question, for all tables at once; only what the information schema hides from a user who may read is asked
+table by table (`created`). It never reads a row of the application's. A server shows a user only the tables that the
+user has some right on: others do not exist here.
 
 `read_catalog` gives the engine's own words (`engine.catalog`); `read_columns` gives what only this adapter needs
 beside them: how a column's text is cast there and printed back (`columns` makes both of what is read here).
@@ -10,12 +11,15 @@ beside them: how a column's text is cast there and printed back (`columns` makes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+import pymysql
+
 from adapters.mariadb.columns import MariaColumn, column
-from adapters.mariadb.session import Connection, ask, text_literal
-from adapters.relational.live import ForeignKey, TableName
+from adapters.mariadb.created import Created, MariaForeignKey, created
+from adapters.mariadb.phrases import quoted
+from adapters.mariadb.session import Connection, ask, error_number, text_literal
+from adapters.relational.live import TableName
 from engine.catalog import Catalog, TableShape
 
 COLUMNS: Final = """
@@ -26,12 +30,6 @@ FROM information_schema.columns c
 WHERE {where}
 ORDER BY c.table_schema, c.table_name, c.ordinal_position
 """
-
-JSON_CHECKS: Final = """
-SELECT constraint_schema, table_name, check_clause FROM information_schema.check_constraints
-WHERE {where} AND check_clause LIKE 'json_valid(`%`)'
-"""
-"""MariaDB's JSON is a text whose column checks that it is one. MySQL has a type of its own."""
 
 SHAPES: Final = """
 SELECT t.table_schema, t.table_name, t.table_type, t.engine FROM information_schema.tables t WHERE {where}
@@ -44,17 +42,6 @@ WHERE {where} AND s.non_unique = 0
 ORDER BY s.table_schema, s.table_name, s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index
 """
 
-FOREIGN_KEYS: Final = """
-SELECT k.table_schema, k.table_name, k.constraint_name, k.column_name, k.referenced_table_schema,
-       k.referenced_table_name, k.referenced_column_name, r.update_rule, r.delete_rule
-FROM information_schema.key_column_usage k
-JOIN information_schema.referential_constraints r
-  ON r.constraint_schema = k.constraint_schema AND r.constraint_name = k.constraint_name
- AND r.table_name = k.table_name
-WHERE {where} AND k.referenced_table_name IS NOT NULL
-ORDER BY k.table_schema, k.table_name, k.constraint_name, k.ordinal_position
-"""
-
 NAMES: Final = """
 SELECT table_schema, table_name FROM information_schema.tables
 WHERE table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'duolog')
@@ -65,19 +52,10 @@ KINDS: Final[Mapping[str, str]] = {
     "VIEW": "view", "SYSTEM VIEW": "view", "SEQUENCE": "sequence", "SYSTEM VERSIONED": "versioned",
     "TEMPORARY": "temporary", "TEMPORARY SEQUENCE": "sequence",
 }  # fmt: skip
+HIDDEN: Final = frozenset({1142, 1143, 1146, 1932})
+"""A table that we may know of but not look at, or that is gone or broken."""
 ENGINE: Final = "InnoDB"
 """The storage engine of what is simply a `table`: the others have no transactions, or no rows of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class MariaForeignKey(ForeignKey):
-    """A foreign key, and what the database does by itself when the row goes or changes that it refers to.
-
-    What it does so is in no binlog."""
-
-    on_update: str
-    """`RESTRICT`, `NO ACTION`, `CASCADE`, `SET NULL`, `SET DEFAULT`."""
-    on_delete: str
 
 
 def read_catalog(conn: Connection, system: str, tables: Iterable[TableName]) -> Catalog:
@@ -106,32 +84,35 @@ def read_columns(conn: Connection, tables: Iterable[TableName]) -> dict[TableNam
     """The columns of `tables`, by table and name, in the table's own order. Raises pymysql.MySQLError."""
     wanted = list(dict.fromkeys(tables))
     found: dict[TableName, dict[str, MariaColumn]] = {}
-    documents: set[tuple[str, str, str]] = set()
-    if conn.server.flavour == "mariadb":
-        documents = {(s, t, _checked(clause)) for s, t, clause in _ask(conn, JSON_CHECKS, "", wanted)}
+    statements = _created(conn, wanted) if conn.server.flavour == "mariadb" else {}
     for row in _ask(conn, COLUMNS, "c", wanted):
         schema, table, name = row[:3]
-        is_json = (schema, table, name) in documents
+        told = statements.get((schema, table))
+        is_json = told is not None and name in told.documents
         found.setdefault((schema, table), {})[name] = column(row[2:], conn.server, is_json=is_json)
     return found
 
 
 def read_foreign_keys(conn: Connection, tables: Iterable[TableName]) -> tuple[MariaForeignKey, ...]:
     """The foreign keys of `tables`, wherever they lead. Raises pymysql.MySQLError."""
-    keys: dict[tuple[str, str, str], list[tuple[Any, ...]]] = {}
-    for row in _ask(conn, FOREIGN_KEYS, "k", list(dict.fromkeys(tables))):
-        keys.setdefault(row[:3], []).append(row[3:])
-    return tuple(
-        MariaForeignKey(
-            table=(schema, name),
-            columns=tuple(row[0] for row in rows),
-            other=(rows[0][1], rows[0][2]),
-            other_columns=tuple(row[3] for row in rows),
-            on_update=rows[0][4],
-            on_delete=rows[0][5],
-        )
-        for (schema, name, _), rows in keys.items()
-    )
+    told = _created(conn, list(dict.fromkeys(tables)))
+    return tuple(key for each in told.values() for key in each.foreign_keys)
+
+
+def _created(conn: Connection, tables: list[TableName]) -> dict[TableName, Created]:
+    """What the statements say that would make these tables again; of those that there are, and that we may look at."""
+    found: dict[TableName, Created] = {}
+    for schema, name, kind, _ in _ask(conn, SHAPES, "t", tables):
+        if KINDS.get(kind) not in (None, "versioned"):
+            continue
+        try:
+            ((_, statement),) = ask(conn, f"SHOW CREATE TABLE {quoted(schema, name)}")
+        except pymysql.MySQLError as error:
+            if error_number(error) not in HIDDEN:
+                raise
+            continue
+        found[(schema, name)] = created((schema, name), str(statement))
+    return found
 
 
 def _uniques(conn: Connection, tables: list[TableName]) -> dict[TableName, dict[str, tuple[str, ...]]]:
