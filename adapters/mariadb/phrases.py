@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapters.mariadb import texts
 from adapters.mariadb.columns import GEOMETRIES, MariaColumn
@@ -93,6 +93,22 @@ def reader(column: MariaColumn) -> Callable[[str], str] | None:
             return texts.double_of_text
         case _:
             return None
+
+
+def reading(columns: Sequence[MariaColumn]) -> Callable[[Sequence[Any]], tuple[Text, ...]]:
+    """What makes the house's spellings of a row that `printed` fetched, a column after the other."""
+    readers = [(at, spell) for at, column in enumerate(columns) if (spell := reader(column)) is not None]
+    if not readers:
+        return tuple
+
+    def read(row: Sequence[Any]) -> tuple[Text, ...]:
+        told = list(row)
+        for at, spell in readers:
+            if told[at] is not None:
+                told[at] = spell(told[at])
+        return tuple(told)
+
+    return read
 
 
 def same(column: MariaColumn, alias: str, name: str) -> str:
