@@ -88,7 +88,7 @@ def without_password(text: str, url: str) -> str:
 
 
 def tls_arguments(where: Address, system: str) -> dict[str, Any]:
-    """How the connection is kept from being overheard, as the driver wants it told. Raises AccessDenied for unusable files."""
+    """How the connection is kept from being overheard, as the driver wants it told. Raises AccessDenied."""
     if where.tls == "disabled" or where.socket:
         return {"ssl_disabled": True}
     try:

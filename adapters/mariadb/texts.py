@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
 from engine.floats import of_double, of_single
 
 _SINGLE = struct.Struct("<f")
+_MAPPED, _BEFORE_IPV4 = 0xFFFF, 6
+"""What stands before an IPv4 address in an IPv6 one, and after how many words that begins."""
 
 
 def single(number: float) -> str:
@@ -90,7 +92,14 @@ def inet4(value: bytes) -> str:
 
 
 def inet6(value: bytes) -> str:
-    """An INET6, 16 bytes, as MariaDB prints it: with an IPv4 address at its end in that one's way."""
-    if not any(value[:10]) and value[10:12] in (b"\0\0", b"\xff\xff") and any(value[12:14]):
-        return ("::" if not any(value[10:12]) else "::ffff:") + inet4(value[12:])
-    return str(IPv6Address(value))
+    """An INET6, 16 bytes, as MariaDB prints it: the first of its longest runs of zeros left out, however short it is,
+    and an IPv4 address at its end in that one's way."""
+    words = struct.unpack(">8H", value)
+    runs = [(next((end for end in range(at, 8) if words[end]), 8) - at, at) for at in range(8)]
+    length, start = max(runs, key=lambda run: (run[0], -run[1]))
+    if not length:
+        return ":".join([f"{word:x}" for word in words])
+    if start == 0 and (length == _BEFORE_IPV4 or (length == 5 and words[5] == _MAPPED)):
+        return "::" + ("ffff:" if length < _BEFORE_IPV4 else "") + inet4(value[12:])
+    left, right = words[:start], words[start + length :]
+    return ":".join([f"{word:x}" for word in left]) + "::" + ":".join([f"{word:x}" for word in right])
