@@ -31,14 +31,14 @@ CREATE: Final = (
 )
 
 
-def begin_batch(engine: str, system: str, number_to: int, forget_to: int) -> list[str]:
-    """The statements that begin a batch's row and forget older ones. The first fails with 1062 if it is there already."""
+def begin_batch(engine: str, system: str, number_to: int, forget_to: int) -> tuple[str, str]:
+    """The statements that begin a batch's row, and forget older ones. The first fails with 1062 if it is there."""
     whose = _whose(engine, system)
-    return [
+    return (
         "INSERT INTO duolog.ledger (engine, `system`, number_to) "
         f"VALUES ({text_literal(engine)}, {text_literal(system)}, {number_to})",
         f"DELETE FROM duolog.ledger WHERE {whose} AND number_to <= {forget_to} AND number_to < {number_to}",
-    ]
+    )
 
 
 def end_batch(

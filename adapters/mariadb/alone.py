@@ -1,0 +1,44 @@
+"""Turns an engine's name into a lock on the server, so that two engines never write one system at the same time.
+
+The lock belongs to the target's connection and goes with it, whatever ends that. It never waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from adapters.mariadb.session import Connection, ask, text_literal
+from engine.errors import SystemUnavailable
+
+name_bytes_max: Final = 64
+"""MySQL takes no longer names."""
+
+
+def take(conn: Connection, engine: str, system: str) -> None:
+    """Has the connection be the only one that writes. Raises SystemUnavailable, pymysql.MySQLError."""
+    name = text_literal(lock_name(engine, system))
+    ((taken,),) = ask(conn, f"SELECT GET_LOCK({name}, 0)")
+    if taken == "1":
+        return
+    ((holder,),) = ask(conn, f"SELECT IS_USED_LOCK({name})")
+    raise SystemUnavailable(
+        f"the connection {holder or '?'} writes this system as the engine `{engine}` already",
+        system=system,
+        mend="none needed if that is a broken connection of ours: the server will notice by itself; "
+        "otherwise another duolog runs with these rules: stop it",
+    )
+
+
+def holder(conn: Connection, engine: str, system: str) -> int | None:
+    """The connection that writes a system as this engine, if there is one. Raises pymysql.MySQLError."""
+    ((found,),) = ask(conn, f"SELECT IS_USED_LOCK({text_literal(lock_name(engine, system))})")
+    return int(found) if found is not None else None
+
+
+def lock_name(engine: str, system: str) -> str:
+    """`duolog:<engine>:<system>`, or a digest of that where it would be too long."""
+    name = f"duolog:{engine}:{system}"
+    if len(name.encode()) <= name_bytes_max:
+        return name
+    return "duolog:" + hashlib.sha256("\0".join((engine, system)).encode()).hexdigest()[:40]
