@@ -8,7 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.relational.isolation import Again, Blocked, Isolation, Refused, Tries, patience
+from adapters.relational.isolation import (
+    Again,
+    Blocked,
+    Isolation,
+    Lost,
+    Refused,
+    Tries,
+    isolated,
+    losses_max,
+    patience,
+)
 from engine.vocabulary import KeyOf, RowResult, Write
 from tests.database.books import row, write
 
@@ -126,3 +136,75 @@ def test_rows_that_refer_to_one_another_are_tried_together_when_another_is_to_bl
 
     assert fake.written == {"a", "b", "c"}
     assert [(result.key, result.kind) for result in results] == [("bad", "failed"), ("d", "failed")]
+
+
+class Deadly(Fake):
+    """Writing one of the steps ends the whole transaction, the first so many times."""
+
+    def __init__(self, deadly: set[int], times: int) -> None:
+        super().__init__(set(), set(), {})
+        self.deadly = deadly
+        self.times = times
+        self.begun = 0
+
+    def begin(self) -> None:
+        self.begun += 1
+        self.written = set()
+        self.waiting = True
+
+    def rollback(self) -> None:
+        self.written = set()
+
+    @contextmanager
+    def _segment(self) -> Iterator[None]:
+        before = set(self.written)
+        try:
+            yield
+        except Lost:
+            self.written = set()
+            raise
+        except BaseException:
+            self.written = before
+            raise
+
+    def write(self, writes: list[Write]) -> list[RowResult]:
+        asked = [one for each in writes for one in each.rows]
+        if self.times and {one[0] for one in asked} & self.deadly:
+            self.times -= 1
+            raise Lost
+        self.written |= {one[1] for one in asked}
+        return []
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.sets(st.integers(1, 40), max_size=30), st.data())
+def test_a_lost_transaction_is_tried_anew_until_what_loses_it_has_stepped_aside(
+    steps: list[int], deadly: set[int], data: st.DataObject
+) -> None:
+    times = data.draw(st.sampled_from([1, 3, 1000]))
+    fake = Deadly(deadly, times)
+    rows = [row(step, str(number)) for number, step in enumerate(sorted(steps))]
+    cut = data.draw(st.integers(0, len(rows)))
+    pages = [[write("update", "item", (1,), page)] for page in (rows[:cut], rows[cut:]) if page]
+
+    results = isolated(fake, lambda: pages, fake.begin, fake.rollback)
+
+    aside = {one[0] for one in rows if one[1] not in fake.written}
+    assert {one[0] for one in rows if one[1] in fake.written} & aside == set()
+    assert sorted(result.key for result in results if result.kind == "deferred") == sorted(
+        one[1] for one in rows if one[0] in aside
+    )
+    assert sorted([*fake.written, *(result.key for result in results)]) == sorted(one[1] for one in rows)
+    if times == 1000:
+        assert aside >= deadly & set(steps)
+    if not deadly & set(steps):
+        assert (aside, fake.begun) == (set(), 1)
+    assert fake.begun <= 2 + losses_max + len(deadly & set(steps))
+
+
+def test_after_some_losses_locks_are_waited_for_no_more() -> None:
+    fake = Deadly({1}, patience)
+    rows = [row(step, str(step)) for step in range(1, 2 << patience)]
+
+    results = isolated(fake, lambda: [[write("update", "item", (1,), rows)]], fake.begin, fake.rollback)
+
+    assert (results, fake.begun, fake.waiting) == ([], patience + 1, False)
