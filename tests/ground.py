@@ -57,6 +57,10 @@ def broken(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError) and not passing(error)
 
 
+class Plain(str):
+    """A part of a statement that is SQL itself."""
+
+
 class Session:
     """A user's session. `autocommit`: each statement is a transaction. `name`: what it tells the server it is.
 
@@ -142,8 +146,10 @@ def quoted(of: str, name: str) -> str:
 
 
 def literal(of: str, value: Any) -> str:
-    """A value as a database of this kind spells it: NULL, numbers, texts; a `Name` quoted."""
+    """A value as a database of this kind spells it: NULL, numbers, texts; a `Name` quoted, what is `Plain` as it is."""
     match value:
+        case Plain():
+            return value
         case Name():
             return quoted(of, value)
         case sql.Composable():
@@ -161,11 +167,11 @@ def filled(of: str, statement: str, given: Mapping[str, Any]) -> str:
     return statement.format(**{name: literal(of, value) for name, value in given.items()}) if given else statement
 
 
-def series(of: str, first: int, last: int) -> str:
+def series(of: str, first: int, last: int) -> Plain:
     """A table expression of one column `i`: whole numbers from `first` to `last`."""
     if of == POSTGRESQL:
-        return f"generate_series({first}, {last}) AS i"
-    return f"(SELECT seq AS i FROM seq_{first}_to_{last}) AS numbers"  # noqa: S608 - numbers of a test's own
+        return Plain(f"generate_series({first}, {last}) AS i")
+    return Plain(f"(SELECT seq AS i FROM seq_{first}_to_{last}) AS numbers")  # noqa: S608 - numbers
 
 
 def account(address: str, name: str = "duolog") -> str:

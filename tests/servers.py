@@ -101,9 +101,7 @@ def third_maria_server() -> Iterator[MariaServer]:
 @pytest.fixture
 def own_maria() -> Iterator[EmbeddedMariaDB]:
     """A MariaDB for one test alone, that may be stopped, killed or set up differently. Not started yet."""
-    missing = _without_mariadb()
-    if missing:
-        unavailable(missing)
+    without_mariadb()
     server = EmbeddedMariaDB()
     yield server
     server.close()
@@ -164,8 +162,15 @@ def _need_programs() -> None:
         unavailable(str(missing))
 
 
+def without_mariadb() -> None:
+    """Skips a test that needs to start a MariaDB of its own where none can be had."""
+    missing = _why_no_mariadb()
+    if missing:
+        unavailable(missing)
+
+
 @cache
-def _without_mariadb() -> str:
+def _why_no_mariadb() -> str:
     """Why there is no MariaDB on this machine; empty if there is one, also if it had to be installed first."""
     said = ""
     for _ in range(2):
@@ -180,7 +185,7 @@ def _without_mariadb() -> str:
 
 
 def _maria_served() -> Iterator[MariaServer]:
-    missing = _without_mariadb()
+    missing = _why_no_mariadb()
     server: MariaServer
     if not missing:
         server = EmbeddedMariaDB(settings=QUIET_MARIA)

@@ -1,4 +1,5 @@
-"""Sends users and engines home that a failed test left at work: the next one needs the machine, and its databases."""
+"""Lends each test its pair of databases, and sends users and engines home that a failed test left at work: the next one
+needs the machine, and its databases."""
 
 from __future__ import annotations
 
@@ -6,7 +7,40 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.wiring import KITS
 from tests.engine_live.world import MADE
+from tests.ground import MARIADB, POSTGRESQL
+from tests.servers import Server
+
+ROLES = ("erp", "crm", "third")
+FIXTURES = {POSTGRESQL: "db", MARIADB: "maria"}
+SERVERS = {POSTGRESQL: "server", MARIADB: "maria_server"}
+
+PAIRS = [(POSTGRESQL, POSTGRESQL), (POSTGRESQL, MARIADB), (MARIADB, MARIADB)]
+PAIRS = PAIRS if MARIADB in KITS else PAIRS[:1]
+"""Which database the ERP has, and which the CRM."""
+
+
+def names(kinds: tuple[str, ...]) -> str:
+    """A pair as a test's name has it."""
+    return "-".join(kinds)
+
+
+@pytest.fixture(params=PAIRS, ids=names)
+def both(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The addresses of two fresh databases, by system; of every pair of kinds in turn."""
+    return _lent(request, FIXTURES)
+
+
+@pytest.fixture(params=PAIRS, ids=names, scope="module")
+def both_servers(request: pytest.FixtureRequest) -> dict[str, Server]:
+    """The shared servers of a pair, by system, for what a whole file shares."""
+    return _lent(request, SERVERS)
+
+
+def _lent(request: pytest.FixtureRequest, words: dict[str, str]) -> dict:
+    named = {role: f"{role}_{words[kind]}" for role, kind in zip(ROLES, request.param, strict=False)}
+    return {role: request.getfixturevalue(fixture) for role, fixture in named.items()}
 
 
 @pytest.fixture(autouse=True)

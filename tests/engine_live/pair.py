@@ -13,7 +13,7 @@ from typing import Any
 
 from tests import ground
 from tests.engine_live.world import Live, eventually
-from tests.ground import Row, Session
+from tests.ground import Plain, Row, Session
 
 
 class Pair:
@@ -40,14 +40,14 @@ class Pair:
 
     def sql(self, system: str, *statements: str, **given: Any) -> list[Row]:
         """Carries out statements in one transaction; the rows of the last. `given`: what `{name}` stands for in them,
-        a value, or a `ground.Name`."""
+        a value, a `ground.Name`, or a `ground.Plain`."""
         session = self._sessions[system]
         with session.transaction():
             for statement in statements:
                 rows = session.rows(ground.filled(session.kind, statement, given))
         return rows
 
-    def series(self, system: str, first: int, last: int) -> str:
+    def series(self, system: str, first: int, last: int) -> Plain:
         """Numbers `i` from `first` to `last`, as a table in a statement for this system."""
         return ground.series(self.kinds[system], first, last)
 

@@ -11,14 +11,15 @@ import time
 from collections.abc import Iterator
 from random import Random
 
-import psycopg
 import pytest
 
-from service.embedded import EmbeddedServer
 from service.failpoints import POINTS
 from tests.engine_live.schema import placed
+from tests.engine_live.tidying import swept
 from tests.engine_live.users import Users
 from tests.engine_live.world import World, eventually, pause
+from tests.ground import Session
+from tests.servers import Server
 
 RESUME_S = 10.0
 DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
@@ -33,20 +34,16 @@ def world(shared: World) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def shared(
-    erp_server: EmbeddedServer, crm_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def shared(both_servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One pair of databases for all tests of this file; each leaves it equal and the engine stopped."""
-    addresses = {"erp": erp_server.create_database("erp_kill"), "crm": crm_server.create_database("crm_kill")}
+    names = {system: f"{system}_kill" for system in both_servers}
+    addresses = {system: server.create_database(names[system]) for system, server in both_servers.items()}
     made = World(tmp_path_factory.mktemp("kill"), "kill", addresses, trailed=True)
     made.live.run()  # day one is tried in `test_first_start`: here both sides have a base
     made.live.running()
     made.live.stop()
     yield made
-    for system, server in (("erp", erp_server), ("crm", crm_server)):
-        server.drop_database(f"{system}_kill")
-        with server.connect() as connection:
-            connection.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+    swept(both_servers, names, "kill")
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE])
@@ -116,15 +113,16 @@ def _carries(world: World, begun: float) -> None:
     """What is written now arrives on the other side within ten seconds of the engine's start."""
     name = f"resumed {time.time_ns()}"
     for system in world.systems:
-        with psycopg.connect(world.addresses[system], autocommit=True) as connection:
-            connection.execute(placed(
-                "INSERT INTO {event} ({token}, {of}, {field}, {delta}) VALUES (%s, 'T000000', 'nothing', 0)", system
+        with Session(world.addresses[system]) as session:
+            session.execute(placed(
+                "INSERT INTO {event} ({token}, {of}, {field}, {delta}) VALUES (%s, 'T000000', 'nothing', 0)",
+                system, session.kind,
             ), [f"{name} {system}"])  # fmt: skip
     for system, other in zip(world.systems, reversed(world.systems), strict=True):
-        query = placed("SELECT 1 FROM {event} WHERE {token} = %s", other)
-        with psycopg.connect(world.addresses[other], autocommit=True) as connection:
+        with Session(world.addresses[other]) as session:
+            query = placed("SELECT 1 FROM {event} WHERE {token} = %s", other, session.kind)
             eventually(
-                lambda c=connection, q=query, s=system: c.execute(q, [f"{name} {s}"]).fetchone(),
+                lambda c=session, q=query, s=system: c.rows(q, [f"{name} {s}"]),
                 max(0.0, begun + RESUME_S - time.monotonic()), world.live.log_tail,
             )  # fmt: skip
 

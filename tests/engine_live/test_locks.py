@@ -1,6 +1,7 @@
 """Users hold locks, and need the rows that duolog writes: neither waits for the other for long.
 
-How long users wait because of duolog is asked of the server itself (`pg_blocking_pids`), every few milliseconds.
+How long users wait because of duolog is asked of the server itself (PostgreSQL: `pg_blocking_pids`; MariaDB:
+`INNODB_LOCK_WAITS`), every few milliseconds.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-import psycopg
 import pytest
 
+from tests import ground
+from tests.engine_live.conftest import PAIRS, names
 from tests.engine_live.pair import Pair
+from tests.ground import MARIADB, POSTGRESQL, Session
 
 TABLE = """
 CREATE TABLE thing (id int PRIMARY KEY, of_erp text, of_crm text, note text);
-INSERT INTO thing SELECT i, '0', '0', repeat('x', 100) FROM generate_series(1, 5000) AS i;
+INSERT INTO thing SELECT i, '0', '0', repeat('x', 100) FROM
 """
 RULES = """
   thing:
@@ -30,27 +33,47 @@ RULES = """
 """
 WAIT_MOST_S = 0.2
 HELD_S = 5.0
-WAITING = """
+WAITING = {POSTGRESQL: """
 SELECT max(extract(epoch FROM clock_timestamp() - waiter.query_start))::float8
   FROM pg_stat_activity AS waiter
  WHERE waiter.application_name LIKE 'user%' AND waiter.wait_event_type = 'Lock'
    AND EXISTS (SELECT FROM unnest(pg_blocking_pids(waiter.pid)) AS p(pid)
                JOIN pg_stat_activity AS blocker ON blocker.pid = p.pid WHERE blocker.application_name LIKE 'duolog%')
-"""
+""", MARIADB: """
+SELECT max(waiter.time_ms) / 1000.0
+  FROM information_schema.innodb_lock_waits AS waits
+  JOIN information_schema.innodb_trx AS waiting ON waiting.trx_id = waits.requesting_trx_id
+  JOIN information_schema.innodb_trx AS blocking ON blocking.trx_id = waits.blocking_trx_id
+  JOIN information_schema.processlist AS waiter ON waiter.id = waiting.trx_mysql_thread_id
+  JOIN information_schema.processlist AS blocker ON blocker.id = blocking.trx_mysql_thread_id
+ WHERE waiter.user = 'root' AND blocker.user = 'duolog'
+"""}  # fmt: skip
+LOCK_TABLE = {POSTGRESQL: "LOCK TABLE thing IN SHARE MODE", MARIADB: "LOCK TABLES thing READ"}
+DEADLOCKS = {
+    POSTGRESQL: "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    MARIADB: "SELECT CAST(variable_value AS int) FROM information_schema.global_status "
+             "WHERE variable_name = 'Innodb_deadlocks'",
+}  # fmt: skip
 
 
 @pytest.fixture
-def pair(tmp_path: Path, erp_db: str, crm_db: str) -> Iterator[Pair]:
+def pair(tmp_path: Path, both: dict[str, str]) -> Iterator[Pair]:
     """Two equal tables, and the engine at work."""
-    made = Pair(tmp_path, "locks", {"erp": erp_db, "crm": crm_db}, RULES, {"erp": TABLE, "crm": TABLE})
+    tables = {s: TABLE + ground.series(ground.kind(a), 1, 5000) for s, a in both.items()}
+    made = Pair(tmp_path, "locks", both, RULES, tables)
     made.start()
     yield made
     made.close()
 
 
+crm_of_each_kind = pytest.mark.parametrize("both", PAIRS[:2], ids=names, indirect=True)
+"""What is locked is always the CRM's."""
+
+
+@crm_of_each_kind
 def test_a_locked_row_waits_alone_and_follows_when_it_is_free(pair: Pair) -> None:
     with pair.session("crm") as holder:
-        holder.execute("SELECT FROM thing WHERE id = 7 FOR UPDATE")
+        holder.execute("SELECT id FROM thing WHERE id = 7 FOR UPDATE")
         held_since = time.monotonic()
         pair.sql("erp", "UPDATE thing SET of_erp = 'locked' WHERE id = 7")
         while time.monotonic() - held_since < HELD_S:
@@ -64,9 +87,10 @@ def test_a_locked_row_waits_alone_and_follows_when_it_is_free(pair: Pair) -> Non
     pair.becomes("crm", "SELECT of_erp FROM thing WHERE id = 7", [("locked",)], 2.0)
 
 
+@crm_of_each_kind
 def test_a_transaction_with_a_locked_row_steps_aside_whole(pair: Pair) -> None:
     with pair.session("crm") as holder:
-        holder.execute("SELECT FROM thing WHERE id = 7 FOR UPDATE")
+        holder.execute("SELECT id FROM thing WHERE id = 7 FOR UPDATE")
         pair.sql("erp", "UPDATE thing SET of_erp = 'together' WHERE id IN (6, 7, 8)")
         pair.sql("erp", "UPDATE thing SET of_erp = 'later' WHERE id = 9")
         pair.becomes("crm", "SELECT of_erp FROM thing WHERE id = 9", [("later",)], 1.0)
@@ -78,16 +102,18 @@ def test_a_transaction_with_a_locked_row_steps_aside_whole(pair: Pair) -> None:
     assert seen == {0, 3}, "it became visible in parts"
 
 
+@crm_of_each_kind
 def test_a_locked_table_stops_only_its_own_flow_and_all_follows(pair: Pair) -> None:
     with pair.session("crm") as holder:
-        holder.execute("LOCK TABLE thing IN SHARE MODE")
+        holder.execute(LOCK_TABLE[pair.kinds["crm"]])
         pair.sql("erp", "UPDATE thing SET of_erp = 'blocked' WHERE id <= 100")
         pair.sql("crm", "SELECT 1")
         _lasts(0.5)
-        assert holder.execute("SELECT count(*) FROM thing WHERE of_erp = 'blocked'").fetchone() == (0,)
+        assert holder.value("SELECT count(*) FROM thing WHERE of_erp = 'blocked'") == 0
     pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'blocked'", [(100,)], 5.0)
 
 
+@crm_of_each_kind
 def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
     with _watched(pair, "crm") as waits, _users(pair, "crm", 4, _one_row) as failures:
         for number in range(12):
@@ -99,7 +125,9 @@ def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
     pair.become("SELECT count(*) FROM thing WHERE of_erp = 'big 11'", [(5000,)])
 
 
+@crm_of_each_kind
 def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> None:
+    deadlocks = pair.sql("crm", DEADLOCKS[pair.kinds["crm"]])
     with _watched(pair, "crm") as waits, _users(pair, "crm", 3, _two_rows) as failures:
         for number in range(100):
             # The engine writes one transaction's rows together; users take the same rows one by one, upwards.
@@ -109,8 +137,7 @@ def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> N
         pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'x99'", [(20,)], 30)
     assert not failures
     assert max(waits, default=0.0) <= WAIT_MOST_S
-    row = pair.sql("crm", "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    assert row == [(0,)]
+    assert pair.sql("crm", DEADLOCKS[pair.kinds["crm"]]) == deadlocks
     query = "SELECT id, of_crm FROM thing WHERE id <= 20 ORDER BY id"
     pair.becomes("erp", query, pair.sql("crm", query))
 
@@ -120,13 +147,13 @@ def _lasts(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def _one_row(session: psycopg.Connection[tuple[object, ...]], chance: Random) -> None:
+def _one_row(session: Session, chance: Random) -> None:
     session.execute("UPDATE thing SET of_crm = %s WHERE id = %s", [f"{chance.random()}", chance.randrange(1, 5001)])
     session.commit()
     _lasts(0.005)
 
 
-def _two_rows(session: psycopg.Connection[tuple[object, ...]], chance: Random) -> None:
+def _two_rows(session: Session, chance: Random) -> None:
     for row in sorted(chance.sample(range(1, 21), 3)):
         session.execute("UPDATE thing SET of_crm = %s WHERE id = %s", [f"{chance.random()}", row])
         _lasts(0.01)
@@ -134,18 +161,18 @@ def _two_rows(session: psycopg.Connection[tuple[object, ...]], chance: Random) -
 
 
 @contextmanager
-def _users(pair: Pair, system: str, number: int, deed: object) -> Iterator[list[psycopg.Error]]:
+def _users(pair: Pair, system: str, number: int, deed: object) -> Iterator[list[BaseException]]:
     """So many users at their work; what went wrong for them."""
     over = threading.Event()
-    failures: list[psycopg.Error] = []
+    failures: list[BaseException] = []
 
     def work(seed: int) -> None:
         chance = Random(seed)
-        with psycopg.connect(pair.addresses[system], application_name="user") as session:
+        with Session(pair.addresses[system], autocommit=False) as session:
             while not over.is_set():
                 try:
                     deed(session, chance)  # type: ignore[operator]
-                except psycopg.Error as error:
+                except ground.Error as error:
                     failures.append(error)
                     session.rollback()
 
@@ -167,11 +194,11 @@ def _watched(pair: Pair, system: str) -> Iterator[list[float]]:
     waits: list[float] = []
 
     def watch() -> None:
-        with psycopg.connect(pair.addresses[system], autocommit=True) as connection:
+        with Session(pair.addresses[system], name="watcher") as session:
             while not over.wait(0.01):
-                row = connection.execute(WAITING).fetchone()
-                if row is not None and row[0] is not None:
-                    waits.append(row[0])
+                longest = session.value(WAITING[session.kind])
+                if longest is not None:
+                    waits.append(float(longest))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

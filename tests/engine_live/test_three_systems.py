@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
+from service.wiring import KITS
 from tests.engine_live import auditor
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.users import write_for
 from tests.engine_live.world import World, eventually
+from tests.ground import MARIADB, POSTGRESQL
 
 SECONDS = min(8.0, float(os.environ.get("DUOLOG_HOT_SECONDS", "20")))
 
 
-def test_hot_rows_of_three_systems_end_equal_explained_and_still(
-    tmp_path: Path, erp_db: str, crm_db: str, third_db: str
-) -> None:
-    world = World(tmp_path, "three", {"erp": erp_db, "crm": crm_db, "web": third_db})
+THREE = [(POSTGRESQL, POSTGRESQL, POSTGRESQL), (POSTGRESQL, MARIADB, MARIADB)]
+THREE = THREE if MARIADB in KITS else THREE[:1]
+three = pytest.mark.parametrize("both", THREE, ids="-".join, indirect=True)
+
+
+@pytest.fixture
+def addresses(both: dict[str, str]) -> dict[str, str]:
+    """Three fresh databases, by system."""
+    return {"erp": both["erp"], "crm": both["crm"], "web": both["third"]}
+
+
+@three
+def test_hot_rows_of_three_systems_end_equal_explained_and_still(tmp_path: Path, addresses: dict[str, str]) -> None:
+    world = World(tmp_path, "three", addresses)
     world.live.run()
     world.live.running()
 
@@ -32,8 +46,8 @@ def test_hot_rows_of_three_systems_end_equal_explained_and_still(
     assert world.live.stop() == 0
 
 
-def test_one_of_three_is_away_and_the_others_go_on(tmp_path: Path, erp_db: str, crm_db: str, third_db: str) -> None:
-    addresses = {"erp": erp_db, "crm": crm_db, "web": third_db}
+@three
+def test_one_of_three_is_away_and_the_others_go_on(tmp_path: Path, addresses: dict[str, str]) -> None:
     lines = {s: Proxy(int(a.rpartition(":")[2].partition("/")[0])) for s, a in addresses.items()}
     world = World(tmp_path, "away", addresses, things=200, lines=lines)
     world.live.run()

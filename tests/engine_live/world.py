@@ -66,6 +66,7 @@ class Live(Engine):
         given.parent.mkdir(parents=True)
         given.write_text(text, encoding="utf-8")
         self.systems = tuple(addresses)
+        self.addresses = dict(addresses)
         self._started_at = 0
         MADE.append(self)
         super().__init__(given, {f"{s.upper()}_URL": address for s, address in addresses.items()}, folder)
