@@ -72,7 +72,13 @@ class Kit(Protocol):
     def position_text(self, position: Position) -> str: ...
 
 
-KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit}
+def _maria(system: str, url: str, *, insecure: bool) -> Kit:
+    from adapters.mariadb.kit import MariaKit
+
+    return MariaKit(system, url, insecure=insecure)
+
+
+KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": _maria, "mysql": _maria}
 """By the word after `adapter:`."""
 
 
