@@ -105,6 +105,36 @@ class AccessDenied(SystemStopped):
     code = "D211"
 
 
+class LogLost(SystemStopped):
+    """The server no longer has the log that follows the position in the store: it was purged."""
+
+    code = "D212"
+
+
+class LogReset(SystemStopped):
+    """The server began its log anew, or has another one: the position in the store means nothing in it."""
+
+    code = "D213"
+
+
+class LogIncomplete(SystemStopped):
+    """The log does not tell, row by row and whole, what was done to a bound table."""
+
+    code = "D214"
+
+
+class LogUnreadable(SystemStopped):
+    """The log has something that this duolog cannot read, or the server cannot send."""
+
+    code = "D215"
+
+
+class ReaderBusy(SystemUnavailable):
+    """Another reader of the log came under our number, and the server hung up on us. Retried."""
+
+    code = "D216"
+
+
 class WireError(DuologError):
     """Bytes from a server that do not follow its documented protocol."""
 
