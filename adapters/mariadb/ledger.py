@@ -60,6 +60,11 @@ def committed(engine: str, system: str, after: int) -> str:
     )
 
 
+def forget_all(engine: str, system: str) -> str:
+    """The statement that takes out all rows of an engine's system."""
+    return f"DELETE FROM duolog.ledger WHERE {_whose(engine, system)}"
+
+
 def outcome(system: str, number_to: str, separator: Position, kept: str) -> Outcome:
     """A ledger row as the outcome that it was."""
     return ledger.outcome(system, int(number_to), separator, json.loads(kept))
