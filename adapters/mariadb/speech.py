@@ -93,7 +93,8 @@ class MariaSpeech(Parts):
     def savepoint(self) -> None:
         """See `Speech.savepoint`. (A second savepoint of one name would take the place of the first.)"""
         self._depth += 1
-        self.sending.send(f"SAVEPOINT duolog_{self._depth}")
+        # It has to be there before anything is sent that may be forgotten.
+        self.sending.ask(f"SAVEPOINT duolog_{self._depth}")
 
     def check(self) -> None:
         """See `Speech.check`."""

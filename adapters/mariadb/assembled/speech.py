@@ -14,7 +14,7 @@ from adapters.mariadb.assembled import codes as coding
 from adapters.mariadb.assembled import locating, rows
 from adapters.mariadb.assembled.belonging import Judged, chain, live
 from adapters.mariadb.assembled.inserting import Inserting, Told
-from adapters.mariadb.assembled.judging import Answer, judge_of, judged
+from adapters.mariadb.assembled.judging import Answer, Judge, judge_of, judged
 from adapters.mariadb.assembled.ordering import steps
 from adapters.mariadb.columns import MariaColumn
 from adapters.mariadb.phrases import reading
@@ -39,6 +39,8 @@ class Parts:
         self._sending = sending
         self._made: dict[tuple[object, ...], str] = {}
         """Statements, by what they do to what."""
+        self._judges: dict[str, Judge] = {}
+        """By entity."""
 
     # ------------------------------------------------------------ rows that are there
 
@@ -79,7 +81,9 @@ class Parts:
             asked = [self._sending.send(text) for text in texts]
             for at, question in zip(needed, asked, strict=True):
                 _sort_in(found, first, at, what.places, question.ask())
-        return judged(judge_of(what.assembly, what.places), parts, found)
+        if entity not in self._judges:
+            self._judges[entity] = judge_of(what.assembly, what.places)
+        return judged(self._judges[entity], parts, found)
 
     # ------------------------------------------------------------ rows that are written
 
