@@ -23,6 +23,10 @@ packet_bytes: Final = 4 << 20
 ROOM: Final = 4096
 """Bytes of a packet that are kept for what stands around a document."""
 
+SKIPPING: Final = b" SKIP LOCKED"
+PATIENTLY: Final = b"SET STATEMENT innodb_lock_wait_timeout = 1 FOR "
+"""Where that is 0, a row that is skipped makes MariaDB roll back the whole transaction (error 1180; seen in 10.11)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -61,12 +65,15 @@ class Sending:
         self._wanted = min(packet_bytes, self._packet)
         self._waiting: list[tuple[bytes, Question]] = []
         self._size = 0
+        self._patient = conn.server.flavour == "mariadb"
         self.failed: Question | None = None
         """Whose statement met the last error, if it was the server's."""
 
     def send(self, statement: str | bytes) -> Question:
         """Has a statement sent, without waiting for it. Raises pymysql.MySQLError, of one that was sent before."""
         data = statement.encode() if isinstance(statement, str) else statement
+        if self._patient and data.endswith(SKIPPING):
+            data = PATIENTLY + data
         if self._waiting and self._size + len(data) >= self._wanted:
             self.flush()
         question = Question(self)

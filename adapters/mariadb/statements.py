@@ -1,7 +1,8 @@
 """Turns a layout into SQL: set-based guarded writes, the questions that go with them, and row reads.
 
 Pure: it opens no connection and runs nothing. All statements of a write draw on the same rows `u` (see
-`phrases.given`): key, new values, held values. No statement here waits for what another answers, so that all go out together.
+`phrases.given`): key, new values, held values. No statement here waits for what another answers, so that all go out
+together.
 
 No UPDATE of MariaDB's tells which rows it found. So a question goes before it, that locks the rows whose guard holds
 and tells their ordinals; the UPDATE has the same guards, and as those rows cannot change any more, it found the same
