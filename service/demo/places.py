@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-import psycopg
-from psycopg import sql
-
 from service.demo.data import FIELDS, Record, World
+from service.demo.sessions import MariaSession, Session
 
 TABLES: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "erp": {
@@ -59,100 +57,100 @@ ERP_CODES: Final = {
 }
 """The ERP's short codes of what the CRM writes in words."""
 
-Connection = psycopg.Connection[Any]
+SWITCH: Final = ("product", "discontinued")
+"""A field of two values, which MariaDB has as 0 and 1."""
 
 
-def connect(address: str) -> Connection:
-    """A session that commits each statement by itself."""
-    return psycopg.connect(address, autocommit=True)
-
-
-def stored(system: str, entity: str, field: str, value: Any) -> Any:
+def stored(session: Session, system: str, entity: str, field: str, value: Any) -> Any:
     """The value as that system writes it."""
+    if (entity, field) == SWITCH and isinstance(session, MariaSession):
+        return int(value == "t")
     codes = ERP_CODES.get((entity, field)) if system == "erp" else None
     return codes[value] if codes else value
 
 
-def load(connection: Connection, system: str, world: World) -> None:
+def load(session: Session, system: str, world: World) -> None:
     """Fills the system's empty tables with its picture of the world, parents first."""
     for entity, fields in FIELDS.items():
-        with connection.cursor() as cursor, cursor.copy(copy_statement(system, entity)) as copy:
-            for record in world.table(entity).values():
-                copy.write_row(
-                    [stored(system, entity, field, value) for field, value in zip(fields, record, strict=True)]
-                )
+        rows = (
+            [stored(session, system, entity, field, value) for field, value in zip(fields, record, strict=True)]
+            for record in world.table(entity).values()
+        )
+        session.load(table(session, system, entity), COLUMNS[system][entity], rows)
 
 
-def copy_statement(system: str, entity: str) -> sql.Composed:
-    """COPY into the entity's table, columns in the order of its fields."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS[system][entity]))
-    return sql.SQL("COPY {} ({}) FROM STDIN").format(table(system, entity), columns)
-
-
-def insert(connection: Connection, system: str, entity: str, record: Record) -> int:
+def insert(session: Session, system: str, entity: str, record: Record) -> int:
     """A user enters a new record; the number of rows made."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS[system][entity]))
-    marks = sql.SQL(", ").join([sql.Placeholder()] * len(record))
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(table(system, entity), columns, marks)
-    values = [stored(system, entity, field, value) for field, value in zip(FIELDS[entity], record, strict=True)]
-    return connection.execute(statement, values).rowcount
+    columns = ", ".join(map(session.quoted, COLUMNS[system][entity]))
+    marks = ", ".join(["%s"] * len(record))
+    fields = zip(FIELDS[entity], record, strict=True)
+    values = [stored(session, system, entity, field, value) for field, value in fields]
+    into = table(session, system, entity)
+    statement = f"INSERT INTO {into} ({columns}) VALUES ({marks})"  # noqa: S608 - all names are quoted
+    return session.execute(statement, values)
 
 
-def change(connection: Connection, system: str, entity: str, key: str, values: dict[str, Any]) -> int:
+def change(session: Session, system: str, entity: str, key: str, values: dict[str, Any]) -> int:
     """A user sets some fields of a record; the number of rows changed (0: it is gone)."""
-    pairs = [sql.SQL("{} = %s").format(column(system, entity, field)) for field in values]
-    statement = sql.SQL("UPDATE {} SET {} WHERE {} = %s").format(
-        table(system, entity), sql.SQL(", ").join(pairs), column(system, entity, FIELDS[entity][0])
-    )
-    arguments = [stored(system, entity, field, value) for field, value in values.items()]
-    return connection.execute(statement, [*arguments, key]).rowcount
+    pairs = ", ".join(column(session, system, entity, field) + " = %s" for field in values)
+    arguments = [stored(session, system, entity, field, value) for field, value in values.items()]
+    return update(session, system, entity, key, pairs, arguments)
 
 
-def add(connection: Connection, system: str, entity: str, key: str, field: str, amount: int) -> int:
+def add(session: Session, system: str, entity: str, key: str, field: str, amount: int) -> int:
     """A user adds to a number where it stands; the number of rows changed."""
-    name = column(system, entity, field)
-    statement = sql.SQL("UPDATE {} SET {} = {} + %s WHERE {} = %s").format(
-        table(system, entity), name, name, column(system, entity, FIELDS[entity][0])
-    )
-    return connection.execute(statement, [amount, key]).rowcount
+    name = column(session, system, entity, field)
+    return update(session, system, entity, key, name + " = " + name + " + %s", [amount])
 
 
-def delete(connection: Connection, system: str, entity: str, key: str) -> int:
+def update(session: Session, system: str, entity: str, key: str, pairs: str, arguments: list[Any]) -> int:
+    """An UPDATE of one record; `pairs`: what is set, in SQL."""
+    found = where(session, system, entity)
+    statement = f"UPDATE {table(session, system, entity)} SET {pairs} {found}"  # noqa: S608 - all names are quoted
+    return session.execute(statement, [*arguments, key])
+
+
+def delete(session: Session, system: str, entity: str, key: str) -> int:
     """A user deletes a record; the number of rows deleted."""
-    statement = sql.SQL("DELETE FROM {} WHERE {} = %s").format(
-        table(system, entity), column(system, entity, FIELDS[entity][0])
-    )
-    return connection.execute(statement, [key]).rowcount
+    found = where(session, system, entity)
+    statement = f"DELETE FROM {table(session, system, entity)} {found}"  # noqa: S608 - all names are quoted
+    return session.execute(statement, [key])
 
 
-def records(connection: Connection, system: str, entity: str) -> Iterator[tuple[str, ...]]:
+def records(session: Session, system: str, entity: str) -> Iterator[tuple[str, ...]]:
     """All records as the system has them, as canonical text."""
-    chosen = sql.SQL(", ").join(sql.SQL("{}::text").format(column(system, entity, field)) for field in FIELDS[entity])
-    statement = sql.SQL("SELECT {} FROM {}").format(chosen, table(system, entity))
-    words = backwards(system, entity)
-    for row in connection.execute(statement):
+    columns = COLUMNS[system][entity]
+    chosen = ", ".join(map(session.printed, columns))
+    words = backwards(session, system, entity)
+    statement = f"SELECT {chosen} FROM {table(session, system, entity)}"  # noqa: S608 - all names are quoted
+    for row in session.rows(statement):
         yield tuple(words[place].get(value, value) if place in words else value for place, value in enumerate(row))
 
 
-def backwards(system: str, entity: str) -> dict[int, dict[str, str]]:
+def backwards(session: Session, system: str, entity: str) -> dict[int, dict[str, str]]:
     """By column: what the system's codes mean in words."""
-    if system != "erp":
-        return {}
-    return {
-        FIELDS[of].index(field): {code: word for word, code in codes.items()}
-        for (of, field), codes in ERP_CODES.items()
-        if of == entity
-    }
+    found = {}
+    if entity == SWITCH[0] and isinstance(session, MariaSession):
+        found[FIELDS[entity].index(SWITCH[1])] = {"0": "false", "1": "true"}
+    for (of, field), codes in ERP_CODES.items() if system == "erp" else ():
+        if of == entity:
+            found[FIELDS[of].index(field)] = {code: word for word, code in codes.items()}
+    return found
 
 
-def table(system: str, entity: str) -> sql.Identifier:
-    """The entity's table, quoted."""
-    return sql.Identifier(*TABLES[system][entity])
+def table(session: Session, system: str, entity: str) -> str:
+    """The entity's table, quoted. What is a schema in PostgreSQL is a database in MariaDB, of the same name."""
+    return session.quoted(*TABLES[system][entity])
 
 
-def column(system: str, entity: str, field: str) -> sql.Identifier:
+def column(session: Session, system: str, entity: str, field: str) -> str:
     """The field's column, quoted."""
-    return sql.Identifier(COLUMNS[system][entity][FIELDS[entity].index(field)])
+    return session.quoted(COLUMNS[system][entity][FIELDS[entity].index(field)])
+
+
+def where(session: Session, system: str, entity: str) -> str:
+    """The condition that finds one record by its key."""
+    return f"WHERE {column(session, system, entity, FIELDS[entity][0])} = %s"
 
 
 def differences(left: Iterable[tuple[str, ...]], right: Iterable[tuple[str, ...]]) -> list[str]:

@@ -24,15 +24,18 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from service.demo import data, places
+from service.demo import data, places, sessions
 from service.demo.engine import DIFFERENCES, OK, CommandFailed, Engine, quiet
 from service.demo.screen import Screen, counter
+from service.demo.sessions import MARIADB, POSTGRESQL
 from service.demo.traffic import Diary, Traffic
-from service.embedded import EmbeddedServer
+from service.embedded import EmbeddedMariaDB, EmbeddedServer
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples" / "demo"
 SYSTEMS: Final = ("erp", "crm")
-DATABASE: Final = "demo"
+DATABASES: Final = {POSTGRESQL: "demo", MARIADB: "sales"}
+"""What the database of a system is called, by its kind: MariaDB's is what the schema is in PostgreSQL."""
+PEOPLE_SAY: Final = {POSTGRESQL: "PostgreSQL", MARIADB: "MariaDB"}
 look_interval_s: Final = 0.5
 quiet_patience_s: Final = 90.0
 
@@ -48,17 +51,19 @@ def run_demo(
     rate: float = 60.0,
     seed: int = 7,
     customers: int = 3000,
+    crm: str = POSTGRESQL,
     console: Console | None = None,
 ) -> int:
     """Runs the whole story; 0 if everything agrees at its end, 1 if not.
 
     `stay`: the users go on until Ctrl-C. `seconds`: how long they work otherwise. `rate`: transactions a
-    second on each side. `customers`: sizes the databases."""
+    second on each side. `customers`: sizes the databases. `crm`: which database the CRM has. Raises
+    NoServerProgram if a server cannot be had."""
     console = console or Console()
     try:
         with ExitStack() as stack:
             stack.enter_context(ended_by_sigterm())
-            Demo(console, stack, seed, customers).play(None if stay else seconds, rate)
+            Demo(console, stack, seed, customers, crm).play(None if stay else seconds, rate)
     except (Disagreement, CommandFailed) as problem:
         console.print("\n[bold red]The demo failed.[/]", highlight=False)
         console.print(str(problem), markup=False, highlight=False)
@@ -69,8 +74,9 @@ def run_demo(
 class Demo:
     """The two databases, the engine between them, and what was said about them on the way."""
 
-    def __init__(self, console: Console, stack: ExitStack, seed: int, customers: int) -> None:
+    def __init__(self, console: Console, stack: ExitStack, seed: int, customers: int, crm: str) -> None:
         self.console = console
+        self.kinds = {"erp": POSTGRESQL, "crm": crm}
         self.seed = seed
         self.world = data.make_world(seed, customers, max(20, customers // 6), customers * 4 // 3)
         self.stack = stack
@@ -92,14 +98,18 @@ class Demo:
 
     def open_databases(self) -> None:
         """Two servers, two schemas, two pictures of one world."""
-        self.say("Starting two PostgreSQL servers and filling an ERP and a CRM ...")
+        erp, crm = (PEOPLE_SAY[kind] for kind in self.kinds.values())
+        servers = "two PostgreSQL servers" if erp == crm else f"a {erp} and a {crm} server"
+        self.say(f"Starting {servers} and filling an ERP and a CRM ...")
         pictures = data.day_one(self.world, self.seed)
         for system in SYSTEMS:
-            server = self.stack.enter_context(EmbeddedServer())
-            self.addresses[system] = server.create_database(DATABASE)
-            with server.connect(DATABASE) as connection:
-                connection.execute((EXAMPLES / f"{system}.sql").read_text(encoding="utf-8"))
-                places.load(connection, system, pictures[system])
+            kind = self.kinds[system]
+            server = self.stack.enter_context(EmbeddedServer() if kind == POSTGRESQL else EmbeddedMariaDB())
+            self.addresses[system] = server.create_database(DATABASES[kind])
+            schema = f"{system}.sql" if kind == POSTGRESQL else f"{system}_{kind}.sql"
+            with sessions.connect(self.addresses[system]) as session:
+                session.script((EXAMPLES / schema).read_text(encoding="utf-8"))
+                places.load(session, system, pictures[system])
         counts = ", ".join(f"{len(self.world.table(entity)):,} {entity}s" for entity in data.FIELDS)
         self.say(f"{counts}; {describe(self.differences())} differ between the two on day one.")
 
@@ -108,7 +118,8 @@ class Demo:
         folder = Path(tempfile.mkdtemp(prefix="duolog-demo-"))
         self.stack.callback(shutil.rmtree, folder, ignore_errors=True)
         addresses = {f"{system.upper()}_URL": url for system, url in self.addresses.items()}
-        engine = Engine(EXAMPLES / "demo.yaml", addresses, folder)
+        rules = "demo.yaml" if self.kinds["crm"] == POSTGRESQL else f"demo_{self.kinds['crm']}.yaml"
+        engine = Engine(EXAMPLES / rules, addresses, folder)
         self.stack.callback(engine.stop)
         engine.call("check")
         engine.call("setup")
@@ -203,7 +214,7 @@ class Demo:
     def differences(self) -> dict[str, list[str]]:
         """By entity: the keys of records that are not the same on both sides."""
         with ExitStack() as stack:
-            one, other = (stack.enter_context(places.connect(self.addresses[system])) for system in SYSTEMS)
+            one, other = (stack.enter_context(sessions.connect(self.addresses[system])) for system in SYSTEMS)
             return {
                 entity: places.differences(
                     places.records(one, SYSTEMS[0], entity), places.records(other, SYSTEMS[1], entity)

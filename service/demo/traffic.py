@@ -24,10 +24,11 @@ from random import Random
 from typing import Any, Final
 
 import psycopg
+import pymysql
 
 from service.demo import places
 from service.demo.data import EPOCH, World, make_customer, make_order
-from service.demo.places import Connection
+from service.demo.sessions import Refused, Session, connect
 
 users_per_system: Final = 3
 popular_customers: Final = 150
@@ -63,9 +64,9 @@ class Diary:
 class User:
     """One person at one application, with a session of his own."""
 
-    def __init__(self, system: str, number: int, connection: Connection, world: World, seed: int) -> None:
+    def __init__(self, system: str, number: int, session: Session, world: World, seed: int) -> None:
         self.system = system
-        self.connection = connection
+        self.session = session
         self.world = world
         # Not hash(): that differs from run to run.
         self.chance = Random(f"{seed} {system} {number}")
@@ -86,7 +87,7 @@ class User:
 
     def set(self, entity: str, key: str, **values: Any) -> int:
         """Updates one record."""
-        return places.change(self.connection, self.system, entity, key, values)
+        return places.change(self.session, self.system, entity, key, values)
 
 
 def call_back(user: User) -> int:
@@ -121,7 +122,7 @@ def remark(user: User) -> int:
 def reward(user: User) -> int:
     """Gives or takes loyalty points: adds to what stands there."""
     return places.add(
-        user.connection, user.system, "customer", user.customer(), "loyalty_points", user.chance.randrange(-50, 200)
+        user.session, user.system, "customer", user.customer(), "loyalty_points", user.chance.randrange(-50, 200)
     )
 
 
@@ -163,20 +164,20 @@ def enter_order(user: User) -> int:
     product = user.world.products[user.chance.choice(user.goods)]
     key = f"SO-{user.sign}-{next(user.numbers):05d}"
     record = make_order(user.chance, key, user.chance.choice(user.everyone), product)
-    return places.insert(user.connection, user.system, "order", record)
+    return places.insert(user.session, user.system, "order", record)
 
 
 def cancel_order(user: User) -> int:
     """Deletes an order for good."""
     if len(user.orders) < 100:
         return 0
-    return places.delete(user.connection, user.system, "order", user.orders.pop())
+    return places.delete(user.session, user.system, "order", user.orders.pop())
 
 
 def enter_customer(user: User) -> int:
     """A new customer."""
     key = f"N{user.sign}-{next(user.numbers):05d}"
-    made = places.insert(user.connection, user.system, "customer", make_customer(user.chance, key))
+    made = places.insert(user.session, user.system, "customer", make_customer(user.chance, key))
     user.mine.append(key)
     return made
 
@@ -185,7 +186,7 @@ def drop_customer(user: User) -> int:
     """Deletes a customer that this user entered; what sales deletes comes back, because the rules say so."""
     if not user.mine:
         return 0
-    return places.delete(user.connection, user.system, "customer", user.mine.pop(0))
+    return places.delete(user.session, user.system, "customer", user.mine.pop(0))
 
 
 HABITS: Final[Mapping[str, tuple[tuple[str, Deed, int], ...]]] = {
@@ -238,7 +239,7 @@ class Traffic:
         def guarded() -> None:
             try:
                 work(*arguments)
-            except (psycopg.Error, LookupError, ValueError, TypeError) as error:
+            except (Refused, psycopg.Error, pymysql.Error, LookupError, ValueError, TypeError) as error:
                 self._failures.append(error)
 
         thread = threading.Thread(target=guarded, name="user", daemon=True)
@@ -249,17 +250,15 @@ class Traffic:
         """One user: a deed, a pause, a deed."""
         habits = HABITS[system]
         weights = [weight for _, _, weight in habits]
-        with psycopg.connect(self._addresses[system], autocommit=True) as connection:
-            user = User(system, number, connection, self._world, self._seed)
+        with connect(self._addresses[system]) as session:
+            user = User(system, number, session, self._world, self._seed)
             due = time.monotonic() + user.chance.random() * self._pause_s
             while not self._over.wait(max(0.0, due - time.monotonic())):
                 kind, deed, _ = user.chance.choices(habits, weights)[0]
                 try:
                     self.diary.note(system, kind if deed(user) else "gone")
-                except (psycopg.IntegrityError, psycopg.OperationalError) as error:
-                    if connection.broken:
-                        raise
-                    self.diary.note(system, f"refused ({error.sqlstate})")
+                except Refused as refusal:
+                    self.diary.note(system, str(refusal))
                 due += self._pause_s
 
     def _quarrel(self) -> None:
@@ -267,8 +266,8 @@ class Traffic:
         chance = Random(f"{self._seed} rival")
         people = self._world.ordering()[popular_customers : 2 * popular_customers]
         with (
-            psycopg.connect(self._addresses["erp"]) as erp,
-            psycopg.connect(self._addresses["crm"]) as crm,
+            connect(self._addresses["erp"], autocommit=False) as erp,
+            connect(self._addresses["crm"], autocommit=False) as crm,
         ):
             sessions = {"erp": erp, "crm": crm}
             rounds = 0
