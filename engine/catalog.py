@@ -40,16 +40,17 @@ class Column:
     """Most bytes, for bytes and for text (in UTF-8); None: unlimited, or `length` says it all."""
     unsigned: bool = False
     """An integer or numeric of which no value is below zero."""
-    padded: Literal["", "blanks", "zeros"] = ""
-    """What a value is filled up with to `length` characters or `octets` bytes, and printed with."""
+    padded: Literal["", "blanks", "zeros", "trimmed"] = ""
+    """What stands behind a short value, and is printed: blanks to fill `length` characters, or zeros to fill `octets`
+    bytes; or it is `trimmed`: blanks at its end are not kept."""
     least: str = ""
-    """The first time of a date, time, timestamp or timestamptz, as it prints; empty: as PostgreSQL has it."""
+    """The first date, timestamp, timestamptz or year that it can hold, as it prints; empty: all that PostgreSQL can."""
     most: str = ""
     """The last one, to all the digits of a second that the column keeps."""
     finite: bool = False
     """Neither NaN nor infinity can stand in it."""
-    nul: bool = False
-    """A text may have U+0000 in it."""
+    charset: str = ""
+    """The character set of a text that cannot hold every character: `latin1`. Empty: it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ INTEGER_BITS: Final[Mapping[str, int]] = {
     "tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64, "year": 16
 }  # fmt: skip
 
+UNIVERSAL: Final = frozenset({"utf8mb4", "utf16", "utf16le", "utf32", "gb18030"})
+"""Character sets that hold every character."""
 UTF8: Final = frozenset({"utf8mb4", "utf8mb3", "utf8"})
 CHARACTERS: Final = frozenset({"char", "varchar"})
 LONG_TEXTS: Final = frozenset({"tinytext", "text", "mediumtext", "longtext"})
@@ -88,13 +90,13 @@ def column(said: Sequence[Any], server: Server, *, is_json: bool) -> MariaColumn
     made_by = _made_by(default, data_type, extra, server) if not generated and not automatic else ""
     unsigned = data_type in ("decimal", "float", "double", *INTEGER_BITS) and " unsigned" in told
     least, most = span(data_type, int(digits or 0), server)
-    text = data_type in CHARACTERS
+    text, bit = data_type in CHARACTERS, data_type == "bit" and int(precision) == 1
     in_utf8 = charset in UTF8
     long = data_type in LONG_TEXTS or data_type == "json"
     shape = Column(
         name=name,
         type="json" if data_type == "json" else re.sub(r" /\*M?!\d+ COMPRESSED\*/", "", column_type),
-        family=FAMILIES.get(data_type, "other"),
+        family="integer" if bit else FAMILIES.get(data_type, "other"),
         nullable=nullable == "YES",
         length=_characters(data_type, charset, int(length or 0)) if text or long else None,
         precision=_precision(data_type, precision),
@@ -105,12 +107,12 @@ def column(said: Sequence[Any], server: Server, *, is_json: bool) -> MariaColumn
         labels=labels(column_type) if data_type in ("enum", "set") else (),
         exact=not charset or collation.endswith(EXACT_COLLATIONS),
         octets=int(octets) if octets is not None and (charset is None or (in_utf8 and long)) else None,
-        unsigned=unsigned or data_type == "year",
-        padded="zeros" if data_type == "binary" else "",
+        unsigned=unsigned or bit or data_type == "year",
+        padded="zeros" if data_type == "binary" else "trimmed" if data_type == "char" else "",
         least=least,
         most=most,
         finite=True,
-        nul=bool(charset),
+        charset=charset if charset and charset not in UNIVERSAL else "",
     )  # fmt: skip
     return MariaColumn(
         shape=shape,
@@ -136,21 +138,20 @@ _ESCAPED: Final = {"n": "\n", "r": "\r", "0": "\0", "Z": "\x1a", "t": "\t", "b":
 
 
 def span(data_type: str, digits: int, server: Server) -> tuple[str, str]:
-    """The first and the last time that a column can hold, as it prints them; empty for other types."""
+    """The first and the last date or moment that a column can hold, as it prints them; empty for other types. (Zero
+    dates, and months and days that are 0, it can hold besides.)"""
     last = "." + "9" * digits if digits else ""
     match data_type:
         case "date":
-            return "0000-00-00", "9999-12-31"
+            return "0001-01-01", "9999-12-31"
         case "datetime":
-            return "0000-00-00 00:00:00", f"9999-12-31 23:59:59{last}"
+            return "0001-01-01 00:00:00", f"9999-12-31 23:59:59{last}"
         case "timestamp":
             wide = server.flavour == "mariadb" and server.version >= (11, 5, 0)
             end = "2106-02-07 06:28:15" if wide else "2038-01-19 03:14:07"
-            return "0000-00-00 00:00:00+00", f"{end}{last}+00"
-        case "time":
-            # MySQL ends at the full second.
-            last = last if server.flavour == "mariadb" else ""
-            return f"-838:59:59{last}", f"838:59:59{last}"
+            return "1970-01-01 00:00:01+00", f"{end}{last}+00"
+        case "year":
+            return "1901", "2155"
         case _:
             return "", ""
 

@@ -233,6 +233,7 @@ def _shape(row: Mapping[str, Any]) -> Column:
         default=row["has_default"],
         labels=tuple(row["labels"]),
         exact=row["deterministic"] and row["base_name"] != "citext",
+        padded="blanks" if row["base_name"] == "bpchar" and length is not None else "",
     )
 
 

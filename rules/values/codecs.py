@@ -1,8 +1,9 @@
 """Named pairs there and back: a column's text as stored ↔ the field's canonical text.
 
-Stored text is what PostgreSQL prints under fixed settings (ISO dates, UTC, hexadecimal bytea, `t` and `f`); canonical
-text is the one form in which a value of a family is compared everywhere. `encode` gives exactly what the column will
-print after storing it, rounded and padded as the database does, so that what was written is known without reading it.
+Stored text is what PostgreSQL prints under fixed settings (ISO dates, UTC, hexadecimal bytea, `t` and `f`), and what
+the adapters of other databases spell as it does; canonical text is the one form in which a value of a family is
+compared everywhere. `encode` gives exactly what the column will print after storing it, rounded and padded as the
+database does, so that what was written is known without reading it.
 
 Where nothing has to change there is no codec at all. A codec never sees NULL, and its refusals never tell a value.
 What a column's words make of values is in `rules/values/words`; here is what its type does by itself.
@@ -33,6 +34,8 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _SPECIAL_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
 _UUID = re.compile(r"\{?[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\}?")
 
+UUID_IN_TEXT = "uuid in text"
+
 SHORT = 64
 """Characters of a text that is worked on, or remembered, in the way that is quick for usual values."""
 
@@ -56,13 +59,23 @@ def own(above: str, column: Column) -> Codec | None:
             return Codec("numeric in integer", same, remembered(to_integer))
         case "numeric", "numeric":
             return _numeric(column.scale)
+        case _, "text" if column.labels:
+            return _set(column.labels)
         case _, "text":
-            return _padded(column.length) if is_blank_padded(column) else None
+            return _blanks(column)
+        case _, "enum":
+            return None if column.exact else Codec("", same, _one_of(column.labels))
+        case _, "integer" if is_year(column):
+            return Codec("year", canonical_number, _year)
+        case _, "bytes" if column.padded == "zeros" and column.octets:
+            digits = 2 * column.octets + len("\\x")
+            return Codec("", same, lambda text: text.ljust(digits, "0"))
         case _, ("timestamp" | "timestamptz" | "time") if column.scale is not None and column.scale < SECOND_DIGITS:
             scale = column.scale
             return Codec(f"{above} to {scale} digits", same, lambda text: rounded(text, scale))
         case _, "float":
-            return Codec("float in real", widened, narrowed) if is_single(column) else None
+            narrow = Codec("float in real", widened, narrowed) if is_single(column) else None
+            return composed([Codec("", same, _unsigned_zero), narrow]) if column.finite else narrow
         case _, "json":
             # Of what a json column keeps as it was written, blanks and the order of keys mean nothing.
             return Codec("json", documents.canonical, same, many=True) if column.type == "json" else None
@@ -74,7 +87,7 @@ def lifted(below: str, family: str) -> Codec | None:
     """A value of one family told in another."""
     match below, family:
         case ("text" | "enum"), "uuid":
-            return Codec("uuid in text", to_uuid, same, many=True)
+            return Codec(UUID_IN_TEXT, to_uuid, same, many=True)
         case "integer", "boolean":
             return Codec("boolean in integer", _to_boolean, _from_boolean)
         case "text", "json":
@@ -128,13 +141,18 @@ def remembered(way: Callable[[str], Text]) -> Callable[[str], Text]:
 
 
 def is_blank_padded(column: Column) -> bool:
-    """char(n): blanks at the end mean nothing, and are printed."""
-    return bool(column.length) and re.match(r"(character|char|bpchar|nchar)\b(?! varying)", column.type) is not None
+    """char(n) of PostgreSQL: blanks at the end mean nothing, and are printed."""
+    return column.padded == "blanks"
 
 
 def is_single(column: Column) -> bool:
     """A floating-point number of four bytes."""
-    return column.type in ("real", "float4")
+    return re.match(r"(real|float4|float)\b", column.type) is not None
+
+
+def is_year(column: Column) -> bool:
+    """A year of four digits, of which 0 is one."""
+    return column.family == "integer" and column.type.startswith("year")
 
 
 def is_zoned_time(column: Column) -> bool:
@@ -194,13 +212,50 @@ def _numeric(scale: int | None) -> Codec:
     return Codec(f"numeric to {scale} digits", canonical_number, remembered(lambda text: to_scale(text, scale)))
 
 
-def _padded(length: int | None) -> Codec:
-    assert length is not None
+def _blanks(column: Column) -> Codec | None:
+    """What becomes of blanks at the end."""
+    length = column.length
+    if column.padded == "trimmed":
+        return Codec("", same, lambda text: text.rstrip(" "))
+    if column.padded != "blanks" or length is None:
+        return None
+    return Codec(f"char({length})", lambda text: text.rstrip(" "), lambda text: text.rstrip(" ").ljust(length))
+
+
+def _set(labels: tuple[str, ...]) -> Codec:
+    """A list of labels, which the database brings into its own order."""
+    places = {label: at for at, label in enumerate(labels)}
 
     def encode(text: str) -> str:
-        return text.rstrip(" ").ljust(length)
+        given = set(text.split(",")) if text else set()
+        if not given <= places.keys():
+            raise ValueRefused(f"a text is no list of the values there, parted by commas: {', '.join(labels)}")
+        return ",".join(sorted(given, key=places.__getitem__))
 
-    return Codec(f"char({length})", lambda text: text.rstrip(" "), encode)
+    return Codec("set", same, remembered(encode))
+
+
+def _one_of(labels: tuple[str, ...]) -> Callable[[str], str]:
+    """Refuses what the database would take for the label that it likes best."""
+    known = frozenset(labels)
+
+    def encode(text: str) -> str:
+        if text not in known:
+            raise ValueRefused(f"a text is none of the values there: {', '.join(labels)}")
+        return text
+
+    return encode
+
+
+def _year(text: str) -> str:
+    if text != "0" and not ("1901" <= text <= "2155" and len(text) == len("2155")):
+        raise ValueRefused("a number is no year that fits: 1901 to 2155, or 0")
+    return text.zfill(len("2155"))
+
+
+def _unsigned_zero(text: str) -> str:
+    """Such a database stores no zero below zero."""
+    return "0" if text == "-0" else text
 
 
 def _to_boolean(text: str) -> str:

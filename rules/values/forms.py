@@ -26,7 +26,7 @@ from rules.values.proof import check_there_and_back
 from rules.values.stored import FieldKey, Fields, Stored, is_offline
 from rules.values.words import Meant, column_codec
 
-SAME_TYPE_ONLY = frozenset({"interval", "bytes", "other"})
+SAME_TYPE_ONLY = frozenset({"interval", "other"})
 """Families whose texts are compared only within one type: two types would print one value differently."""
 
 _JOINS = {
@@ -44,6 +44,9 @@ _WHY_NOT = {
     frozenset({"numeric", "text"}): "`1.50` and `1.5` are two texts, but one number",
     frozenset({"integer", "float"}): "`9007199254740993` has no floating-point form",
     frozenset({"numeric", "float"}): "`0.1` has no exact floating-point form",
+    frozenset({"time", "interval"}): "a time of day is no length of time",
+    frozenset({"bytes", "text"}): "bytes are no text in any one encoding",
+    frozenset({"bytes", "uuid"}): "nobody has said in which order the bytes are",
 }
 
 _ELEMENTS = {
@@ -95,8 +98,10 @@ def print_alike(one: Column, other: Column) -> bool:
         one.family == other.family
         and (one.family not in ("enum", "array", "other") or one.type == other.type)
         and (one.family != "numeric" or one.scale == other.scale)
-        and codecs.is_blank_padded(one) == codecs.is_blank_padded(other)
+        and (one.padded or "trimmed") == (other.padded or "trimmed")
         and (not codecs.is_blank_padded(one) or one.length == other.length)
+        and codecs.is_single(one) == codecs.is_single(other)
+        and codecs.is_year(one) == codecs.is_year(other)
     )
 
 
@@ -122,6 +127,8 @@ def forms(
             codecs_of_field = {}
             if not plain and joined[key] is not None:
                 codecs_of_field = dict(_codecs(key[1], family, fields[key], meant[key], findings))
+                if key[1] in identity_fields(entities[key[0]]):
+                    codecs_of_field = _of_key(codecs_of_field, fields[key])
                 check_there_and_back(key[1], fields[key], codecs_of_field, findings)
             result[key] = Form(family if joined[key] is not None else "text", codecs_of_field)
     return result
@@ -130,10 +137,15 @@ def forms(
 def _need_nothing(columns: Sequence[Stored], meant: Iterable[Mapping[str, Meant]]) -> bool:
     """Whether all columns store every value in one form."""
     return (
-        len({stored.column.type if stored.column else "" for stored in columns}) == 1
+        len({_kind(stored.column) for stored in columns}) == 1
         and not any(stored.changes - {"time_zone"} for stored in columns)
         and not any(known.zoned for of_field in meant for known in of_field.values())
     )
+
+
+def _kind(column: Column | None) -> Column | None:
+    """All that a column's values depend on."""
+    return column and replace(column, name="", nullable=True, generated=False, default=False)
 
 
 def _meant(columns: tuple[Stored, ...], findings: Findings) -> dict[str, Meant]:
@@ -275,6 +287,17 @@ def _codecs(
         codec = column_codec(field, family, stored, known)
         if codec is not None:
             yield stored.system, codec
+
+
+def _of_key(codecs_of_field: Mapping[str, Codec], columns: tuple[Stored, ...]) -> dict[str, Codec]:
+    """Without those that only refuse, or that leave what is written as a key should be: keys go as they are written.
+
+    A uuid in a text that thinks little of case is one of these: whoever writes it otherwise has been warned."""
+    lax = {stored.system for stored in columns if stored.column is not None and not stored.column.exact}
+    return {
+        system: codec for system, codec in codecs_of_field.items()
+        if codec.name and not (codec.name == codecs.UUID_IN_TEXT and system in lax)
+    }  # fmt: skip
 
 
 def _can_be_written(field: str, family: str, stored: Stored, meant: Meant, findings: Findings) -> bool:

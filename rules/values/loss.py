@@ -16,11 +16,16 @@ from rules.findings import Findings
 from rules.problem import listed, quoted
 from rules.values import codecs
 from rules.values.forms import join
+from rules.values.room import bounds
 from rules.values.stored import Stored
 from rules.values.words import inverse_of
 from rules.values.zones import goes_back
 
-_INTEGER_DIGITS = {16: 5, 32: 10, 64: 19}
+_UTF8_MAX, _UNLIMITED = 4, 1 << 30
+"""Bytes of one character; bytes that are as good as any number: PostgreSQL holds no longer text."""
+_BLANKS = ("blanks", "trimmed")
+_SUBSETS = {"ascii": "latin1"}
+_FAR, _YEAR = "9999", 4
 _TIMES = ("time", "timestamp", "timestamptz")
 _UUID_CHARACTERS = 36
 _NUMBERS = ("integer", "numeric")
@@ -74,7 +79,8 @@ def as_meant(stored: Stored, family: str, *, target: bool) -> Column | None:
     if whole is not None:
         whole += factor.adjusted() + (not target and len(factor.as_tuple().digits) > 1)
     room = None if whole is None or scale is None else whole + scale
-    return replace(column, family="numeric", precision=room, scale=scale)
+    unsigned = column.unsigned and Decimal(words.scale) > 0
+    return replace(column, family="numeric", precision=room, scale=scale, unsigned=unsigned)
 
 
 def _exponent(number: Decimal) -> int:
@@ -127,6 +133,10 @@ def losses(source: Column, target: Column) -> Iterator[Loss]:
         yield from _numbers(source, target)
     elif source.family in _TIMES and target.family in _TIMES:
         yield from _times(source, target)
+    elif source.family == "bytes" and target.family == "bytes":
+        yield from _bytes(source, target)
+    elif source.family == target.family == "date" and _late(source, target):
+        yield _late_loss(target)
     elif codecs.is_single(target) and not codecs.is_single(source):
         what = "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`"
         yield Loss("R458", what, "make it double precision")
@@ -140,13 +150,41 @@ def _text(source: Column, target: Column) -> Iterator[Loss]:
         elif source.family == "text":
             yield Loss("R455", "a text that is no such value waits in quarantine", "give a map, or mind it there")
         return
+    if target.labels:
+        yield Loss("R455", "a text that is no list of the values there waits in quarantine, and a list comes back in"
+                   " their order", "mind it there")  # fmt: skip
     longest = _longest(source)
     if target.length is not None and (longest is None or longest > target.length):
         size = f"up to {longest} characters" if longest is not None else "texts of any length"
         what = f"{size}, and {target.length} fit; a longer one waits in quarantine"
         yield Loss("R451", what, "make the column longer, or say `on_overflow`")
-    if source.family == "text" and codecs.is_blank_padded(target) and not codecs.is_blank_padded(source):
+    elif target.octets is not None and target.octets < _UNLIMITED and not target.labels:
+        yield from _octets(source, target, longest)
+    if target.charset and target.charset not in (source.charset, _SUBSETS.get(source.charset)):
+        what = f"characters that {target.charset} has not wait in quarantine"
+        yield Loss("R455", what, "give the column the character set utf8mb4")
+    if source.family == "text" and target.padded in _BLANKS and source.padded not in _BLANKS:
         yield Loss("R456", "blanks at the end are not kept, `A ` becomes `A`", "make it character varying")
+
+
+def _octets(source: Column, target: Column, longest: int | None) -> Iterator[Loss]:
+    """Of texts that have room for so many bytes."""
+    assert target.octets is not None
+    most = source.octets if longest is None else longest * _UTF8_MAX
+    if most is None or most > target.octets:
+        size = f"up to {most} bytes" if most is not None and most < _UNLIMITED else "texts of any length"
+        what = f"{size}, and {target.octets} bytes fit; a longer one waits in quarantine"
+        yield Loss("R451", what, "make the column longer, or say `on_overflow`")
+
+
+def _bytes(source: Column, target: Column) -> Iterator[Loss]:
+    if target.octets is not None and target.octets < _UNLIMITED and (source.octets or _UNLIMITED) > target.octets:
+        size = f"up to {source.octets}" if source.octets is not None else "any number of bytes"
+        what = f"{size}, and {target.octets} fit; more of them wait in quarantine"
+        yield Loss("R451", what, "make the column longer, or say `on_overflow`")
+    if target.padded == "zeros" and (source.padded, source.octets) != (target.padded, target.octets):
+        what = f"zeros are added at the end until it has {target.octets} bytes"
+        yield Loss("R456", what, "make it varbinary")
 
 
 def _longest(column: Column) -> int | None:
@@ -167,6 +205,20 @@ def _numbers(source: Column, target: Column) -> Iterator[Loss]:
         size = f"up to {whole} digits" if whole is not None else "numbers of any size"
         yield Loss("R454", f"{size} before the point, and {room} fit; a larger one waits in quarantine",
                    "make the column larger, or say `on_overflow`")  # fmt: skip
+    elif room is not None and _beyond(source, target):
+        largest, least = bounds(target)
+        yield Loss("R454", f"{least} to {largest} fit; another number waits in quarantine",
+                   "make the column larger, or say `on_overflow`")  # fmt: skip
+
+
+def _beyond(source: Column, target: Column) -> bool:
+    """Whether numbers of as many digits are too large there, or too small: where bits or signs make the limit."""
+    if target.unsigned and not source.unsigned:
+        return True
+    if source.family != "integer" or target.family != "integer":
+        return False
+    (most, least), (largest, smallest) = bounds(source), bounds(target)
+    return int(most) > int(largest) or int(least) < int(smallest)
 
 
 def _scale(column: Column) -> int | None:
@@ -182,7 +234,7 @@ def _whole(column: Column) -> int | None:
 
 def _digits(column: Column) -> int | None:
     """Digits in all; None: any number of them."""
-    return _INTEGER_DIGITS.get(column.precision or 64, 19) if column.family == "integer" else column.precision
+    return len(bounds(column)[0]) if column.family == "integer" else column.precision
 
 
 def _times(source: Column, target: Column) -> Iterator[Loss]:
@@ -191,6 +243,18 @@ def _times(source: Column, target: Column) -> Iterator[Loss]:
         before, after = "12:00:00." + "123456"[:fine], ("12:00:00." + "123456"[:kept]).rstrip(".")
         yield Loss("R453", f"{kept} digits of a second are kept, `{before}` becomes `{after}`",
                    "give the column more digits")  # fmt: skip
+    if _late(source, target):
+        yield _late_loss(target)
+
+
+def _late(source: Column, target: Column) -> bool:
+    """Whether the target ends sooner than both the other and the year 9999, of which nobody needs to be told."""
+    return bool(target.most) and target.most < _FAR and (not source.most or source.most[:_YEAR] > target.most[:_YEAR])
+
+
+def _late_loss(target: Column) -> Loss:
+    what = f"{target.least} to {target.most} fit; another time waits in quarantine"
+    return Loss("R454", what, "make it datetime and say its `time_zone`, or say `on_overflow`")
 
 
 def _second_digits(column: Column) -> int:

@@ -1,4 +1,4 @@
-"""Moments and times of day, as text, rounded to fewer digits of a second exactly as PostgreSQL rounds them.
+"""Moments and times, as text, rounded to fewer digits of a second exactly as PostgreSQL rounds them.
 
 Takes and gives PostgreSQL's own ISO text: any year, `BC`, `infinity`, with or without an offset. PostgreSQL rounds half
 away from its epoch, the start of 2000, so that moments before it round the other way; and it drops zeros at the end of
@@ -14,7 +14,7 @@ from engine.errors import ValueRefused
 
 _MOMENT = re.compile(
     r"(?:(?P<year>[0-9]{4,7})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2}) )?"
-    r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,6}))?"
+    r"(?P<minus>-)?(?P<hour>[0-9]{2,3}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,6}))?"
     r"(?P<offset>[+-][0-9]{2}(?::[0-9]{2}){0,2})?(?P<era> BC)?"
 )
 _MICROSECONDS_A_SECOND = 1_000_000
@@ -22,7 +22,8 @@ _MICROSECONDS_A_DAY = 86_400 * _MICROSECONDS_A_SECOND
 
 
 def rounded(text: str, digits: int) -> str:
-    """The text of a timestamp, timestamptz (in UTC) or time, to at most `digits` digits of a second."""
+    """The text of a timestamp, timestamptz (in UTC) or time, to at most `digits` digits of a second. A time may be
+    below zero or above a day, as some databases have it."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         if text in ("infinity", "-infinity"):
@@ -34,7 +35,10 @@ def rounded(text: str, digits: int) -> str:
     microseconds = of_day * _MICROSECONDS_A_SECOND + int(match["fraction"].ljust(6, "0"))
     tail = match["offset"] or ""
     if match["year"] is None:
-        return _time(_half_away(microseconds, digits)) + tail
+        size = _half_away(microseconds, digits)
+        return ("-" if match["minus"] and size else "") + _time(size) + tail
+    if match["minus"] or "00" in (match["month"], match["day"]):
+        raise ValueRefused("a date has no month or no day")
     year = int(match["year"]) if match["era"] is None else 1 - int(match["year"])
     days = days_of(year, int(match["month"]), int(match["day"]))
     total = _half_away(days * _MICROSECONDS_A_DAY + microseconds, digits)

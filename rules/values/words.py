@@ -58,7 +58,8 @@ def column_codec(field: str, family: str, stored: Stored, meant: Meant) -> Codec
         own = [codecs.own(above, column), _as_printed(column) if words.write is not None else None]
         if any(steps) or any(own) or "on_overflow" in words.model_fields_set:
             overflow = words.on_overflow
-            own = [room.for_number(column, overflow), *own, room.for_text(column, overflow)]
+            below = [room.for_number(column, overflow), room.for_time(column, overflow)]
+            own = [*below, *own, room.for_text(column, overflow)]
     found = composed([*own, *steps], f"{quoted(field)} of {quoted(stored.system)}")
     if found is not None and words.one_way:
         # Nobody asks what its values mean; but a journal shows them.

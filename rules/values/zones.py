@@ -18,6 +18,8 @@ from rules.values.codecs import remembered
 
 _USUAL = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}", re.ASCII)
 _ANY = re.compile(r"([0-9]{4,7})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,6})?( BC)?", re.ASCII)
+_DATELESS = re.compile(r"[0-9]{4}-(00-|[0-9]{2}-00)", re.ASCII)
+"""What some databases have, and no clock ever showed."""
 _INFINITE = frozenset({"infinity", "-infinity"})
 _UTC = "+00"
 _CYCLE = 400
@@ -34,6 +36,8 @@ def zoned(zone: str) -> Codec:
     there = ZoneInfo(zone)
 
     def decode(text: str) -> str:
+        if _DATELESS.match(text):
+            raise ValueRefused("a date has no month or no day")
         if _USUAL.fullmatch(text) and text[:4] < str(_LAST):
             local = datetime.fromisoformat(text)
             return _printed(local - _offset(local, there)) + _UTC

@@ -56,6 +56,7 @@ def column(text: str) -> Column:
         name, printed, family, nullable, generated=generated, default=default, exact=full != "citext",
         length=first if family == "text" else None,
         precision=first if family == "numeric" else _BITS.get(full),
+        padded="blanks" if full == "character" and sized else "",
         scale=(second or 0) if family == "numeric" and sized else first if "time" in family else None,
     )  # fmt: skip
 
