@@ -7,7 +7,7 @@ database. What our user may not see is a fact, too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What matters of one bound table beside its shape."""
+    """What matters of one bound table beside its shape; nothing is known of what is no table that can be bound."""
 
     columns: Mapping[str, MariaColumn] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
@@ -236,13 +236,13 @@ def _replicas(conn: Connection) -> int:
 def _tables(
     conn: Connection, catalog: Catalog, needed: Sequence[TableRights], keys: Sequence[MariaForeignKey]
 ) -> dict[TableName, TableFacts]:
-    names = [name for each in needed if (name := (each.table.schema, each.table.name)) in catalog.tables]
-    columns = read_columns(conn, names)
-    triggers = _triggers(conn, names)
+    fit = {name for name, shape in catalog.tables.items() if shape.kind == "table"}
+    columns = read_columns(conn, fit)
+    triggers = _triggers(conn, fit)
     found = {}
     for each in needed:
         name = (each.table.schema, each.table.name)
-        if name not in catalog.tables:
+        if name not in fit:
             continue
         shape = catalog.tables[name]
         found[name] = TableFacts(
@@ -268,7 +268,7 @@ def _settable(catalog: Catalog, table: TableName, column: str) -> bool:
     return known is not None and not known.generated
 
 
-def _triggers(conn: Connection, tables: Sequence[TableName]) -> dict[TableName, list[str]]:
+def _triggers(conn: Connection, tables: Iterable[TableName]) -> dict[TableName, list[str]]:
     """Those that we may see: of every table of which we may change something."""
     found: dict[TableName, list[str]] = {}
     for schema in dict.fromkeys(schema for schema, _ in tables):

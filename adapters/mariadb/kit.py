@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pymysql
 
 from adapters.mariadb import extent, facts, ledger, positions, preflight, setup, snapshot
 from adapters.mariadb.address import address
-from adapters.mariadb.borrowed import BorrowedSource
 from adapters.mariadb.catalog import read_catalog
 from adapters.mariadb.resume import ServerIdentity, read_identity
 from adapters.mariadb.rights import grants
@@ -94,7 +94,7 @@ class MariaKit:
     def identity(self) -> str:
         """Which server and database this is, as text to be kept."""
         with self._connection("run") as conn:
-            return str(read_identity(conn, self.system))
+            return str(read_identity(conn))
 
     def source(
         self, book: RuleBook, identity: str, *, capabilities: Mapping[str, bool], spool_dir: Path
@@ -110,8 +110,10 @@ class MariaKit:
             spool_dir=spool_dir,
         )
 
-    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> BorrowedSource:
+    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> Any:
         """A reader of its log beside the engine's own; it tells also what the engine writes."""
+        from adapters.mariadb.borrowed import BorrowedSource
+
         return BorrowedSource(
             self.system,
             self._url,

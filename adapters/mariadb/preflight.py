@@ -71,7 +71,7 @@ def _judge_server(facts: Facts) -> Iterator[Finding]:
     if server.setting("read_only") not in OFF:
         yield _error(
             facts, "P103", "the server is read-only: a replica, or set so",
-            "point the address at the primary; or SET GLOBAL read_only = OFF;",
+            "SET GLOBAL read_only = OFF;  -- or point the address at the primary",
         )  # fmt: skip
     unsafe = [
         f"{name} = {server.setting(name)}"

@@ -71,7 +71,7 @@ def judge_table(facts: Facts, needed: TableRights) -> Iterator[Finding]:
     judge = _Judge(facts, needed)
     name = (needed.table.schema, needed.table.name)
     shape, table = facts.catalog.tables.get(name), facts.tables.get(name)
-    if shape is None or table is None:
+    if shape is None:
         known = [".".join(pair) for pair in facts.catalog.names]
         mend = nearest(judge.name, known, "there is no table that we may see")
         yield judge.error("P201", f"there is no table `{judge.name}`, or `{judge.user}` may not see it", mend)
@@ -81,6 +81,7 @@ def judge_table(facts: Facts, needed: TableRights) -> Iterator[Finding]:
         said = f"`{judge.name}` ({shape.kind}) is no table that can be kept in step: {why}"
         yield judge.error("P202", said, mend.format(table=judge.sql))
         return
+    assert table is not None, "of every table that can be bound there are facts"
     yield from _judge_columns(judge, shape)
     yield from _judge_key(judge, shape, table)
     if name in facts.generated_keys:
@@ -98,7 +99,8 @@ def _judge_columns(judge: _Judge, shape: TableShape) -> Iterator[Finding]:
         known = shape.columns.get(column)
         if known is None:
             mend = nearest(column, list(shape.columns), "it has no columns")
-            yield judge.error("P203", f"`{judge.name}` has no column `{column}`", mend)
+            said = f"`{judge.name}` has no column `{column}`, or `{judge.user}` may not see it"
+            yield judge.error("P203", said, mend)
         elif known.generated and column in (*judge.needed.insert, *judge.needed.update):
             yield judge.error(
                 "P204", f"`{judge.name}.{column}` is generated: the database computes it, and nobody can write it",
