@@ -30,6 +30,7 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, sepa
 _WHOLE: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _BYTES: Final = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 _FLOATS: Final = frozenset({"float", "double"})
+_LONG_TEXTS: Final = frozenset({"tinytext", "text", "mediumtext"})
 
 
 def quoted(*names: str) -> str:
@@ -174,7 +175,9 @@ def value(column: MariaColumn, text: str) -> str:
         return f"CAST(CONV({text}, 2, 10) AS UNSIGNED)"
     if kind in _FLOATS:
         return _number(column, text)
-    return text
+    # MariaDB copies one long text to another without looking at its length, which it cuts to what fits the column's
+    # own count of bytes (256 bytes become none of a TINYTEXT): of an expression it does look.
+    return f"CONCAT({text})" if kind in _LONG_TEXTS else text
 
 
 def assigned(column: MariaColumn, name: str, alias: str = "t") -> str:
