@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml
 	"$(PY)" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
 	touch "$@"
 
-demo: $(STAMP) ## two real PostgreSQL servers, an ERP and a CRM, kept in step for a minute
+demo: $(STAMP) ## an ERP and a CRM on real servers, kept in step for a minute; ARGS="--crm mariadb"
 	@$(PY) -m service.cli demo $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy (strict on engine and rules), the direction of imports

@@ -4,13 +4,18 @@ needs the machine, and its databases."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import pytest
 
+from service.embedded import EmbeddedMariaDB, EmbeddedServer
 from service.wiring import KITS
 from tests.engine_live.world import MADE
 from tests.ground import MARIADB, POSTGRESQL
-from tests.servers import Server
+from tests.servers import Server, without_mariadb
+
+Own: TypeAlias = dict[str, EmbeddedServer | EmbeddedMariaDB]
+"""Servers by system, that may be stopped and killed."""
 
 ROLES = ("erp", "crm", "third")
 FIXTURES = {POSTGRESQL: "db", MARIADB: "maria"}
@@ -41,6 +46,22 @@ def both_servers(request: pytest.FixtureRequest) -> dict[str, Server]:
 def _lent(request: pytest.FixtureRequest, words: dict[str, str]) -> dict:
     named = {role: f"{role}_{words[kind]}" for role, kind in zip(ROLES, request.param, strict=False)}
     return {role: request.getfixturevalue(fixture) for role, fixture in named.items()}
+
+
+@pytest.fixture(params=PAIRS, ids=names, scope="module")
+def own_servers(request: pytest.FixtureRequest) -> Iterator[Own]:
+    """A pair of servers of a file's own, at work: others must not see them crash."""
+    if MARIADB in request.param:
+        without_mariadb()
+    made: Own = {
+        system: EmbeddedServer() if kind == POSTGRESQL else EmbeddedMariaDB()
+        for system, kind in zip(ROLES, request.param, strict=False)
+    }
+    for server in made.values():
+        server.start()
+    yield made
+    for server in made.values():
+        server.close()
 
 
 @pytest.fixture(autouse=True)

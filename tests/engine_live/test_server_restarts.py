@@ -11,34 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 from service.embedded import EmbeddedMariaDB, EmbeddedServer
-from tests.engine_live.conftest import PAIRS, names
+from tests.engine_live.conftest import Own
 from tests.engine_live.world import World, eventually, pause
-from tests.ground import POSTGRESQL
-from tests.servers import without_mariadb
-
-Own = dict[str, EmbeddedServer | EmbeddedMariaDB]
-
-
-@pytest.fixture(scope="module", params=PAIRS, ids=names)
-def servers(request: pytest.FixtureRequest) -> Iterator[Own]:
-    """Two servers of these tests' own, as others must not see them crash."""
-    if set(request.param) != {POSTGRESQL}:
-        without_mariadb()
-    made: Own = {
-        system: EmbeddedServer() if kind == POSTGRESQL else EmbeddedMariaDB()
-        for system, kind in zip(("erp", "crm"), request.param, strict=True)
-    }
-    for server in made.values():
-        server.start()
-    yield made
-    for server in made.values():
-        server.close()
 
 
 @pytest.fixture(scope="module")
-def shared(servers: Own, tmp_path_factory: pytest.TempPathFactory) -> World:
+def shared(own_servers: Own, tmp_path_factory: pytest.TempPathFactory) -> World:
     """One pair of databases for all tests of this file, with a base."""
-    addresses = {system: server.create_database("crash") for system, server in servers.items()}
+    addresses = {system: server.create_database("crash") for system, server in own_servers.items()}
     world = World(tmp_path_factory.mktemp("crash"), "crash", addresses, trailed=True)
     world.live.run()
     world.live.running()
@@ -47,21 +27,22 @@ def shared(servers: Own, tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-def world(shared: World, servers: Own) -> Iterator[World]:
+def world(shared: World, own_servers: Own) -> Iterator[World]:
     """The shared one; a test that failed leaves nothing behind for the next."""
     yield shared
-    for server in servers.values():
+    for server in own_servers.values():
         server.start()
     shared.go_home()
 
 
 @pytest.mark.parametrize("which", [("erp",), ("crm",), ("erp", "crm")], ids=" and ".join)
-def test_crashes_of(which: tuple[str, ...], world: World, servers: Own) -> None:
+def test_crashes_of(which: tuple[str, ...], world: World, own_servers: Own) -> None:
     world.live.run()
     world.live.running()
     users = world.users(rate=150, threads=2, hot=10, seed=hash(which))
     for each in users:
         each.start()
+    servers = own_servers
     # MariaDB keeps no position of its readers': there none can go back.
     tried = [system for system in which if isinstance(servers[system], EmbeddedServer)]
     went_back = 0
@@ -95,16 +76,16 @@ def _confirmed(server: EmbeddedServer | EmbeddedMariaDB) -> int:
 
 
 def test_the_engine_waits_for_a_server_that_is_away_and_goes_on_when_it_is_back(
-    world: World, servers: Own
+    world: World, own_servers: Own
 ) -> None:
     world.live.run()
     world.live.running()
-    servers["crm"].stop("fast")
+    own_servers["crm"].stop("fast")
     users = world.users(rate=50, threads=1)
     users[0].start()  # the ERP's people go on
     eventually(lambda: "writer unavailable: D100 crm" in world.live.said(), 10, world.live.log_tail)
     pause(1.0)
-    servers["crm"].start()
+    own_servers["crm"].start()
     users[0].stop()
 
     world.equal(40)

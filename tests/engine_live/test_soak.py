@@ -1,4 +1,4 @@
-"""Everything at once, for as long as one likes: `DUOLOG_SOAK_SECONDS=600 make soak`.
+"""Everything at once, for as long as one likes, for each pair of databases: `DUOLOG_SOAK_SECONDS=600 make soak`.
 
 Hot rows on two servers, and every few seconds, by chance: the engine is killed or stopped, a link is cut, stalled or
 slow, a server crashes. Nobody's hands; at the end the auditor. The seed is printed first (`DUOLOG_SOAK_SEED`).
@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from service.embedded import EmbeddedServer
+from tests.engine_live.conftest import Own
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.world import World, pause
 
@@ -21,14 +21,11 @@ SECONDS = float(os.environ.get("DUOLOG_SOAK_SECONDS", "120"))
 
 
 @pytest.mark.lab
-def test_soak_of_two_systems_with_every_mishap(tmp_path: Path) -> None:
+def test_soak_of_two_systems_with_every_mishap(tmp_path: Path, own_servers: Own) -> None:
     seed = int(os.environ.get("DUOLOG_SOAK_SEED", time.time_ns() % 1_000_000))
     print(f"\nsoak: DUOLOG_SOAK_SEED={seed}")
-    servers = {"erp": EmbeddedServer(), "crm": EmbeddedServer()}
-    for server in servers.values():
-        server.start()
-    lines = {system: Proxy(server.port) for system, server in servers.items()}
-    addresses = {system: server.create_database("soak") for system, server in servers.items()}
+    lines = {system: Proxy(server.port) for system, server in own_servers.items()}
+    addresses = {system: server.create_database("soak") for system, server in own_servers.items()}
     world = World(tmp_path, "soak", addresses, trailed=True, lines=lines)
     try:
         world.live.run()
@@ -36,7 +33,7 @@ def test_soak_of_two_systems_with_every_mishap(tmp_path: Path) -> None:
         users = world.users(rate=100, threads=2, hot=20, seed=seed)
         for each in users:
             each.start()
-        mishaps = _torment(world, servers, lines, Random(seed))
+        mishaps = _torment(world, own_servers, lines, Random(seed))
         for each in users:
             each.stop()
         caught_up = world.equal(120)
@@ -47,13 +44,11 @@ def test_soak_of_two_systems_with_every_mishap(tmp_path: Path) -> None:
         world.go_home()
         for line in lines.values():
             line.close()
-        for server in servers.values():
-            server.close()
     print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {mishaps}, equal {caught_up:.1f} s later")
 
 
 def _torment(
-    world: World, servers: dict[str, EmbeddedServer], lines: dict[str, Proxy], chance: Random
+    world: World, servers: Own, lines: dict[str, Proxy], chance: Random
 ) -> dict[str, int]:
     """One mishap after the other; how many there were of each kind."""
     counted = dict.fromkeys(("kill", "stop", "cut", "stall", "slow", "crash"), 0)
