@@ -55,6 +55,8 @@ def codec(family: str, column: Column) -> Codec | None:
 def own(above: str, column: Column) -> Codec | None:
     """What the column's own type does to a value of the family `above` it: rounds and pads it, prints it in its way."""
     match above, column.family:
+        case _, "integer" if is_year(column):
+            return Codec("year", canonical_number, _year)
         case "numeric", "integer":
             return Codec("numeric in integer", same, remembered(to_integer))
         case "numeric", "numeric":
@@ -65,8 +67,6 @@ def own(above: str, column: Column) -> Codec | None:
             return _blanks(column)
         case _, "enum":
             return None if column.exact else Codec("", same, _one_of(column.labels))
-        case _, "integer" if is_year(column):
-            return Codec("year", canonical_number, _year)
         case _, "bytes" if column.padded == "zeros" and column.octets:
             digits = 2 * column.octets + len("\\x")
             return Codec("", same, lambda text: text.ljust(digits, "0"))
@@ -248,6 +248,7 @@ def _one_of(labels: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _year(text: str) -> str:
+    text = to_integer(text)
     if text != "0" and not ("1901" <= text <= "2155" and len(text) == len("2155")):
         raise ValueRefused("a number is no year that fits: 1901 to 2155, or 0")
     return text.zfill(len("2155"))

@@ -27,6 +27,7 @@ from adapters.mariadb.phrases import (
 from adapters.mariadb.phrases import given as rows_given
 from adapters.mariadb.session import Connection, ask, connect, execute
 from tests.database.maria_values import KINDS, fill_raw, make, table
+from tests.rules.maria import maria_column
 from tests.servers import MariaServer
 
 NUMBERS = list(range(len(KINDS)))
@@ -175,6 +176,11 @@ def test_what_the_log_has_is_spelled_as_a_select_does(
     assert told("inet6", f"UNHEX('{inet6.hex()}')") == texts.inet6(inet6)
     assert told("double", f"{number!r}e0" if "e" not in repr(number) else repr(number)) == texts.double(number + 0.0)
     assert told("float", f"{single!r}e0" if "e" not in repr(single) else repr(single)) == texts.single(single)
+
+
+def test_the_columns_of_tests_without_a_server_are_those_of_a_server(columns: list[MariaColumn]) -> None:
+    for ddl, known in zip(NAMES, columns, strict=True):
+        assert maria_column("x", ddl) == known, ddl
 
 
 def test_the_catalog_knows_keys_and_kinds(conn: Connection) -> None:

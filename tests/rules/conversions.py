@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -175,23 +175,27 @@ def conversions() -> list[Conversion]:
         if not ("lossy" in one and "lossy" in other)
     }
     alone = [words for words in singles if words]
-    together = [c.types[2] for c in _checked({f"w{n}": ("text", "text", w) for n, w in enumerate(pairs)}, offline=True)]
+    together = [c.types[2] for c in checked({f"w{n}": ("text", "text", w) for n, w in enumerate(pairs)}, offline=True)]
     found: list[Conversion] = []
     for theirs in TYPES:
         tried = [(ours, theirs, "") for ours in TYPES]
         tried += [(ours, theirs, words) for words in alone for ours in dict.fromkeys((theirs, *OTHERS))]
-        found += _checked({f"f{number}": each for number, each in enumerate(tried)})
+        found += checked({f"f{number}": each for number, each in enumerate(tried)})
         fitting = {(c.types[0], c.types[2]) for c in found if c.types[1] == theirs}
         tried = [
             (ours, theirs, words) for words in together for ours in dict.fromkeys((theirs, *OTHERS))
             if all((ours, word) in fitting for word in pairs[words])
         ]  # fmt: skip
-        found += _checked({f"f{number}": each for number, each in enumerate(tried)})
+        found += checked({f"f{number}": each for number, each in enumerate(tried)})
     return found
 
 
-def _checked(told: Mapping[str, tuple[str, str, str]], offline: bool = False) -> Iterator[Conversion]:
-    """Those of one rule file. `offline`: no catalog has told the types."""
+def checked(
+    told: Mapping[str, tuple[str, str, str]], offline: bool = False,
+    columns: Callable[[str, str], Column] = lambda name, described: column(f"{name} {described}"),
+) -> Iterator[Conversion]:  # fmt: skip
+    """Those of one rule file. `offline`: no catalog has told the types; `columns`: what the catalogs tell of a name and
+    a type."""
     lines = [
         f"      {name}: {{erp: {{column: {name}}}, crm: {{column: {name}{', ' if words else ''}{words}}}}}\n"
         for name, (_, _, words) in told.items()
@@ -199,18 +203,18 @@ def _checked(told: Mapping[str, tuple[str, str, str]], offline: bool = False) ->
     head = (
         'duolog: 1\nsystems:\n  erp: {adapter: postgresql, url: "x"}\n  crm: {adapter: postgresql, url: "x"}\n'
         "entities:\n  thing:\n    identity: [no]\n    conflict: last_writer\n"
-        "    bind: {erp: {table: t}, crm: {table: t}}\n    fields:\n      no: no\n"
-    )
+        "    bind: {erp: {table: t}, crm: {table: t}}\n    fields:\n"
+    ) + ("" if "no" in told else "      no: no\n")
     document, problems = located.read("rules.yaml", (head + "".join(lines)).encode())
     assert document is not None and not problems, problems
     shaped, misshapen = shape(document)
     assert shaped is not None and not misshapen, misshapen[:3]
     entities = shaped.syntax.entities
     known: dict[Any, Column] = {}
-    everything = {} if offline else {**told, "no": ("int", "int", "")}
+    everything = {} if offline else {"no": ("int", "int", ""), **told}
     for name, types in everything.items():
         for system, described in zip(("erp", "crm"), types[:2], strict=True):
-            known["entities", "thing", "fields", name, system, "column"] = column(f"{name} {described}")
+            known["entities", "thing", "fields", name, system, "column"] = columns(name, described)
     findings = Findings(document)
     check_words("thing", entities["thing"], (), findings)
     fields = stored_fields(entities, known)
