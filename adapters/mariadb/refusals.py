@@ -48,7 +48,7 @@ class Overtaken(pymysql.err.OperationalError):
 def verdict(error: Exception, *, sqlstate: str = "", timeouts_end_all: bool = False, inside: bool = False) -> Verdict:
     """What a failed write means, on a connection that is still open; see `adapters.relational.refused`.
 
-    `sqlstate`: as the server told it, if it was asked; `timeouts_end_all`: `innodb_rollback_on_timeout` is on;
+    `sqlstate`: as the server told it; `timeouts_end_all`: `innodb_rollback_on_timeout` is on;
     `inside`: the statement's own tables are as they should be, so that it was something that a trigger did."""
     number = error_number(error)
     if isinstance(error, Overtaken):
@@ -63,7 +63,7 @@ def verdict(error: Exception, *, sqlstate: str = "", timeouts_end_all: bool = Fa
         return "broken"
     if number in REFUSED:
         return "refused"
-    if inside and (number in CHANGED or number in MISSING):
+    if inside:
         return "refused"
     return "refused" if sqlstate and (sqlstate[:2] in DATA_CLASSES or not _of_a_server(sqlstate)) else "broken"
 
@@ -73,10 +73,8 @@ MISSING: Final = frozenset({1305, 1318, 1630, 4061, 4091})
 
 
 def is_doubtful(error: Exception) -> bool:
-    """True if the error's number says too little: then the SQLSTATE has to be asked, and who was at it."""
-    number = error_number(error)
-    known = number in REFUSED | DENIED or (number in BUSY and number not in ENDS_THE_TRANSACTION)
-    return not isinstance(error, Overtaken) and not known
+    """True if it has to be known who met the error, a statement or a trigger that it woke: see `verdict`."""
+    return error_number(error) in CHANGED | MISSING
 
 
 def reason(error: Exception, found: str = "") -> str:

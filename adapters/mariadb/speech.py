@@ -28,8 +28,6 @@ from engine.vocabulary import Row, WriteKind, WriteRow
 rows_max: Final = 5000
 """Rows of one statement: ordinals are told as one text, and looked up in one."""
 
-STATE: Final = "@duolog_state"
-
 
 class MariaSpeech(Parts):
     """Implements `adapters.relational.speech.Speech`; what concerns records of several tables is in `Parts`."""
@@ -119,15 +117,8 @@ class MariaSpeech(Parts):
         """See `Speech.verdict`."""
         if not self.sending.conn.open:
             return "broken"
-        state, inside = "", False
-        if refusals.is_doubtful(error):
-            try:
-                self.sending.forget()
-                self.sending.send(f"GET DIAGNOSTICS CONDITION 1 {STATE} = RETURNED_SQLSTATE")
-                state = str(self.sending.ask(f"SELECT {STATE}").rows[0][0] or "")
-                inside = error_number(error) not in refusals.ENDS_THE_TRANSACTION and self._is_as_bound()
-            except pymysql.MySQLError:
-                return "broken"
+        state = getattr(error, "sqlstate", None) or ""
+        inside = refusals.is_doubtful(error) and self._is_as_bound()
         return refusals.verdict(error, sqlstate=state, timeouts_end_all=self._timeouts_end_all, inside=inside)
 
     def reason(self, error: Exception, spots: Sequence[Spot]) -> str:
@@ -234,6 +225,7 @@ class MariaSpeech(Parts):
 
     def _is_as_bound(self) -> bool:
         """True if every table that the transaction has written is there, with all columns."""
+        self.sending.forget()
         try:
             for place in {id(place): place for place in self._tried}.values():
                 self.sending.ask(statements.probe(place))
