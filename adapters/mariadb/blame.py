@@ -93,7 +93,8 @@ def _constraint(sending: Sending, query: str, kind: str, name: str, spots: Seque
 
 def _check(name: str, spots: Sequence[Spot]) -> str:
     """The check of a column is called as the column."""
-    about = [spot for spot in spots if name.rpartition(".")[2] == spot.column.shape.name]
+    named = [spot for spot in spots if name.rpartition(".")[2] == spot.column.shape.name]
+    about = [spot for spot in named if spot.value is not None] or named
     return f"constraint `{name}`" + (f" about {_listed(f'`{spot.field}`' for spot in about[:1])}" if about else "")
 
 

@@ -11,6 +11,7 @@ beside them: how a column's text is cast there and printed back (`columns` makes
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pymysql
@@ -41,6 +42,15 @@ FROM information_schema.statistics s
 WHERE {where} AND s.non_unique = 0
 ORDER BY s.table_schema, s.table_name, s.index_name <> 'PRIMARY', s.index_name, s.seq_in_index
 """
+
+LEADING: Final = """
+SELECT s.table_schema, s.table_name, s.column_name, s.index_name
+FROM information_schema.statistics s
+WHERE {where} AND s.seq_in_index = 1 AND s.sub_part IS NULL AND s.index_type = 'BTREE' AND s.{used}
+ORDER BY s.index_name <> 'PRIMARY', s.index_name
+"""
+USED: Final[Mapping[str, str]] = {"mariadb": "ignored = 'NO'", "mysql": "is_visible = 'YES'"}
+"""What is so of an index that the server uses; by flavour."""
 
 NAMES: Final = """
 SELECT table_schema, table_name FROM information_schema.tables
@@ -90,6 +100,10 @@ def read_columns(conn: Connection, tables: Iterable[TableName]) -> dict[TableNam
         told = statements.get((schema, table))
         is_json = told is not None and name in told.documents
         found.setdefault((schema, table), {})[name] = column(row[2:], conn.server, is_json=is_json)
+    for schema, table, name, index in _ask(conn, LEADING, "s", wanted, used=USED[conn.server.flavour]):
+        known = found.get((schema, table), {}).get(name)
+        if known is not None:
+            found[schema, table][name] = replace(known, indexes=(*known.indexes, index))
     return found
 
 
@@ -130,9 +144,12 @@ def _uniques(conn: Connection, tables: list[TableName]) -> dict[TableName, dict[
     return found
 
 
-def _ask(conn: Connection, query: str, alias: str, tables: list[TableName]) -> Iterator[tuple[Any, ...]]:
+def _ask(
+    conn: Connection, query: str, alias: str, tables: list[TableName], **words: str
+) -> Iterator[tuple[Any, ...]]:
     """The rows of a question of `tables`, each beginning with (schema, name). A schema at a time, because the server
-    looks through all of them otherwise; names are compared again here, because it does not tell `A` from `a`."""
+    looks through all of them otherwise; names are compared again here, because it does not tell `A` from `a`.
+    `words`: what else stands in the question."""
     prefix = f"{alias}." if alias else ""
     schema_column = f"{prefix}table_schema" if alias else "constraint_schema"
     schemas: dict[str, list[str]] = {}
@@ -141,7 +158,7 @@ def _ask(conn: Connection, query: str, alias: str, tables: list[TableName]) -> I
     for schema, names in schemas.items():
         listed = ", ".join(map(text_literal, names))
         where = f"{schema_column} = {text_literal(schema)} AND {prefix}table_name IN ({listed})"
-        yield from (row for row in ask(conn, query.format(where=where)) if row[0] == schema and row[1] in names)
+        yield from (row for row in ask(conn, query.format(where=where, **words)) if row[0] == schema and row[1] in names)
 
 
 def _checked(clause: str) -> str:

@@ -64,6 +64,8 @@ class MariaColumn:
     compressed: bool = False
     visible: bool = True
     """False: `SELECT *` leaves it out, and so does an INSERT that names no columns."""
+    indexes: tuple[str, ...] = ()
+    """The names of the indexes that begin with it."""
 
     @property
     def bits(self) -> int:

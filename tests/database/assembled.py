@@ -16,15 +16,19 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from adapters.mariadb.session import connect
+from adapters.mariadb.layouts import columns_of
+from adapters.mariadb.phrases import reading as reading_of
+from adapters.mariadb.session import ask, connect
 from adapters.mariadb.setup import setup as mariadb_setup
+from adapters.mariadb.statements import select_table
 from adapters.mariadb.target import MariaTarget
+from adapters.postgresql.kit import PostgresKit
 from adapters.postgresql.names import origin_name
 from adapters.postgresql.setup import setup as postgresql_setup
 from adapters.postgresql.target import PostgresTarget
 from engine.ports import Target
 from engine.rulebook import RuleBook
-from engine.vocabulary import Batch, Write
+from engine.vocabulary import Batch, Row, Write
 from tests.ground import MARIADB, POSTGRESQL, Session
 
 KINDS: Final = (POSTGRESQL, MARIADB)
@@ -68,6 +72,17 @@ class Ground:
         target.open()
         with closing(target):
             yield target
+
+    def rows(self, book: RuleBook, table: int) -> list[Row]:
+        """All rows of a table of the rules, as printed text."""
+        rules = self.placed(book)
+        if self.kind == POSTGRESQL:
+            with PostgresKit("erp", self.address, insecure=True).reading(rules) as reading:
+                return list(reading.table(table))
+        with closing(connect("erp", self.address, application_name="reading")) as conn:
+            known, named = columns_of(conn, rules, "erp")[table], rules.tables["erp"][table]
+            read = reading_of([known[name] for name in named.columns])
+            return [read(row) for row in ask(conn, select_table(named, known))]
 
     def placed(self, book: RuleBook) -> RuleBook:
         """The rules, their tables where they are here: what is PostgreSQL's schema is MariaDB's database."""

@@ -15,7 +15,7 @@ from adapters.postgresql.setup import setup
 from engine.rulebook import RuleBook
 from tests.database.books import Bound, book
 from tests.database.crossed import Code, Crossed, Rows, crossed_book
-from tests.database.test_postgresql_parts import COMPANY, COMPANY_SQL, POINTING, POINTING_SQL
+from tests.database.test_parts import COMPANY, COMPANY_SQL, POINTING, POINTING_SQL
 from tests.database.test_postgresql_target import batch
 
 SHOP = Crossed(

@@ -48,5 +48,14 @@ def _rows(places: Sequence[Place], at: int) -> str:
     tables = [given(lettered("k", len(root.key)))]
     tables.append(f"{quoted(*root.table)} AS t ON {key_matches(live(root.key_columns()))}")
     for each in chain(places, [at])[1:]:
-        tables.append(f"{quoted(*places[each].table)} AS {alias(each)} ON {joined(places, each)}")
+        table = f"{quoted(*places[each].table)} AS {alias(each)}{_by_index(places[each])}"
+        tables.append(f"{table} ON {joined(places, each)}")
     return " STRAIGHT_JOIN ".join(tables)
+
+
+def _by_index(place: Place) -> str:
+    """Has rows found by an index if there is one. A small table would be read as a whole otherwise, and so be locked:
+    rows that others have locked would be in the way of records that they are no rows of."""
+    columns = live([place.columns[join.column] for join in place.part.joins])
+    names = dict.fromkeys(name for column in columns for name in column.indexes)
+    return f" FORCE INDEX FOR JOIN ({comma(map(quoted, names))})" if names else ""
