@@ -93,6 +93,8 @@ class Transaction:
     """How many changes it has, also when they are spooled."""
     spool: Iterable[list[Change]] | None = None
     """The changes of a transaction that was too large to keep in memory; then `changes` is empty."""
+    number: int = 0
+    """Of an own one: the `number_to` of its batch, if the log was asked for it and tells; otherwise 0."""
 
     def chunks(self) -> Iterator[list[Change]]:
         """All changes, in order, in lists of bounded length."""

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapters.postgresql.ledger import NUMBER
 from adapters.postgresql.pgoutput import (
     Begin,
     Commit,
+    LogicalMessage,
     Origin,
     Relation,
     RowMessage,
@@ -150,8 +152,11 @@ class Assembler:
                 self._relations[message.id.to_bytes(4, "big")] = self._bind(message)
             case Truncate():
                 self._truncate(message)
+            case LogicalMessage(True, _, prefix, content) if prefix == NUMBER:
+                if self._open is not None and self._open.own:
+                    self._open.number = int(content)
             case _:
-                pass  # types and logical messages say nothing that is needed here
+                pass  # types and other messages say nothing that is needed here
         return None
 
     def _commit(self, message: Commit) -> Transaction | Progress:

@@ -23,6 +23,7 @@ COPY: Final = "SELECT pg_catalog.pg_copy_logical_replication_slot('{}', '{}', tr
 class BorrowedSource(PostgresSource):
     """See the module. `reserve`, then `open`, once each."""
 
+    _messages = True
     _reserved: pq.abc.PGconn | None = None
 
     def reserve(self) -> None:

@@ -28,6 +28,20 @@ END_BATCH: Final = (
 )
 """Given: engine, number_to, separator, outcome."""
 
+NUMBER: Final = "duolog"
+"""The prefix of the log message that tells the number_to of a batch, to who asks the log for messages."""
+
+END_NUMBERED_BATCH: Final = (
+    f"{END_BATCH} RETURNING pg_catalog.pg_logical_emit_message(true, '{NUMBER}', number_to::pg_catalog.text)"
+)
+"""The same; also in the log, the transaction bears its number."""
+
+MAY_NUMBER: Final = (
+    "SELECT coalesce(bool_and(has_function_privilege(oid, 'EXECUTE')), false) FROM pg_catalog.pg_proc "
+    "WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = 'pg_logical_emit_message'"
+)
+"""Everybody may, unless that was taken from him."""
+
 COMMITTED: Final = (
     "SELECT number_to, separator::text, outcome FROM duolog.ledger "
     "WHERE engine = $1 AND number_to > $2::int8 ORDER BY number_to"

@@ -67,6 +67,9 @@ class PostgresSource:
     replicator's transactions, where it can. `spool_dir`: where transactions too large for memory are kept meanwhile.
     `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the slot."""
 
+    _messages = False
+    """The server is asked for messages, too: they tell the numbers of own transactions."""
+
     def __init__(
         self,
         system: str,
@@ -227,7 +230,7 @@ class PostgresSource:
             self._check_same_server(stream, identity)
             stream.notice_handler = self._on_notice
             command = walsender.start_replication(
-                self._slot, resume, [self._publication], origin_none=origin_none
+                self._slot, resume, [self._publication], origin_none=origin_none, messages=self._messages
             )
             result = stream.exec_(command.encode())
             if result.status != pq.ExecStatus.COPY_BOTH:

@@ -73,6 +73,7 @@ class PostgresTarget:
         self._layouts: dict[str, Layout] = {}
         self._shapes: dict[str, Shape] = {}
         self._deferrable = False
+        self._end_batch = ledger.END_BATCH
         self._rows = 0
         self._replan_rows = replan_rows_min
         self._replan_at = 0.0
@@ -207,7 +208,7 @@ class PostgresTarget:
         answer = separator.fetchone()
         assert answer is not None, "the separator is one row"
         given = [self._engine, str(batch.number_to), answer[0], encode(exceptions)]
-        self._speech.run(ledger.END_BATCH, given)
+        self._speech.run(self._end_batch, given)
         return str(answer[0])
 
     def _outcome(
@@ -241,6 +242,8 @@ class PostgresTarget:
         conn.execute("SET plan_cache_mode = force_generic_plan")
         if conn.execute("SELECT to_regclass('duolog.ledger')").fetchone() == (None,):
             raise NotSetUp("there is no table `duolog.ledger`", system=self.system, mend=SETUP)
+        may_number = conn.execute(ledger.MAY_NUMBER).fetchone() == (True,)
+        self._end_batch = ledger.END_NUMBERED_BATCH if may_number else ledger.END_BATCH
 
     def _read_layouts(self, conn: psycopg.Connection[Any]) -> None:
         self._layouts.update(layouts(conn, self._book, self.system))

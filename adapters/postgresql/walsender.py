@@ -50,14 +50,19 @@ def status_update(acknowledged: int, now_us: int, *, reply: bool) -> bytes:
     return _STATUS.pack(b"r", acknowledged, acknowledged, acknowledged, now_us - EPOCH_2000_US, reply)
 
 
-def start_replication(slot: str, resume: int, publications: Sequence[str], *, origin_none: bool) -> str:
+def start_replication(
+    slot: str, resume: int, publications: Sequence[str], *, origin_none: bool, messages: bool = False
+) -> str:
     """The command that starts the stream after `resume`.
 
-    `origin_none` has the server (16 or later) leave out what any replicator wrote, ourselves included."""
+    `origin_none` has the server (16 or later) leave out what any replicator wrote, ourselves included; `messages` has
+    it send what was written by pg_logical_emit_message."""
     names = ",".join(_quoted(name, '"') for name in publications)
     options = [("proto_version", "1"), ("publication_names", names)]
     if origin_none:
         options.append(("origin", "none"))
+    if messages:
+        options.append(("messages", "true"))
     listed = ", ".join(f"{name} {_quoted(value, chr(39))}" for name, value in options)
     return f"START_REPLICATION SLOT {_quoted(slot, chr(34))} LOGICAL {lsn_text(resume)} ({listed})"
 

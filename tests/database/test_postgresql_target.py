@@ -12,8 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgresql.names import origin_name
+from adapters.postgresql.names import origin_name, publication_name
+from adapters.postgresql.pgoutput import LogicalMessage, decode
 from adapters.postgresql.session import lsn_number
 from adapters.postgresql.setup import setup
 from adapters.postgresql.target import PostgresTarget
@@ -331,6 +333,37 @@ def test_pages_are_one_transaction_and_a_step_that_spans_them_steps_aside_whole(
 
     assert sorted(int(r.key) for r in again.exceptions) == list(range(2, 31, 2))
     assert table(user, "SELECT count(*) FROM account WHERE credit = 5") == [("30",)]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_batch_tells_its_number_in_the_log_where_the_role_may_write_messages(
+    erp_db: str, user: psycopg.Connection[Any], allowed: bool
+) -> None:
+    setup(user, BOOK, "erp")
+    options = ["messages", "true", "proto_version", "1", "publication_names", publication_name(BOOK.name, "erp")]
+    changes = "SELECT data FROM pg_logical_slot_get_binary_changes('numbers', NULL, NULL, VARIADIC %s)"
+    user.execute("SELECT pg_create_logical_replication_slot('numbers', 'pgoutput')")
+    user.execute("CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA duolog TO plain")
+    user.execute("GRANT ALL ON duolog.ledger, account TO plain")
+    user.execute("GRANT EXECUTE ON FUNCTION pg_replication_origin_session_setup(text) TO plain")
+    if not allowed:
+        functions = "SELECT oid::regprocedure FROM pg_proc WHERE proname = 'pg_logical_emit_message'"
+        for (function,) in user.execute(functions).fetchall():
+            user.execute(sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function)))
+    place = conninfo_to_dict(erp_db)
+    url = f"postgresql://plain@{place['host']}:{place['port']}/{place['dbname']}"
+    target = PostgresTarget("erp", url, engine=BOOK.name, origin=origin_name(BOOK.name, "erp"), book=BOOK)
+    try:
+        target.open()
+        with closing(target):
+            target.apply(batch(17, write("insert", "account", (1, 2, 3), [row(1, "1", ("a", "1.00", None))])))
+        told = [decode(bytes(data)) for (data,) in user.execute(changes, [options]).fetchall()]
+    finally:
+        user.execute("SELECT pg_drop_replication_slot('numbers')")
+        user.execute("DROP OWNED BY plain; DROP ROLE plain")
+
+    assert [m.content for m in told if isinstance(m, LogicalMessage)] == [b"17"] * allowed
+    assert [r[1] for r in table(user)] == ["a"]
 
 
 def test_the_ledger_tells_after_a_crash_what_was_committed_and_forgets_when_told(

@@ -106,6 +106,20 @@ def test_our_own_transaction_is_marked_by_its_origin() -> None:
     assert item.changes == [(0, "I", ("40", "ours", "1.00"), None)]
 
 
+def numbered(messages: list[bytes], prefix: bytes = b"duolog") -> list[bytes]:
+    """A transaction with the log message that tells which batch it is."""
+    told = b"M\x01" + bytes(8) + prefix + b"\0" + (2).to_bytes(4, "big") + b"17"
+    return [*messages[:-1], told, messages[-1]]
+
+
+def test_our_own_transaction_bears_the_number_of_its_batch_if_the_log_tells_it() -> None:
+    ours, users = golden("origin"), golden("insert")
+
+    items = [fold(assembler(), told) for told in (ours, numbered(ours), numbered(ours, b"app"), numbered(users))]
+
+    assert [item.number for item in items if isinstance(item, Transaction)] == [0, 17, 0, 0]
+
+
 def test_another_replicators_transaction_is_not_ours() -> None:
     item = fold(Assembler("erp", TABLES, origin="duolog_other", skip_own=True), golden("origin"))
 
