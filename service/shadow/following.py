@@ -11,17 +11,13 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, Full, Queue
 from tempfile import TemporaryDirectory
 
 from adapters.store import SqlStore
-from engine.assembly import key_of
-from engine.crossing import OWN_KEYS
-from engine.crossing.staging import Staging
 from engine.desk.records import Name
 from engine.errors import DuologError, StoreUnfit
 from engine.merge import rules_of
@@ -31,23 +27,14 @@ from engine.rulebook import RuleBook
 from engine.shadowing.comparing import Differing, differing
 from engine.shadowing.following import Follower
 from engine.shadowing.trial import Trial
-from engine.vocabulary import Change, Progress, Transaction
+from engine.vocabulary import Transaction
 from service.commands.settled import settled, watermarks
 from service.day_one import check_shape, shape_of
+from service.shadow.ordering import Order
 from service.wiring import Borrowed, Wired, open_store, wire
 
-QUEUED_MAX = 1_000
-"""Transactions read from one log and not yet decided."""
-OTHERS_S = 0.02
-"""For so long the log of a system is waited for, before another one's later transaction is decided."""
-CAUSE_S = 0.5
-"""For so long an own transaction waits for its cause, if that has not been read yet."""
-CROSSED_S = 0.05
-"""For so long an own transaction always waits, if it is about records of which that cannot be told."""
 COMMIT_EVERY = 200
 """Transactions between two commits of the copy."""
-
-Event = Transaction | Progress
 
 
 @dataclass(slots=True)
@@ -87,7 +74,6 @@ class Shadow:
         self.failed: DuologError | None = None
         self.base: Follower | None = None
         """The desk under the rules in force, once it follows."""
-        self._queues: dict[str, Queue[Event]] = {}
 
     def run(self, for_s: float | None) -> Tally:
         """Follows until `stop`, or for so long. Raises RulesRefused, DuologError."""
@@ -126,16 +112,15 @@ class Shadow:
         self, force: Wired, base: Follower, trial: Trial, known: SqlStore, sources: Mapping[str, Borrowed],
         stack: ExitStack, for_s: float | None,
     ) -> None:  # fmt: skip
+        order = Order(base, known, lambda system: sources[system].nudge(), self.stopping)
         for system, source in sources.items():
             source.open(base.marks[system].read)
-            self._queues[system] = Queue(QUEUED_MAX)
-            thread = threading.Thread(target=self._read, args=(system, source), name=f"shadow-{system}", daemon=True)
+            thread = threading.Thread(target=self._read, args=(source, order), name=f"shadow-{system}", daemon=True)
             stack.callback(thread.join, 10)
             thread.start()
         stack.callback(self.stopping.set)
         self.tell("following", ", ".join(sources))
         deadline = None if for_s is None else time.monotonic() + for_s
-        order = _Order(self._queues, base, known)
         decided = 0
         while not self.stopping.is_set() and (deadline is None or time.monotonic() < deadline):
             event = order.next()
@@ -151,17 +136,16 @@ class Shadow:
             sources[event.system].acknowledge(event.position)
         self.tally.taken_over = base.taken_over
 
-    def _read(self, system: str, source: Source) -> None:
+    def _read(self, source: Source, order: Order) -> None:
         """One log's thread."""
         try:
             while not self.stopping.is_set():
                 event = source.read(timeout_s=0.2)
-                while event is not None and not self.stopping.is_set():
-                    try:
-                        self._queues[system].put(event, timeout=0.5)
-                        event = None
-                    except Full:
-                        source.keep_alive()
+                if event is None:
+                    continue
+                told = order.told(event)
+                while not order.put(told) and not self.stopping.is_set():
+                    source.keep_alive()
         except DuologError as error:
             self.failed = self.failed or error
             self.stopping.set()
@@ -193,80 +177,6 @@ class Shadow:
             reasons = (_word(each.in_force.because), _word(each.tried.because))
             self.tally.differing[each.entity, ", ".join(each.fields), *reasons] += 1
             self.found(Seen(transaction.system, transaction.committed_at, printed, each))
-
-
-class _Order:
-    """Which transaction comes next: users' in the order of their commits, as far as is known; the engine's own
-    after what caused them."""
-
-    def __init__(self, queues: Mapping[str, Queue[Event]], base: Follower, known: SqlStore) -> None:
-        self._queues, self._base, self._known = queues, base, known
-        self._heads: dict[str, Event] = {}
-        self._since: dict[str, float] = {}
-        """Since when each of them has been at hand."""
-
-    def next(self) -> Event | None:
-        """The next one; None if there is none yet."""
-        deadline = time.monotonic() + OTHERS_S
-        for system, queue in self._queues.items():
-            if system not in self._heads:
-                try:
-                    self._heads[system] = queue.get(timeout=max(0.001, deadline - time.monotonic()))
-                    self._since[system] = time.monotonic()
-                except Empty:
-                    continue
-        ready = sorted(self._heads, key=self._rank)
-        waits = False
-        for system in ready:
-            event = self._heads[system]
-            if waits and isinstance(event, Transaction) and event.own and self._is_crossed(event):
-                continue  # its cause may stand behind the one that waits: `explains` cannot tell
-            if self._may_be_decided(event):
-                return self._heads.pop(system)
-            waits = True
-        return None
-
-    def _rank(self, system: str) -> tuple[int, float]:
-        """Users' transactions by when they were committed; the engine's own bear no such time, and come after them."""
-        event = self._heads[system]
-        if isinstance(event, Transaction):
-            return (1, self._since[system]) if event.own else (0, event.committed_at)
-        return (0, 0)
-
-    def _is_crossed(self, event: Transaction) -> bool:
-        return self._base.crossing.concerns(event.system, event.changes)
-
-    def _may_be_decided(self, event: Event) -> bool:
-        if not isinstance(event, Transaction) or not event.own:
-            return True
-        waited = time.monotonic() - self._since[event.system]
-        if waited < CROSSED_S and self._is_crossed(event):
-            return False
-        return (self._learn_keys(event) and self._base.explains(event)) or waited > CAUSE_S
-
-    def _learn_keys(self, event: Transaction) -> bool:
-        """Records that the engine in force has made: under which keys, only its store knows. False: not yet."""
-        staging = self._base.crossing.staging.get(event.system)
-        if staging is None:
-            return True
-        keys = self._base.crossing.keys
-        there = True
-        for entity, root in _roots(staging, event.changes):
-            if keys.id_of(entity, event.system, root) is not None:
-                continue
-            found = self._known.find_committed(f"{OWN_KEYS}{entity}/{event.system}", [root]).get(root, {})
-            for id in found:
-                self._base.learn_key(entity, event.system, root, id)
-            there = there and keys.id_of(entity, event.system, root) is not None
-        return there
-
-
-def _roots(staging: Staging, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
-    """The root rows that were written: (entity, key there)."""
-    for table, _, new, _ in changes:
-        if new is not None:
-            entities = [*staging.direct.get(table, ()), *(e for e, part in staging.parts.get(table, ()) if part == 0)]
-            yield from [(entity, key_of(staging.tables[table], new)) for entity in entities]
 
 
 class _Known:

@@ -15,19 +15,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.postgresql.borrowed import BorrowedSource
 from adapters.store import SqlStore
 from engine.record import decode
+from engine.vocabulary import Progress, Transaction
 from service.demo.engine import COMMAND
 from service.shadow.following import Seen, Shadow
 from tests.cli import test_crossed_live as crossed
 from tests.engine_live.pair import Pair
-from tests.engine_live.schema import rules as world_rules
+from tests.engine_live.schema import placed
 from tests.engine_live.users import write_for
 from tests.engine_live.world import World, eventually, pause
 
@@ -247,16 +251,15 @@ def test_an_entity_of_another_shape_is_left_out_and_said_so(pair: Pair) -> None:
     assert left_out in watch.said.read_text()
 
 
-def test_the_same_rules_decide_alike_after_thousands_of_transactions_and_know_all_that_is_true(
-    tmp_path: Path, erp_db: str, crm_db: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = World(tmp_path, "alike", {"erp": erp_db, "crm": crm_db}, things=200)
+@contextmanager
+def beside(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Shadow, list[Seen]]]:
+    """With an engine at work, and the same rules as its shadow, which has seen all when the block ends."""
     world.live.run()
     world.live.running()
     for system, address in world.addresses.items():
         monkeypatch.setenv(f"{system.upper()}_URL", address)
     new = world.live.rules.with_name("new.yaml")
-    new.write_text(world_rules("alike", world.systems), encoding="utf-8")
+    new.write_text(world.live.rules.read_text(encoding="utf-8"), encoding="utf-8")
     told: list[tuple[str, str]] = []
     found: list[Seen] = []
     shadow = Shadow(new, world.live.rules, lambda *said: told.append(said), found.append)
@@ -264,21 +267,67 @@ def test_the_same_rules_decide_alike_after_thousands_of_transactions_and_know_al
     thread.start()
     try:
         eventually(lambda: ("following", "erp, crm") in told, 20, lambda: str(told))
-        write_for(SECONDS, world.users(rate=150.0, threads=3, hot=10, own=0.3))
+        yield shadow, found
         world.equal()
-        users = len(world.told.committed)
-        eventually(lambda: shadow.tally.transactions - shadow.tally.own >= users, 60, lambda: str(shadow.tally))
-        pause(2)  # for the last echoes
-        conflicts = world.live.document()["counters"]["conflicts"]
+        ends = {system: end_of_log(address) for system, address in world.addresses.items()}
+        has_seen = lambda: shadow.base and all(shadow.base.marks[s].read >= end for s, end in ends.items())  # noqa: E731
+        eventually(has_seen, 60, lambda: f"{shadow.tally} {ends}")
     finally:
         shadow.stop()
         thread.join(20)
         assert world.live.stop() == 0
+
+
+def end_of_log(address: str) -> int:
+    """Up to where everything has been written, as duolog counts positions."""
+    with psycopg.connect(address) as connection:
+        row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_the_same_rules_decide_alike_after_thousands_of_transactions_and_know_all_that_is_true(
+    tmp_path: Path, erp_db: str, crm_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, "alike", {"erp": erp_db, "crm": crm_db}, things=200)
+    with beside(world, monkeypatch) as (shadow, found):
+        write_for(SECONDS, world.users(rate=150.0, threads=3, hot=10, own=0.3))
+    conflicts = world.live.document()["counters"]["conflicts"]
     print(f"\n{shadow.tally} engine: {conflicts} conflicts, shadow: {shadow.base and shadow.base.counts}")
     assert found == []
-    assert shadow.tally.alike == users > 1_000
+    assert shadow.tally.alike == len(world.told.committed) > 1_000
     assert conflicts > 0
     assert drifted(shadow, world) == []
+
+
+@pytest.mark.parametrize("lagging", [("erp",), ("crm",), ("erp", "crm")])
+def test_an_echo_waits_for_its_cause_however_long_the_log_lags_that_has_it(
+    tmp_path: Path, erp_db: str, crm_db: str, monkeypatch: pytest.MonkeyPatch, lagging: tuple[str, ...]
+) -> None:
+    gate = Event()
+    read = BorrowedSource.read
+
+    def lags(source: BorrowedSource, timeout_s: float) -> Transaction | Progress | None:
+        if source.system in lagging and not gate.wait(timeout_s):
+            return None
+        return read(source, timeout_s)
+
+    monkeypatch.setattr(BorrowedSource, "read", lags)
+    world = World(tmp_path, "lagging", {"erp": erp_db, "crm": crm_db}, things=2)
+    with beside(world, monkeypatch) as (shadow, found):
+        for _ in range(5):
+            for system, address in world.addresses.items():
+                with psycopg.connect(address, autocommit=True) as user:
+                    for delta in (3, 4):
+                        user.execute(placed("UPDATE {thing} SET {amount} = {amount} + %s", system), [delta])
+                world.equal()
+        pause(1)  # what waits only for a while does so no longer
+        decided = shadow.tally.transactions
+        gate.set()
+    assert found == []
+    assert drifted(shadow, world) == []
+    assert shadow.tally.alike == shadow.tally.transactions - shadow.tally.own == 20
+    assert decided <= 2, "more than what users wrote before the first echo"
 
 
 def drifted(shadow: Shadow, world: World) -> list[str]:
@@ -286,7 +335,7 @@ def drifted(shadow: Shadow, world: World) -> list[str]:
     base = shadow.base
     assert base is not None
     found: list[str] = []
-    store = SqlStore.open(f"sqlite:///{next(world.live.folder.glob('*.store.db'))}", name="alike", create=False)
+    store = SqlStore.open(f"sqlite:///{next(world.live.folder.glob('*.store.db'))}", name=base.book.name, create=False)
     for entity in base.rules:
         for key, state in store.scan(entity):
             real, mine = decode(state), base.cache[entity].get(key)
