@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.demo.engine import COMMAND, Engine, quiet
+from tests.ground import MARIADB, POSTGRESQL, Session, kind
 
 PATIENCE_S = 60.0
 Found = TypeVar("Found")
@@ -104,6 +105,9 @@ class Desk(Engine):
     def arrive_as(self, role: str) -> None:
         """From now on every command comes as this role; the users' own SQL stays the superuser's."""
         for system, url in self.urls.items():
+            if kind(url) == MARIADB:
+                self.addresses[f"{system.upper()}_URL"] = url.replace("//root@", f"//{role}@")
+                continue
             place = conninfo_to_dict(url)
             address = f"postgresql://{role}@{place['host']}:{place['port']}/{place['dbname']}"
             self.addresses[f"{system.upper()}_URL"] = address
@@ -143,13 +147,20 @@ class Desk(Engine):
 
     def sql(self, system: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a user of that database does, or sees."""
+        if kind(self.urls[system]) == MARIADB:
+            with Session(self.urls[system]) as session:
+                return session.rows(statement, values or None)
         with psycopg.connect(self.urls[system], autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def quietly(self, system: str, statement: str) -> None:
-        """A write that the running engine never hears of: it bears the mark of some other replication, and a server of
-        which `check` had found no other replication was asked to leave such writes out."""
+        """A write that the running engine never hears of. In PostgreSQL it bears the mark of some other replication,
+        and a server of which `check` had found no other replication was asked to leave such writes out; MariaDB's
+        superuser may keep it out of the log."""
+        if kind(self.urls[system]) == MARIADB:
+            self.sql(system, f"SET sql_log_bin = 0; {statement}")
+            return
         with psycopg.connect(self.urls[system], autocommit=True) as connection:
             connection.execute("SELECT pg_replication_origin_create('elsewhere')")
             connection.execute("SELECT pg_replication_origin_session_setup('elsewhere')")
@@ -178,19 +189,26 @@ class Desk(Engine):
 
     def settle(self) -> dict[str, Any]:
         """Waits until everything that was written is everywhere; the status then."""
-        pending = {system: self.sql(system, "SELECT pg_current_wal_insert_lsn()::text")[0][0] for system in self.urls}
+        pending = {system: self._end_of_log(system) for system in self.urls}
 
         def there(status: dict[str, Any]) -> bool:
             read = status.get("systems", {})
             return quiet(status) and all(
-                system in read and _lsn(read[system]["position"]) >= _lsn(lsn) for system, lsn in pending.items()
+                system in read and _position(read[system]["position"]) >= end for system, end in pending.items()
             )
 
-        for system in self.urls:  # a commit after the positions above, so that the readers come to pass them
-            self.sql(system, "SELECT pg_log_standby_snapshot()")
+        for system, url in self.urls.items():  # a commit after the positions above, so that the readers pass them
+            if kind(url) == POSTGRESQL:
+                self.sql(system, "SELECT pg_log_standby_snapshot()")
         status = self.until(there, PATIENCE_S)
         assert status is not None, f"not quiet: {self.status()}\n{self.log_tail()}"
         return status
+
+    def _end_of_log(self, system: str) -> int:
+        if kind(self.urls[system]) == POSTGRESQL:
+            return _position(self.sql(system, "SELECT pg_current_wal_insert_lsn()::text")[0][0])
+        file, offset, *_ = self.sql(system, "SHOW MASTER STATUS")[0]
+        return _position(f"{file.rpartition('.')[2]}:{offset}")
 
     def eventually(self, look: Callable[[], Found | None]) -> Found:
         """What `look` finds, as soon as it finds anything."""
@@ -209,7 +227,10 @@ class Desk(Engine):
         return "\n".join([*self.said, log])
 
 
-def _lsn(text: str) -> int:
+def _position(text: str) -> int:
+    """A position as it is printed, of either database, as a number."""
+    if ":" in text:
+        file, offset = text.split(":")
+        return int(file) << 40 | int(offset)
     high, low = text.split("/")
     return (int(high, 16) << 32) | int(low, 16)
-
