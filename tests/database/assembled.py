@@ -29,6 +29,10 @@ from adapters.postgresql.target import PostgresTarget
 from engine.ports import Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Row, Write
+from rules.assembly.dialects import dialect_of
+from rules.assembly.sql import parsed
+from rules.findings import Findings
+from rules.located import Document
 from tests.ground import MARIADB, POSTGRESQL, Session
 
 KINDS: Final = (POSTGRESQL, MARIADB)
@@ -112,6 +116,15 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         if request.param == MARIADB:
             session.execute("SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')")
         yield Ground(request.param, address, session)
+
+
+def said(kind: str, words: str) -> str:
+    """What `on_create` and `on_write` say, as it is compiled for such a database."""
+    sql = parsed(words, (), Findings(Document("rules.yaml", [])))
+    assert sql is not None
+    text = dialect_of(kind).render(sql.tree)
+    assert text is not None
+    return text
 
 
 def batch(number: int, *writes: Write, forget_to: int = 0) -> Batch:
