@@ -15,7 +15,10 @@ from service.commands.terms import told
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = (HOME / "docs" / "errors.md").read_text(encoding="utf-8")
-JUDGES = ("adapters/postgresql/preflight.py", "adapters/postgresql/table_findings.py")
+PLACES = {"PostgreSQL": "postgresql", "MariaDB or MySQL": "mariadb"}
+"""The adapter of each table of findings."""
+LOOPED = {"postgresql": ("P231", "P232"), "mariadb": ("P151", "P152", "P153", "P231", "P232")}
+"""Told by a loop, below their codes; all are errors."""
 
 
 def rows(letter: str) -> dict[str, list[str]]:
@@ -55,21 +58,32 @@ def test_the_exit_code_is_that_of_the_commands(code: str, capsys: pytest.Capture
     assert capsys.readouterr().err.startswith(f"{code} ")
 
 
-def test_every_finding_has_its_row_and_every_row_its_finding() -> None:
-    source = "\n".join((HOME / path).read_text(encoding="utf-8") for path in JUDGES)
+def judges(adapter: str) -> str:
+    """The modules in which an adapter's findings are told."""
+    files = ("preflight.py", "table_findings.py")
+    return "\n".join((HOME / "adapters" / adapter / name).read_text(encoding="utf-8") for name in files)
 
-    assert sorted(rows("P")) == sorted(set(re.findall(r'"(P\d{3})"', source)))
+
+def findings(place: str) -> dict[str, list[str]]:
+    """The rows of the table of one database's findings, by code."""
+    section = PAGE.split(f"## What `duolog check` finds in a {place} database")[1].split("\n## ")[0]
+    return {code: rest.split(" | ") for code, rest in re.findall(r"^\| (P\d{3}) \| (.*) \|$", section, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("code", sorted(rows("P")))
-def test_the_kind_of_a_finding_is_that_of_the_code(code: str) -> None:
-    source = "\n".join((HOME / path).read_text(encoding="utf-8") for path in JUDGES)
+@pytest.mark.parametrize("place", PLACES)
+def test_every_finding_has_its_row_and_every_row_its_finding(place: str) -> None:
+    assert sorted(findings(place)) == sorted(set(re.findall(r'"(P\d{3})"', judges(PLACES[place]))))
+
+
+@pytest.mark.parametrize(("place", "code"), [(place, code) for place in PLACES for code in sorted(findings(place))])
+def test_the_kind_of_a_finding_is_that_of_the_code(place: str, code: str) -> None:
+    source = judges(PLACES[place])
     before = source[: source.index(f'"{code}"')]
     called = re.findall(r"\b(?:judge\.|_)(error|warning)\(", before)
 
-    if code in ("P231", "P232"):  # told by a loop, below their codes
+    if code in LOOPED[PLACES[place]]:
         called = ["error"]
-    assert called[-1] == rows("P")[code][0]
+    assert called[-1] == findings(place)[code][0]
 
 
 def test_the_table_of_exit_codes_tells_each_that_a_command_may_end_with() -> None:
