@@ -5,5 +5,6 @@ A database is spoken to through one door, `speech`: the statements that an adapt
 own, `isolation` finds the rows to blame when a batch is not taken as a whole, `answers` understands what comes back,
 `looking` looks again. `live` and `layout` are the tables as the catalog and the rules have them, `refused` the words
 for what cannot be written, `ledger` what is remembered of a batch. Of reading a log, `spool` keeps the transaction that
-is being received, and `picking` takes the bound columns out of its rows.
+is being received, and `picking` takes the bound columns out of its rows. Of judging a database, `judging` and `rights`
+are what is found and asked for in the same way everywhere.
 """
