@@ -41,9 +41,7 @@ def begin_batch(engine: str, system: str, number_to: int, forget_to: int) -> tup
     )
 
 
-def end_batch(
-    engine: str, system: str, number_to: int, separator: str, gtid: str, exceptions: list[RowResult]
-) -> str:
+def end_batch(engine: str, system: str, number_to: int, separator: str, gtid: str, exceptions: list[RowResult]) -> str:
     """The statement that completes a batch's row."""
     return (
         f"UPDATE duolog.ledger SET `separator` = {text_literal(separator)}, gtid = {text_literal(gtid)}, "

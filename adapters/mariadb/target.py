@@ -173,9 +173,7 @@ class MariaTarget:
     def _complete(self, batch: Batch, end: separator.End, exceptions: list[RowResult]) -> Outcome:
         """Completes the ledger row, and commits."""
         sending, (position, gtid) = self._speech.sending, end
-        sending.send(
-            ledger.end_batch(self._engine, self.system, batch.number_to, text(position), gtid, exceptions)
-        )
+        sending.send(ledger.end_batch(self._engine, self.system, batch.number_to, text(position), gtid, exceptions))
         sending.ask("COMMIT")
         return Outcome(self.system, batch.number_to, position, exceptions)
 

@@ -17,8 +17,8 @@ from pymysqlreplication.event import RotateEvent, XidEvent
 from pymysqlreplication.row_event import DeleteRowsEvent, RowsEvent, UpdateRowsEvent
 
 from adapters.mariadb import ledger
+from adapters.mariadb.address import address
 from adapters.mariadb.positions import file_number, number
-from adapters.mariadb.session import address
 from adapters.mariadb.target import MariaTarget
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Write
@@ -95,7 +95,7 @@ def history(url: str, *, schema: str | None = None) -> list[Told]:
     """All that the server's binlog tells of the rows of a database, in its order."""
     where = address(url)
     stream = BinLogStreamReader(
-        connection_settings={"host": where.host, "port": where.port, "user": where.user, "passwd": where.password},
+        connection_settings={"host": where.host, "port": where.port, "user": where.user, "password": where.password},
         server_id=4711, log_file=_first_file(url), log_pos=4, resume_stream=True, blocking=False,
     )  # fmt: skip
     told: list[Told] = []

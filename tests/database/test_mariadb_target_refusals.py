@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapters.mariadb.session import address
+from adapters.mariadb.address import address
 from engine.errors import NotSetUp, SystemUnavailable
 from engine.vocabulary import RowResult
 from service.embedded.mariadb import EmbeddedMariaDB
@@ -37,8 +37,9 @@ def given(**changed: Any) -> tuple[Any, ...]:
     return tuple(changed.get(name, fine) for name, fine in zip(ACCOUNT.columns[1:], FINE, strict=True))
 
 
+TOO_LONG = "1406 data too long: `name` is longer than the 20 characters of `{}.name`"
 REFUSALS = [
-    (given(name="far too long for its column"), "1406 data too long: `name` is longer than the 20 characters of `{}.name`"),
+    (given(name="far too long for its column"), TOO_LONG),
     (given(note="x" * 256), "1406 data too long: `note` is longer than the 255 bytes of `{}.note`"),
     (given(credit="1e30"), "1264 out of range: `credit` does not fit `{}.credit` (`decimal(12,2)`)"),
     (given(credit="one"), "1366 no value of the type: `credit` does not fit `{}.credit` (`decimal(12,2)`)"),
@@ -114,7 +115,10 @@ def test_one_refused_row_among_five_thousand_is_found_and_all_others_are_written
 
 
 def test_a_child_is_not_blamed_for_a_parent_that_halving_put_behind_it(erp_maria: str, user: User) -> None:
-    user.do("CREATE TABLE child (id int PRIMARY KEY, parent bigint, CONSTRAINT c FOREIGN KEY (parent) REFERENCES account (id))")
+    user.do(
+        "CREATE TABLE child (id int PRIMARY KEY, parent bigint, "
+        "CONSTRAINT c FOREIGN KEY (parent) REFERENCES account (id))"
+    )
     name = address(erp_maria).database
 
     with opened(erp_maria, rules(erp_maria, ACCOUNT, Bound("child", ("id", "parent"), ("id",)))) as erp:
