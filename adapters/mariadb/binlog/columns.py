@@ -46,8 +46,8 @@ class Hint:
 class Reading:
     """How to get past one column, and how to get at it."""
 
-    step: str = ""
-    """An expression of the bytes that the column has in the row, if that needs no looking; else `skip`."""
+    step: int = 0
+    """How many bytes the column has in every row; 0: each tells its own, see `skip`."""
     skip: Sequence[str] = ()
     read: Sequence[str] = ()
     """Lines; `{v}` is the name that the text is put into, `{c}` the column's number."""
@@ -103,11 +103,11 @@ def _integer(column: Column) -> Reading:
     form = _INTEGERS[column.type][column.unsigned]
     if not form:
         line = f"{{v}} = f\"{{{{from_bytes(data[at:at + 3], 'little', signed={not column.unsigned})}}}}\""
-        return Reading("3", read=(line, "at += 3"), uses={"from_bytes": int.from_bytes})
+        return Reading(3, read=(line, "at += 3"), uses={"from_bytes": int.from_bytes})
     packed = struct.Struct(form)
     name = f"number_{form[1]}"
     return Reading(
-        str(packed.size),
+        packed.size,
         read=(f"{{v}} = f'{{{{{name}(data, at)[0]}}}}'", f"at += {packed.size}"),
         uses={name: packed.unpack_from},
     )
@@ -119,7 +119,7 @@ def _floating(column: Column, hint: Hint) -> Reading:
     name = "single" if single else "double"
     spelled = texts.single if single else texts.double
     return Reading(
-        str(packed.size),
+        packed.size,
         read=(f"{{v}} = {name}(read_{name}(data, at)[0])", f"at += {packed.size}"),
         uses={name: spelled, f"read_{name}": packed.unpack_from},
     )
@@ -135,7 +135,7 @@ def _decimal(column: Column, hint: Hint) -> Reading:
     size = sum(_DIGIT_BYTES[digits] for digits in _groups(precision, scale))
     name = f"decimal_{precision}_{scale}"
     return Reading(
-        str(size),
+        size,
         read=(f"{{v}} = {name}(data[at:at + {size}])", f"at += {size}"),
         uses={name: decimal_reader(precision, scale)},
     )
@@ -179,9 +179,7 @@ def _groups(precision: int, scale: int) -> list[int]:
 def _bit(column: Column, hint: Hint) -> Reading:
     size = (column.meta + 7) // 8
     line = f"{{v}} = bits(from_bytes(data[at:at + {size}], 'big'), {column.meta})"
-    return Reading(
-        str(size), read=(line, f"at += {size}"), uses={"bits": texts.bits, "from_bytes": int.from_bytes}
-    )
+    return Reading(size, read=(line, f"at += {size}"), uses={"bits": texts.bits, "from_bytes": int.from_bytes})
 
 
 # ---------------------------------------------------------------- dates and times
@@ -189,7 +187,7 @@ def _bit(column: Column, hint: Hint) -> Reading:
 
 def _year(column: Column, hint: Hint) -> Reading:
     years = [texts.year(number + 1900 if number else 0) for number in range(256)]
-    return Reading("1", read=("{v} = years[data[at]]", "at += 1"), uses={"years": years})
+    return Reading(1, read=("{v} = years[data[at]]", "at += 1"), uses={"years": years})
 
 
 def _date_of(number: int) -> str:
@@ -213,7 +211,7 @@ _SECONDS: Final = _Cache(lambda second: texts.clock(False, second // 3600, secon
 
 
 def _date(column: Column, hint: Hint) -> Reading:
-    return Reading("3", read=("{v} = dates[data[at:at + 3]]", "at += 3"), uses={"dates": _DATES})
+    return Reading(3, read=("{v} = dates[data[at:at + 3]]", "at += 3"), uses={"dates": _DATES})
 
 
 def _fraction(digits: int) -> tuple[int, int]:
@@ -233,7 +231,7 @@ def _datetime(column: Column, hint: Hint) -> Reading:
         f"at += {5 + size}",
     ]
     uses = {"days": _DAYS, "clocks": _CLOCKS, "from_bytes": int.from_bytes}
-    return Reading(str(5 + size), read=lines, uses=uses)
+    return Reading(5 + size, read=lines, uses=uses)
 
 
 def _timestamp(column: Column, hint: Hint) -> Reading:
@@ -249,7 +247,7 @@ def _timestamp(column: Column, hint: Hint) -> Reading:
         f"at += {4 + size}",
     ]
     uses = {"epoch_days": _EPOCH_DAYS, "seconds": _SECONDS, "from_bytes": int.from_bytes}
-    return Reading(str(4 + size), read=lines, uses=uses)
+    return Reading(4 + size, read=lines, uses=uses)
 
 
 def _with_fraction(before: int, size: int, unit: int) -> list[str]:
@@ -312,9 +310,7 @@ def _former(column: Column, hint: Hint) -> Reading:
 
 def _by_bytes(size: int, name: str, spell: Callable[[bytes], str]) -> Reading:
     """A value of so many bytes, whose text is kept for when they come again."""
-    return Reading(
-        str(size), read=(f"{{v}} = {name}[data[at:at + {size}]]", f"at += {size}"), uses={name: _Cache(spell)}
-    )
+    return Reading(size, read=(f"{{v}} = {name}[data[at:at + {size}]]", f"at += {size}"), uses={name: _Cache(spell)})
 
 
 # ---------------------------------------------------------------- labels

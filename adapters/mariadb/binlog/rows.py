@@ -229,7 +229,7 @@ class _Writer:
             # An event says nothing of rows without a column, not even how many there are.
             raise Missing("row", [column.name for column in self._table.columns][:1])
         lines = [f"nulls = {_nulls(size)}"]
-        passed = str(size)
+        passed = size
         self._uses["from_bytes"] = int.from_bytes
         wanted = set(numbers)
         for bit, number in enumerate(there):
@@ -238,11 +238,11 @@ class _Writer:
             found = self._reading(column, number, read)
             null = f"nulls & {1 << bit}" if column.nullable else ""
             if not read and found.step and not null:
-                passed += f" + {found.step}"
+                passed += found.step
                 continue
             if passed:
-                lines.append(f"at += {_sum(passed)}")
-                passed = ""
+                lines.append(f"at += {passed}")
+                passed = 0
             name = f"{letter}{number}"
             body = [line.format(v=name, c=number) for line in found.read] if read else self._skip(found)
             if null and read:
@@ -252,7 +252,7 @@ class _Writer:
             else:
                 lines += body
         if passed:
-            lines.append(f"at += {_sum(passed)}")
+            lines.append(f"at += {passed}")
         self._lines += [indent + line for line in lines]
 
     def _reading(self, column: Column, number: int, read: bool) -> Reading:
@@ -284,7 +284,3 @@ def _nulls(size: int) -> str:
     if size == 2:
         return "data[at] | data[at + 1] << 8"
     return f"from_bytes(data[at:at + {size}], 'little')"
-
-
-def _sum(passed: str) -> int:
-    return sum(int(size) for size in passed.split(" + "))

@@ -101,7 +101,7 @@ def _metas(types: bytes, data: bytes, start: int) -> list[tuple[int, int]]:
         width = _META_BYTES.get(type_, 0)
         if at + width > len(data):
             raise WireError("more about the columns' types expected, it ends", start + at)
-        first, second = (data[at : at + 2] + b"\0\0")[:2]
+        first, second = (data[at : at + width] + b"\0\0")[:2]
         at += width
         if type_ in (ENUM, SET) or (type_ == STRING and first in (ENUM, SET)):
             found.append((first, second))
