@@ -25,9 +25,10 @@ class Column:
     length: int | None = None
     """Most characters, for text; None: unlimited."""
     precision: int | None = None
-    """Digits in all, for numeric; bits for integer (8, 16, 24, 32, 64)."""
+    """Digits in all, for numeric; bits for integer (1, 8, 16, 24, 32, 64), and for a string of bits."""
     scale: int | None = None
-    """Digits after the point, for numeric (None: any number of them); digits of a second, for times."""
+    """Digits after the point, for numeric (None: any number of them) and for a float that is rounded to so many; digits
+    of a second, for times."""
     generated: bool = False
     """The system computes it always: it can be read, never written."""
     default: bool = False

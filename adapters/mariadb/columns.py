@@ -103,7 +103,8 @@ def column(said: Sequence[Any], server: Server, *, is_json: bool) -> MariaColumn
         length=_characters(data_type, charset, int(length or 0)) if text or long else None,
         precision=_precision(data_type, precision),
         scale=int(digits or 0) if FAMILIES.get(data_type) in ("time", "timestamp", "timestamptz")
-        else int(scale or 0) if data_type == "decimal" else None,
+        else int(scale or 0) if data_type == "decimal" or (data_type in ("float", "double") and scale is not None)
+        else None,
         generated=generated,
         default=bool(made_by) or automatic,
         labels=labels(column_type) if data_type in ("enum", "set") else (),

@@ -76,6 +76,9 @@ def own(above: str, column: Column) -> Codec | None:
         case _, "float":
             narrow = Codec("float in real", widened, narrowed) if is_single(column) else None
             return composed([Codec("", same, _unsigned_zero), narrow]) if column.finite else narrow
+        case _, "other" if column.precision is not None:
+            digits = column.precision
+            return Codec("", same, lambda text: text.zfill(digits))
         case _, "json":
             # Of what a json column keeps as it was written, blanks and the order of keys mean nothing.
             return Codec("json", documents.canonical, same, many=True) if column.type == "json" else None

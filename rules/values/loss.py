@@ -137,6 +137,8 @@ def losses(source: Column, target: Column) -> Iterator[Loss]:
         yield from _bytes(source, target)
     elif source.family == target.family == "date" and _late(source, target):
         yield _late_loss(target)
+    elif source.family == target.family == "float" and target.scale is not None and source.scale != target.scale:
+        yield Loss("R452", f"{target.scale} digits after the point are kept", "make it a double without digits")
     elif codecs.is_single(target) and not codecs.is_single(source):
         what = "about 7 of its digits are kept, `0.123456789` becomes `0.12345679`"
         yield Loss("R458", what, "make it double precision")

@@ -51,14 +51,14 @@ def is_limited(column: Column) -> bool:
             return family == "integer" and not is_year(column)
 
 
-def for_text(column: Column, overflow: Overflow) -> Codec | None:
-    """The step above the column's own: before blanks are added to fill it."""
+def for_text(column: Column, overflow: Overflow, *, trim: bool = False) -> Codec | None:
+    """The step above the column's own: before blanks are added to fill it. `trim`: blanks at the end mean nothing."""
     if column.family == "bytes":
         return _for_bytes(column, overflow)
     if column.family != "text" or (column.length is None and column.octets is None):
         return None
     length, octets = column.length, column.octets
-    trimmed = column.padded in ("blanks", "trimmed")
+    trimmed = trim or column.padded in ("blanks", "trimmed")
     safe = min(most for most in (length, None if octets is None else octets // _UTF8_MAX) if most is not None)
 
     def encode(text: str) -> Text:

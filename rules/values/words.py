@@ -59,7 +59,7 @@ def column_codec(field: str, family: str, stored: Stored, meant: Meant) -> Codec
         if any(steps) or any(own) or "on_overflow" in words.model_fields_set:
             overflow = words.on_overflow
             below = [room.for_number(column, overflow), room.for_time(column, overflow)]
-            own = [*below, *own, room.for_text(column, overflow)]
+            own = [*below, *own, room.for_text(column, overflow, trim=words.trim)]
     found = composed([*own, *steps], f"{quoted(field)} of {quoted(stored.system)}")
     if found is not None and words.one_way:
         # Nobody asks what its values mean; but a journal shows them.
@@ -100,8 +100,8 @@ def _making(field: str, stored: Stored, meant: Meant) -> Codec | None:
     if meant.values is not None:
         return mapped(field, meant.values)
     if words.list_ is not None:
-        padded = column is not None and codecs.is_blank_padded(column)
-        return parted(words.list_, trim=words.trim, numbers=meant.elements == "integer", padded=padded)
+        kept = None if column is None else 0 if column.padded in ("blanks", "trimmed") else column.length
+        return parted(words.list_, trim=words.trim, numbers=meant.elements == "integer", kept=kept)
     if words.scale is not None:
         digits = words.round
         if digits is None and column is not None:
@@ -137,8 +137,9 @@ def mapped(field: str, values: Mapping[str, str]) -> Codec:
     return Codec(f"map of {field}", decode, encode, many=len(stored) < len(meanings))
 
 
-def parted(by: str, *, trim: bool, numbers: bool, padded: bool = False) -> Codec:
-    """A text of several values, parted by `by` ↔ the list of them. `padded`: blanks at its end mean nothing there."""
+def parted(by: str, *, trim: bool, numbers: bool, kept: int | None = None) -> Codec:
+    """A text of several values, parted by `by` ↔ the list of them. `kept`: behind so many characters, blanks at its end
+    are not kept there; None: they always are."""
 
     def decode(text: str) -> str:
         if not (text.strip(" ") if trim else text):
@@ -164,7 +165,7 @@ def parted(by: str, *, trim: bool, numbers: bool, padded: bool = False) -> Codec
         joined = by.join(out)
         if joined.split(by) != out and out:
             raise ValueRefused(f"the elements of a list cannot be told apart by {quoted(by)}")
-        if padded and joined.endswith(" "):
+        if kept is not None and len(joined) > kept and joined.endswith(" "):
             raise ValueRefused("a list ends with a blank, and those at the end of the text are not kept there")
         return joined
 

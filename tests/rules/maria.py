@@ -55,7 +55,7 @@ def maria_column(name: str, ddl: str) -> MariaColumn:
     column_type = f"{kind}{shown}{signs}" + (" /*M!100301 COMPRESSED*/" if match["compressed"] else "")
     said = (
         name, kind, column_type, "YES", "NULL", length, octets, precision,
-        numbers[1] if kind == "decimal" and len(numbers) > 1 else 0 if kind == "decimal" else None,
+        numbers[1] if len(numbers) > 1 else 0 if kind == "decimal" else None,
         (first or 0) if is_time else None, charset,
         (match["collation"] or _COLLATIONS.get(charset, f"{charset}_general_ci")) if charset else None, "", None,
     )  # fmt: skip

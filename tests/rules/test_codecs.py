@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ValueRefused
 from engine.rulebook import Codec
-from rules.values import codecs, documents
+from rules.values import codecs, documents, room
 from rules.values.moments import rounded
 from rules.values.words import mapped, parted
 from tests.rules.catalogs import column
@@ -271,4 +271,12 @@ def test_a_small_document_does_not_become_one_of_gigabytes() -> None:
 def test_a_list_whose_end_would_be_lost_in_a_padded_text_is_refused(list_: str) -> None:
     """Found by Hypothesis: in a char(6), a list of one blank became the empty list."""
     with pytest.raises(ValueRefused, match="a list ends with a blank"):
-        parted(" " if list_ == '{a,""}' else ",", trim=False, numbers=False, padded=True).encode(list_)
+        parted(" " if list_ == '{a,""}' else ",", trim=False, numbers=False, kept=0).encode(list_)
+
+
+def test_a_text_that_is_cut_and_trimmed_does_not_end_with_a_blank() -> None:
+    """Found by Hypothesis: what was cut at a blank was written once more, without it."""
+    step = room.for_text(column("x varchar(6)"), "cut", trim=True)
+
+    assert step is not None
+    assert step.encode("abcde fgh") == "abcde"

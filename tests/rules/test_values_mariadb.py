@@ -206,3 +206,12 @@ def test_keys_are_written_alike_without_a_codec_where_only_spellings_could_diffe
         (conversion,) = checked({"no": (ours, MARIA + theirs, "")}, columns=described)
 
         assert conversion.codecs == {}
+
+
+def test_a_list_is_refused_whose_last_blank_has_no_room() -> None:
+    """Found by Hypothesis: the database lets go of blanks that are too many, though they are a list's last element."""
+    (conversion,) = checked({"f": ("text[]", MARIA + "varchar(40)", 'list: ","')}, columns=described)
+
+    assert conversion.codecs["crm"].encode('{"' + "x" * 38 + ' "}') == "x" * 38 + " "
+    with pytest.raises(ValueRefused, match="a list ends with a blank"):
+        conversion.codecs["crm"].encode('{"' + "x" * 40 + ' "}')
