@@ -158,7 +158,8 @@ def _ask(
     for schema, names in schemas.items():
         listed = ", ".join(map(text_literal, names))
         where = f"{schema_column} = {text_literal(schema)} AND {prefix}table_name IN ({listed})"
-        yield from (row for row in ask(conn, query.format(where=where, **words)) if row[0] == schema and row[1] in names)
+        rows = ask(conn, query.format(where=where, **words))
+        yield from (row for row in rows if row[0] == schema and row[1] in names)
 
 
 def _checked(clause: str) -> str:

@@ -49,6 +49,12 @@ class Shape:
         """One row is the whole record."""
         return len(self.places) == 1
 
+    @property
+    def refers_to_itself(self) -> bool:
+        """Root rows may refer to other root rows by a foreign key: then it matters which is deleted first."""
+        root = self.places[0]
+        return any(key.other == root.table for key in root.foreign)
+
     def parts_of(self, fields: Iterable[int]) -> set[int]:
         """The parts that these fields lie in."""
         return {self.spots[number][0] for number in fields}

@@ -83,8 +83,12 @@ class Assembled:
                 parts = shape.parts_of(write.columns)
                 return self._change(shape, write, parts) if parts - {0} else self._at_root(shape, write)
             case "delete":
-                parts = shape.parts_of(write.columns) | self._leaving(shape)
-                return self._remove(shape, write, parts) if parts - {0} else self._at_root(shape, write)
+                leaving = self._leaving(shape)
+                parts = shape.parts_of(write.columns) | leaving
+                in_order = 0 in leaving and self._speech.checks_each_row and shape.refers_to_itself
+                if parts - {0} or in_order:
+                    return self._remove(shape, write, parts)
+                return self._at_root(shape, write)
             case _:
                 assert_never(write.kind)
 
