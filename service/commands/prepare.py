@@ -20,7 +20,11 @@ def check(
     rules: Rules,
     as_json: Json = False,
     offline: Annotated[bool, typer.Option("--offline", help="Look at the rule file only; open nothing.")] = False,
-    role: Annotated[str, typer.Option(help="Print the SQL that gives this role what it needs, and no more.")] = "",
+    role: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Print the SQL that gives this role what it needs, and no more. "
+                     "SYSTEM=NAME: only in that system.", show_default=False),
+    ] = None,
 ) -> None:
     """Says all that is wrong with the rule file, runs its tests, and then says all that is wrong with the databases,
     each with its mend.
@@ -39,7 +43,8 @@ def check(
         wired = wire(rules)
         trials, doubts = tried(wired.rules, wired.book, types_known=True)
         findings, unreachable = _findings(wired)
-        grants = {name: kit.grants(wired.book, role) for name, kit in wired.kits.items()} if role else {}
+        roles = _roles(role or [], wired)
+        grants = {name: wired.kits[name].grants(wired.book, said) for name, said in roles.items()}
         _tell_check(wired.warnings + doubts, trials, findings + unreachable, grants, as_json)
         if unreachable or any(finding["severity"] == "error" for finding in findings):
             raise typer.Exit(FINDINGS)
@@ -57,6 +62,15 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
         tests = [trial.json() for trial in refused.trials] if isinstance(refused, TestsFailed) else []
         print_json({"problems": problems, "warnings": [], "tests": tests, "findings": [], "grants": {}})
         raise typer.Exit(RULES_WRONG) from None
+
+
+def _roles(said: list[str], wired: Wired) -> dict[str, str]:
+    """By system, the role that its SQL is for: `SYSTEM=NAME` for one, `NAME` for all others."""
+    named = [word.split("=", 1) for word in said if word.partition("=")[0] in wired.kits and "=" in word]
+    for_all = [word for word in said if word.partition("=")[0] not in wired.kits or "=" not in word]
+    everywhere = dict.fromkeys(wired.kits, for_all[-1]) if for_all else {}
+    roles = {**everywhere, **dict(named)}
+    return {name: roles[name] for name in wired.kits if name in roles}
 
 
 def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -45,7 +45,9 @@ def desk(erp_db: str, crm_maria: str, tmp_path: Path) -> Iterator[Desk]:
 def grants(desk: Desk) -> Iterator[list[str]]:
     """What was printed for the user of the CRM, who has exactly that; the desk's commands come to it as that user."""
     desk.call("setup")
-    printed: list[str] = json.loads(desk.ask("check", "--role", f"{USER}@127.0.0.1", "--json").stdout)["grants"]["crm"]
+    told = json.loads(desk.ask("check", "--role", f"crm={USER}@127.0.0.1", "--json").stdout)["grants"]
+    assert list(told) == ["crm"]
+    printed: list[str] = told["crm"]
     desk.sql("crm", f"CREATE USER {USER}@'127.0.0.1'")
     for statement in printed:
         desk.sql("crm", statement)
