@@ -91,21 +91,31 @@ Told = tuple[int, str, dict[str, Any] | None]
 """(end of the transaction, table, the row after the change; None: it was deleted)"""
 
 
-def history(url: str, *, schema: str | None = None) -> list[Told]:
-    """All that the server's binlog tells of the rows of a database, in its order."""
+def mark(url: str) -> tuple[str, int]:
+    """Where the binlog ends now: (file, offset)."""
+    user = User(url)
+    with closing(user.conn):
+        file, offset = user.do("SHOW MASTER STATUS")[0][:2]
+    return str(file), int(offset)
+
+
+def history(url: str, since: tuple[str, int], *, schema: str = "") -> list[Told]:
+    """All that the server's binlog tells of the rows of a database since then, in its order."""
     where = address(url)
+    schema = schema or where.database
     stream = BinLogStreamReader(
         connection_settings={"host": where.host, "port": where.port, "user": where.user, "password": where.password},
-        server_id=4711, log_file=_first_file(url), log_pos=4, resume_stream=True, blocking=False,
+        server_id=4711, log_file=since[0], log_pos=since[1], resume_stream=True, blocking=False,
+        only_schemas=[schema],
     )  # fmt: skip
     told: list[Told] = []
     waiting: list[tuple[str, dict[str, Any] | None]] = []
-    file = 0
+    file = file_number(since[0])
     with closing(stream):
         for event in stream:
             if isinstance(event, RotateEvent):
                 file = file_number(event.next_binlog)
-            elif isinstance(event, RowsEvent) and event.schema == (schema or where.database):
+            elif isinstance(event, RowsEvent):
                 for row in event.rows:
                     after = None if isinstance(event, DeleteRowsEvent) else row.get("values")
                     waiting.append((event.table, row["after_values"] if isinstance(event, UpdateRowsEvent) else after))
@@ -114,9 +124,3 @@ def history(url: str, *, schema: str | None = None) -> list[Told]:
                 told += [(end, table, row) for table, row in waiting]
                 waiting = []
     return told
-
-
-def _first_file(url: str) -> str:
-    user = User(url)
-    with closing(user.conn):
-        return str(user.do("SHOW BINARY LOGS")[0][0])

@@ -11,7 +11,7 @@ from adapters.mariadb.address import address
 from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
 from engine.vocabulary import ABSENT, Batch, RowResult
 from tests.database.books import Bound, row, write
-from tests.database.maria_target import User, batch, history, opened, rules, target
+from tests.database.maria_target import User, batch, history, mark, opened, rules, target
 
 ACCOUNT = Bound("account", ("id", "name", "credit", "note"), ("id",))
 
@@ -183,11 +183,12 @@ def test_a_page_after_the_other_is_one_transaction(erp_maria: str, user: User) -
         for at in range(1, 1000, 100)
     ]
 
+    since = mark(erp_maria)
     with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp:
         outcome = erp.apply(Batch("erp", 1000, [], 1000, 0, pages=pages))
 
     assert outcome.exceptions == []
-    ends = {end for end, name, _ in history(erp_maria) if name == "account"}
+    ends = {end for end, name, _ in history(erp_maria, since) if name == "account"}
     assert len(ends) == 1 and outcome.separator < ends.pop()
 
 
@@ -195,11 +196,12 @@ def test_a_page_after_the_other_is_one_transaction(erp_maria: str, user: User) -
 
 
 def test_the_ledger_is_the_first_row_of_a_transaction_and_its_last(erp_maria: str, user: User) -> None:
+    since = mark(erp_maria)
     with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp:
         outcome = erp.apply(batch(7, write("insert", "account", (1,), [row(1, "1", ("a",))])))
 
-    own = [(end, row or {}) for end, name, row in history(erp_maria, schema="duolog") if name == "ledger"]
-    (end,) = {end for end, name, _ in history(erp_maria) if name == "account"}
+    own = [(end, row or {}) for end, name, row in history(erp_maria, since, schema="duolog") if name == "ledger"]
+    (end,) = {end for end, name, _ in history(erp_maria, since) if name == "account"}
     first, last = [row for at, row in own if at == end and row]
     assert (first["engine"], first["system"], first["number_to"], first["separator"]) == ("unit", "erp", 7, None)
     assert last["separator"] and last["gtid"] and outcome.separator < end
