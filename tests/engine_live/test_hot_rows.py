@@ -34,7 +34,7 @@ def test_hot_rows_of_two_systems_end_equal_explained_and_still(tmp_path: Path, b
     world = World(tmp_path, "hot", both)
     world.live.run()
     world.live.running()
-    before = {s: auditor.updates(a, s) for s, a in world.addresses.items()}
+    tallies = {s: auditor.Tally(a, s) for s, a in world.addresses.items()}
 
     users = world.users(rate=RATE * share(both), threads=4, hot=10, own=0.3)
     took = write_for(SECONDS * share(both), users)
@@ -51,7 +51,7 @@ def test_hot_rows_of_two_systems_end_equal_explained_and_still(tmp_path: Path, b
     )
     assert counts["conflicts"] > 0, "nothing was tried"
     for system, other in (("erp", "crm"), ("crm", "erp")):
-        _one_write_a_change(world, system, before[system], changed=by_system[system], elsewhere=by_system[other])
+        _one_write_a_change(tallies[system], changed=by_system[system], elsewhere=by_system[other])
 
 
 def test_a_lone_change_is_written_once_and_never_comes_back(tmp_path: Path, both: dict[str, str]) -> None:
@@ -125,17 +125,16 @@ def _torment(lines: dict[str, Proxy], number: int) -> None:
     pause.wait(0.3)
 
 
-def _one_write_a_change(world: World, system: str, before: dict[str, int], *, changed: int, elsewhere: int) -> None:
+def _one_write_a_change(tally: auditor.Tally, *, changed: int, elsewhere: int) -> None:
     """What was updated here beyond the users' own updates is at most one row for each transaction elsewhere.
 
-    The server counts the rows of a batch that was rolled back, too: one in a hundred is granted for those. (That none
+    PostgreSQL counts the rows of a batch that was rolled back, too: one in a hundred is granted for those. (That none
     is written twice is judged exactly where there is a trail.)"""
     total = changed + elsewhere
     now: dict[str, int] = {}
 
     def counted() -> bool:
-        after = auditor.updates(world.addresses[system], system)
-        now.update({what: number - before[what] for what, number in after.items()})
+        now.update(tally.so_far())
         return now["event inserted"] >= total
 
     eventually(counted, 15, "the server's statistics never came")
