@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from adapters.mariadb.kit import MariaKit
 from adapters.postgresql.kit import PostgresKit
 from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
@@ -72,13 +73,7 @@ class Kit(Protocol):
     def position_text(self, position: Position) -> str: ...
 
 
-def _maria(system: str, url: str, *, insecure: bool) -> Kit:
-    from adapters.mariadb.kit import MariaKit
-
-    return MariaKit(system, url, insecure=insecure)
-
-
-KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": _maria, "mysql": _maria}
+KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit}
 """By the word after `adapter:`."""
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pymysql
 
 from adapters.mariadb import extent, facts, ledger, positions, preflight, setup, snapshot
 from adapters.mariadb.address import address
+from adapters.mariadb.borrowed import BorrowedSource, drawn_id
 from adapters.mariadb.catalog import read_catalog
 from adapters.mariadb.resume import ServerIdentity, read_identity
 from adapters.mariadb.rights import grants
@@ -110,10 +110,8 @@ class MariaKit:
             spool_dir=spool_dir,
         )
 
-    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> Any:
+    def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> BorrowedSource:
         """A reader of its log beside the engine's own; it tells also what the engine writes."""
-        from adapters.mariadb.borrowed import BorrowedSource
-
         return BorrowedSource(
             self.system,
             self._url,
@@ -121,6 +119,7 @@ class MariaKit:
             tables=book.tables[self.system],
             identity=ServerIdentity.parse(identity),
             spool_dir=spool_dir,
+            server_id=drawn_id(),
         )
 
     def committed(self, book: RuleBook, after: int) -> list[Outcome]:

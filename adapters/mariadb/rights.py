@@ -98,7 +98,7 @@ def lacking(conn: Connection, verb: str, table: tuple[str, str], columns: Sequen
     left, found = list(columns), []
     while left:
         try:
-            execute(conn, f"PREPARE duolog_right FROM {text_literal(_statement(verb, quoted(*table), left))}")
+            _try(conn, _statement(verb, quoted(*table), left))
         except pymysql.MySQLError as error:
             number = error_number(error)
             if number in NO_SUCH:
@@ -111,7 +111,6 @@ def lacking(conn: Connection, verb: str, table: tuple[str, str], columns: Sequen
             found.append(told[1])
             left.remove(told[1])
         else:
-            execute(conn, "DEALLOCATE PREPARE duolog_right")
             break
     return tuple(found)
 
@@ -121,8 +120,7 @@ def closed_sequences(conn: Connection, names: Iterable[str]) -> tuple[tuple[str,
     closed, absent = [], []
     for name in names:
         try:
-            execute(conn, f"PREPARE duolog_right FROM {text_literal(f'SELECT NEXTVAL({name})')}")
-            execute(conn, "DEALLOCATE PREPARE duolog_right")
+            _try(conn, f"SELECT NEXTVAL({name})")
         except pymysql.MySQLError as error:
             number = error_number(error)
             if number in DENIED:
@@ -132,6 +130,13 @@ def closed_sequences(conn: Connection, names: Iterable[str]) -> tuple[tuple[str,
             else:
                 raise
     return tuple(closed), tuple(absent)
+
+
+def _try(conn: Connection, statement: str) -> None:
+    """Has the server look at a statement without carrying it out. Raises pymysql.MySQLError."""
+    prepared = "PREPARE duolog_right FROM " + text_literal(statement)
+    execute(conn, prepared)
+    execute(conn, "DEALLOCATE PREPARE duolog_right")
 
 
 def _statement(verb: str, table: str, columns: Sequence[str]) -> str:

@@ -25,7 +25,9 @@ from engine.rulebook import RuleBook
 
 NAMED: Final = "SELECT schema_name FROM information_schema.schemata WHERE schema_name = {name}"
 WHATEVER: Final = "SELECT table_name FROM information_schema.tables WHERE table_schema = {name} LIMIT 1"
-LEDGER: Final = quoted(*ledger.TABLE)
+ANY_ROW: Final = f"SELECT 1 FROM {quoted(*ledger.TABLE)} LIMIT 1"
+DROP_LEDGER: Final = f"DROP TABLE {quoted(*ledger.TABLE)}"
+DROP_DATABASE: Final = f"DROP DATABASE {quoted(DATABASE)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,9 @@ def teardown(conn: Connection, book: RuleBook, system: str) -> list[str]:
         if ledger_state(conn) != "there":
             return _drop_database(conn)
         execute(conn, ledger.forget_all(book.name, system))
-        if ask(conn, f"SELECT 1 FROM {LEDGER} LIMIT 1"):
+        if ask(conn, ANY_ROW):
             return []
-        execute(conn, f"DROP TABLE {LEDGER}")
+        execute(conn, DROP_LEDGER)
         return [f"table `{'.'.join(ledger.TABLE)}`", *_drop_database(conn)]
     except pymysql.MySQLError as error:
         raise translate(error, system) from None
@@ -97,5 +99,5 @@ def _drop_database(conn: Connection) -> list[str]:
     name = text_literal(DATABASE)
     if not ask(conn, NAMED.format(name=name)) or ask(conn, WHATEVER.format(name=name)):
         return []
-    execute(conn, f"DROP DATABASE {quoted(DATABASE)}")
+    execute(conn, DROP_DATABASE)
     return [f"database `{DATABASE}`"]
