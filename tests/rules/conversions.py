@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Any
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
@@ -20,6 +20,7 @@ from engine.catalog import Column
 from engine.rulebook import Codec
 from rules import located
 from rules.findings import Findings
+from rules.problem import Problem
 from rules.shape import shape
 from rules.syntax import ColumnSyntax
 from rules.values.fit import check_fields
@@ -190,12 +191,27 @@ def conversions() -> list[Conversion]:
     return found
 
 
+Columns: TypeAlias = Callable[[str, str], Column]
+"""What the catalogs tell of a name and a type."""
+
+
+def _described(name: str, described: str) -> Column:
+    return column(f"{name} {described}")
+
+
 def checked(
-    told: Mapping[str, tuple[str, str, str]], offline: bool = False,
-    columns: Callable[[str, str], Column] = lambda name, described: column(f"{name} {described}"),
-) -> Iterator[Conversion]:  # fmt: skip
-    """Those of one rule file. `offline`: no catalog has told the types; `columns`: what the catalogs tell of a name and
-    a type."""
+    told: Mapping[str, tuple[str, str, str]], offline: bool = False, columns: Columns = _described
+) -> Iterator[Conversion]:
+    """Those of one rule file that `check` lets through. `offline`: no catalog has told the types."""
+    for conversion, problems in judged(told, offline, columns):
+        if not any(problem.severity == "error" for problem in problems):
+            yield conversion
+
+
+def judged(
+    told: Mapping[str, tuple[str, str, str]], offline: bool = False, columns: Columns = _described
+) -> Iterator[tuple[Conversion, list[Problem]]]:
+    """All of one rule file, with what `check` says of each."""
     lines = [
         f"      {name}: {{erp: {{column: {name}}}, crm: {{column: {name}{', ' if words else ''}{words}}}}}\n"
         for name, (_, _, words) in told.items()
@@ -222,14 +238,13 @@ def checked(
     check_maps_fit(fields, shapes, findings)
     check_fields(entities, (), fields, shapes, findings)
     first = head.count("\n") + 1
-    problems_at = defaultdict(list)
+    problems_at = defaultdict[int, list[Problem]](list)
     for problem in findings.problems:
         problems_at[problem.place.line - first].append(problem)
     for at, (name, (ours, theirs, words)) in enumerate(told.items()):
         mine = problems_at[at]
-        if any(problem.severity == "error" for problem in mine):
-            continue
         warned = {"crm" if "to `crm`" in p.what else "erp" for p in mine}
         one, other = fields["thing", name]
         label = f"{ours} | {theirs}{', ' if words else ''}{words}"
-        yield Conversion(label, (one, other), (ours, theirs, words), shapes["thing", name].codecs, frozenset(warned))
+        found = Conversion(label, (one, other), (ours, theirs, words), shapes["thing", name].codecs, frozenset(warned))
+        yield found, mine
