@@ -20,12 +20,12 @@ from pymysql.cursors import SSCursor
 from adapters.mariadb import reread, separator
 from adapters.mariadb.columns import MariaColumn
 from adapters.mariadb.layouts import columns_of, layouts
-from adapters.mariadb.phrases import comma, exactly, printed, quoted, reading
+from adapters.mariadb.phrases import reading
 from adapters.mariadb.sending import Sending
 from adapters.mariadb.session import Connection, connect, execute, translate
 from adapters.mariadb.speech import MariaSpeech
-from adapters.mariadb.statements import live
-from adapters.relational.layout import KEY_SEPARATOR, Layout, in_field_order
+from adapters.mariadb.statements import live, read_all, select_table
+from adapters.relational.layout import Layout, in_field_order
 from engine.errors import DuologError, SystemUnavailable
 from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Position, Row
@@ -154,20 +154,12 @@ def _alone(conn: Connection, stream: Any) -> Iterator[Any]:
 
 
 def _stream(conn: Connection, place: Layout) -> Iterator[tuple[str, Row]]:
-    columns = live(place, sorted(place.columns))
-    parts = [printed(column) for column in live(place, place.key)]
-    key = parts[0] if len(parts) == 1 else f"CONCAT_WS({separator_literal()}, {comma(parts)})"
-    query = (
-        f"SELECT {comma(printed(column) for column in columns)} FROM {quoted(place.schema, place.name)} AS t"
-        f" ORDER BY {exactly(key)}"
-    )
-    yield from in_field_order(place, _fetched(conn, query, columns))
+    yield from in_field_order(place, _fetched(conn, read_all(place), live(place, sorted(place.columns))))
 
 
 def _stream_table(conn: Connection, table: Table, known: Mapping[str, MariaColumn]) -> Iterator[Row]:
     columns = [known[name] for name in table.columns]
-    listed = comma(printed(column) for column in columns)
-    yield from _fetched(conn, f"SELECT {listed} FROM {quoted(table.schema, table.name)} AS t", columns)
+    yield from _fetched(conn, select_table(table, known), columns)
 
 
 def _fetched(conn: Connection, query: str, columns: Sequence[MariaColumn]) -> Iterator[tuple[Any, ...]]:
@@ -178,7 +170,3 @@ def _fetched(conn: Connection, query: str, columns: Sequence[MariaColumn]) -> It
         for row in cursor:
             yield spell(row)
 
-
-def separator_literal() -> str:
-    """What joins the values of a key, as SQL."""
-    return f"X'{KEY_SEPARATOR.encode().hex()}'"
