@@ -218,6 +218,11 @@ def _not_there(conn: Connection, system: str, facts: LogFacts, resume: Position)
     file, _ = positions.parts(resume)
     if _gtids_at(conn, facts, positions.number(file, 4)) is None:
         return lost(system, facts, resume)
+    return reset(system, facts, resume)
+
+
+def reset(system: str, facts: LogFacts, resume: Position) -> LogReset:
+    """The server has a log, but not the one in which `resume` is."""
     return LogReset(
         f"no event ends at our position {positions.text(resume)} in `{facts.file_name(resume)}`: the log was begun "
         "anew (RESET MASTER), is another server's, or lost its end in a crash (sync_binlog)",

@@ -101,6 +101,8 @@ class MariaSource:
         """Everything up to here has been handed over, or told as Progress."""
         self._quiet: Position = 0
         """Nothing for us up to here: Progress that has not been told yet, if beyond `_told`."""
+        self._empty = True
+        """All that had arrived has been looked at."""
         self._heard_at = 0.0
         self._lock = threading.Lock()
         """Guards what follows: written by any thread, read by the reading one."""
@@ -146,7 +148,8 @@ class MariaSource:
             now = time.monotonic()
             if now >= deadline:
                 return None
-            self._wait(deadline - now)
+            if self._empty:
+                self._wait(deadline - now)
 
     def keep_alive(self) -> None:
         """To be called at least every second while nobody reads: the server's patience needs nothing from us."""
@@ -168,9 +171,10 @@ class MariaSource:
         """Looks again at the server's settings and catalog while the log is read: a log that is switched to another
         format, or a table that is gone, may fall silent. Any thread; it opens a connection of its own.
 
-        Raises LogIncomplete, SchemaChanged or WrongServer; SystemUnavailable if it could not look."""
+        Raises LogIncomplete, SchemaChanged, WrongServer, PositionForeign or LogReset; SystemUnavailable if it could
+        not look."""
         with contextlib.closing(self._connect("check")) as conn:
-            self._translated(lambda: self._look(conn, newest=False))
+            self._translated(lambda: self._verify(conn))
 
     def close(self) -> None:
         """Hangs up, and forgets what was half received."""
@@ -209,6 +213,13 @@ class MariaSource:
             self._assembler.describe(hints, folded=facts.folded)
         return facts
 
+    def _verify(self, conn: session.Connection) -> None:
+        told = self._told
+        facts = self._look(conn, newest=False)
+        # After RESET MASTER the server goes on giving signs of life, at the former position, and sends nothing.
+        if resume.read_end(conn) < told:
+            resume.check_position(conn, self.system, facts, told, engine=self._engine)
+
     def _start(self, conn: session.Connection, position: Position) -> None:
         """From here on the connection is a stream."""
         facts = self._facts
@@ -233,15 +244,16 @@ class MariaSource:
     # ------------------------------------------------------------ reading
 
     def _drain(self) -> Transaction | None:
-        """Takes what has arrived, up to the end of the next transaction for us."""
+        """Takes what has arrived, up to the end of the next transaction for us; but not for ever."""
         self._connected()
         take, feed = self._frames.take, self._assembler.feed
-        taken = 0
+        taken, self._empty = 0, False
         try:
             while taken < turn_bytes:
                 packet = take()
                 if packet is None:
                     if not self._receive():
+                        self._empty = True
                         return None
                     continue
                 taken += len(packet)
@@ -312,13 +324,15 @@ class MariaSource:
         facts, place = self._facts, positions.text(self._told)
         quoted = f"{why.said} (error {why.number}, after {place})"
         assert facts is not None
+        if "same server_uuid/server_id" in said or why.number == 1927:
+            return self._taken(quoted)
         if why.number == 1236:
             if "could not find first log" in said:
                 return resume.lost(self.system, facts, self._told)
+            if "could not find next log" in said:
+                return resume.reset(self.system, facts, self._told)
             if "impossible position" in said or "position > file size" in said:
                 return resume.foreign(self.system, self._told, f"less than that (error {why.number})")
-            if "same server_uuid/server_id" in said:
-                return self._taken(quoted)
             if "server id was not set" in said or "server_id was not set" in said:
                 mend = "SET GLOBAL server_id to a number of its own, and in its configuration"
                 return LogIncomplete(quoted, system=self.system, mend=mend)
@@ -333,8 +347,6 @@ class MariaSource:
                 return LogUnreadable(f"the server cannot send an event: {quoted}", system=self.system, mend=mend)
             mend = f"see the server's error log; if the log's file is damaged: {unlogged.COMPARE}"
             return LogUnreadable(f"the server cannot read its log: {quoted}", system=self.system, mend=mend)
-        if why.number == 1927:
-            return self._taken(quoted)
         if why.number in (1227, 1045):
             return AccessDenied(
                 quoted, system=self.system, mend="GRANT REPLICATION SLAVE ON *.* to the user of the address"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pymysql
 
-from adapters.mariadb import ledger
+from adapters.mariadb import ledger, positions
 from adapters.mariadb.resume import read_end, read_identity
 from adapters.mariadb.session import address, connect
 from adapters.mariadb.source import MariaSource
@@ -86,6 +86,11 @@ class MariaErp:
     def as_engine(self, engine: str, system: str = "erp") -> str:
         """The beginning of a batch of an engine's."""
         return f"BEGIN; {self.ledger_row(engine, 1, system)}"
+
+    def write_batch(self, engine: str) -> None:
+        """A whole batch of an engine's, that writes nothing but the ledger."""
+        separator, gtid = positions.text(self.position()), self.sql.value("SELECT @@gtid_binlog_pos")
+        self.run(f"{self.as_engine(engine)}; {ledger.end_batch(engine, 'erp', 1, separator, gtid, [])}; COMMIT")
 
     def source(self, **changed: Any) -> MariaSource:
         """A source, closed with this; as an engine called `unit` has it."""
