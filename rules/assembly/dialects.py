@@ -110,13 +110,12 @@ def _named(name: str) -> str:
     return ".".join("`" + part.replace("`", "``") + "`" for part in parts)
 
 
-_TIMES: Final = ("now()", "current_timestamp", "current_date", "now() at time zone 'utc'")
+_TIMES: Final = ("now()", "current_timestamp", "current_date")
+_UTC: Final = "now() at time zone 'utc'"
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
-    "postgresql": Dialect((*CONSTANTS, "nextval('…')", "gen_random_uuid()", *_TIMES), _postgresql),
-    "mariadb": Dialect(
-        (*CONSTANTS, "nextval('…')", "next value for …", "uuid()", "utc_timestamp()", *_TIMES), _mariadb
-    ),
-    "mysql": Dialect((*CONSTANTS, "uuid()", "utc_timestamp()", *_TIMES), _mysql),
+    "postgresql": Dialect((*CONSTANTS, "nextval('…')", "gen_random_uuid()", *_TIMES, _UTC), _postgresql),
+    "mariadb": Dialect((*CONSTANTS, "nextval('…')", "next value for …", "uuid()", *_TIMES), _mariadb),
+    "mysql": Dialect((*CONSTANTS, "uuid()", *_TIMES), _mysql),
 }
-"""By adapter."""
+"""By adapter. (Each also takes the others' spellings of what it has.)"""

@@ -29,7 +29,7 @@ from adapters.postgresql.target import PostgresTarget
 from engine.ports import Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Row, Write
-from rules.assembly.dialects import dialect_of
+from rules.assembly.dialects import asked_of_sequence, dialect_of
 from rules.assembly.sql import parsed
 from rules.findings import Findings
 from rules.located import Document
@@ -120,9 +120,12 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
 
 def said(kind: str, words: str) -> str:
     """What `on_create` and `on_write` say, as it is compiled for such a database."""
-    sql = parsed(words, (), Findings(Document("rules.yaml", [])))
-    assert sql is not None
-    text = dialect_of(kind).render(sql.tree)
+    tree = asked_of_sequence(words)
+    if tree is None:
+        sql = parsed(words, (), Findings(Document("rules.yaml", [])))
+        assert sql is not None
+        tree = sql.tree
+    text = dialect_of(kind).render(tree)
     assert text is not None
     return text
 

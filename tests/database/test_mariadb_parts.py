@@ -192,6 +192,27 @@ def test_rows_are_joined_by_what_is_the_same_to_the_last_byte_in_any_character_s
     assert outcome.exceptions == [RowResult("firm", "4", "unmatched")]
 
 
+def test_what_is_no_key_finds_no_record_and_what_is_set_to_itself_is_written(user: Ground) -> None:
+    user.run(
+        "CREATE TABLE firm (id int PRIMARY KEY, name text);"
+        "CREATE TABLE mail (id serial PRIMARY KEY, firm int, m text);"
+        "INSERT INTO firm VALUES (0, 'zero'), (1, 'one'); INSERT INTO mail (firm, m) VALUES (0, '0@'), (1, '1@')"
+    )
+    firm = Crossed(
+        "firm", {"root": Rows("firm", {"name": "name"}), "mail": Rows("mail", {"m": "m"}, {"firm": "root.id"})}
+    )
+    no_keys = ["abc", "1x", "01", " 1", "1.0"]
+
+    with user.opened(crossed_book(firm)) as target:
+        found = target.reread("firm", ["1", *no_keys])
+        rows = [(1, key, key, ("own@", "0@")) for key in no_keys] + [(1, "own", "1", ("1@", "1@"))]
+        outcome = target.apply(batch(1, firm.write("update", "m", *rows)))
+
+    assert {r.key: r.parts is not None for r in found} == {"1": True} | dict.fromkeys(no_keys, False)
+    assert sorted(r.key for r in outcome.exceptions if r.kind == "unmatched") == sorted(no_keys)
+    assert user.table("SELECT firm, m FROM mail ORDER BY firm") == [("0", "0@"), ("1", "1@")]
+
+
 def test_a_code_is_another_one_if_its_case_is_another(user: Ground) -> None:
     user.run(
         "CREATE TABLE land (id serial PRIMARY KEY, iso varchar(9) UNIQUE); INSERT INTO land (iso) VALUES ('de');"

@@ -162,3 +162,29 @@ def test_a_root_is_touched_when_it_is_changed_unlinked_or_set_aside(firm: Ground
     assert firm.table("SELECT id, editor, active FROM firm ORDER BY id") == [
         ("1", "user", "t"), ("2", "root", "f"),
     ]  # fmt: skip
+
+
+# ---------------------------------------------------------------- what only a new row gets
+
+
+def test_a_new_row_gets_what_the_rules_say_in_each_databases_own_words(ground: Ground) -> None:
+    ground.run(
+        "CREATE SEQUENCE numbers START WITH 500;"
+        "CREATE TABLE ticket (id int PRIMARY KEY, name text, token varchar(36), made timestamptz, day date, note text)"
+    )
+    words = {
+        "id": "next value for numbers" if ground.kind != POSTGRESQL else "nextval('numbers')",
+        "token": "gen_random_uuid()", "made": "now()", "day": "current_date", "note": "'it''s \\ so'",
+    }  # fmt: skip
+    create = {column: said(ground.kind, text) for column, text in words.items()}
+    ticket = Crossed("ticket", {"root": Rows("ticket", {"name": "name"}, create=create)})
+
+    with ground.opened(crossed_book(ticket)) as target:
+        outcome = target.apply(batch(1, ticket.write("insert", "name", *((1, n, "", (n,)) for n in "abc"))))
+
+    assert [(result.key, result.made) for result in outcome.exceptions] == [("a", "500"), ("b", "501"), ("c", "502")]
+    fresh = "CASE WHEN made > '2021-01-01' AND day > '2021-01-01' THEN 'now' END"
+    assert ground.table(f"SELECT id, name, {fresh}, note FROM ticket ORDER BY id") == [  # noqa: S608
+        (number, name, "now", "it's \\ so") for number, name in (("500", "a"), ("501", "b"), ("502", "c"))
+    ]
+    assert ground.table("SELECT count(DISTINCT token), min(length(token)) FROM ticket") == [("3", "36")]

@@ -81,6 +81,14 @@ class Parts:
             asked = [self._sending.send(text) for text in texts]
             for at, question in zip(needed, asked, strict=True):
                 _sort_in(found, first, at, what.places, question.ask())
+        # What is no value of a key's column may have found another's row: `abc` is 0 to MariaDB.
+        key = what.places[0].key
+        given = list(zip(*keys, strict=True))
+        found = {
+            ordinal: rows
+            for ordinal, rows in found.items()
+            if 0 in rows and tuple(rows[0][0][position] for position in key) == given[ordinal - 1]
+        }
         if entity not in self._judges:
             self._judges[entity] = judge_of(what.assembly, what.places)
         return judged(self._judges[entity], parts, found)
