@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
+from adapters.mariadb.binlog import charsets
 from adapters.mariadb.columns import UTF8, MariaColumn
 from adapters.mariadb.created import MariaForeignKey
 from adapters.mariadb.facts import Facts, TableFacts
@@ -83,6 +84,7 @@ def judge_table(facts: Facts, needed: TableRights) -> Iterator[Finding]:
         return
     assert table is not None, "of every table that can be bound there are facts"
     yield from _judge_columns(judge, shape)
+    yield from _judge_readable(judge, table)
     yield from _judge_key(judge, shape, table)
     if name in facts.generated_keys:
         yield from _judge_made_keys(judge, table)
@@ -115,6 +117,24 @@ def _judge_columns(judge: _Judge, shape: TableShape) -> Iterator[Finding]:
             yield judge.error(
                 "P246", f"`on_write` sets `{judge.name}.{column}`, whose values the database makes by itself",
                 "leave it out of `on_write`: it is up to date without us",
+            )  # fmt: skip
+
+
+def _judge_readable(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
+    """Whether the log tells the values of the bound columns in a form that we read."""
+    for name in judge.needed.table.columns:
+        column = table.columns.get(name)
+        if column is None:
+            continue
+        if column.data_type == "json" and not column.charset:  # MariaDB's is a text
+            yield judge.error(
+                "P251", f"`{judge.name}.{name}` is MySQL's JSON, which the log tells in a form that is not read",
+                f"ALTER TABLE {judge.sql} MODIFY {quoted(name)} LONGTEXT;  -- or leave it out of the rules",
+            )  # fmt: skip
+        elif column.charset and charsets.codec(column.charset) is None:
+            yield judge.error(
+                "P251", f"`{judge.name}.{name}` is in the character set `{column.charset}`, which is not read",
+                f"ALTER TABLE {judge.sql} CONVERT TO CHARACTER SET utf8mb4;",
             )  # fmt: skip
 
 
@@ -216,7 +236,7 @@ def _judge_charsets(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
 
 
 def _is_narrow(column: MariaColumn) -> bool:
-    return column.shape.family == "text" and column.data_type != "set" and column.charset not in UNICODE
+    return bool(column.charset) and column.shape.family == "text" and column.data_type != "set" and column.charset not in UNICODE
 
 
 def _judge_side_effects(judge: _Judge, table: TableFacts) -> Iterator[Finding]:

@@ -224,6 +224,21 @@ def test_databases_that_are_kept_out_of_the_log_are_named_and_ours_is_one_of_the
     assert "keeps out of the log: `duolog`" in told["P159"].found
 
 
+def test_names_are_as_the_server_keeps_them(own_maria: EmbeddedMariaDB) -> None:
+    own_maria.settings = {**own_maria.settings, "lower_case_table_names": "1"}
+    with own_maria as server:
+        server.create_database("shop")
+        conn = connect("erp", server.url("shop"), application_name="test")
+        execute(conn, "CREATE TABLE Item (id int PRIMARY KEY, v text)")
+        setup(conn, "erp")
+        told = findings(conn, server, book(Bound("item", ("id", "v"), ("id",), table="Item", schema="shop")))
+        left = findings(conn, server)
+        conn.close()
+
+    assert (set(told), told["P201"].mend) == ({"P201"}, "write it as `shop.item`: upper and lower case count")
+    assert left == {}
+
+
 def test_a_server_without_a_log_is_told_that_and_nothing_that_follows_from_it(own_maria: EmbeddedMariaDB) -> None:
     own_maria.settings = {name: value for name, value in own_maria.settings.items() if name != "log_bin"}
     with own_maria as server:
@@ -300,6 +315,22 @@ def test_settings_that_only_mysql_has_are_judged(
     told = assess(replace(known, server=replace(known.server, settings={**known.server.settings, **setting})))
 
     assert {found.code for found in told} - ALWAYS_TOLD == {code}
+
+
+def test_columns_that_the_log_tells_in_a_form_that_is_not_read_are_refused(
+    dba: Connection, server: EmbeddedMariaDB
+) -> None:
+    known = facts(dba, server)
+    item = known.tables["shop", "item"]
+
+    def codes(**changes: str) -> set[str]:
+        columns = {**item.columns, "v": replace(item.columns["v"], **changes)}  # type: ignore[arg-type]
+        tables = {("shop", "item"): replace(item, columns=columns)}
+        return {found.code for found in assess(replace(known, tables=tables))} - ALWAYS_TOLD
+
+    assert codes(data_type="json", charset="") == {"P251"}
+    assert codes(data_type="json") == set(), "MariaDB's is a text"
+    assert codes(charset="geostd9") == {"P251", "P252"}
 
 
 def test_replication_into_the_server_is_told_and_has_to_be_in_its_log(
