@@ -236,7 +236,8 @@ def _judge_charsets(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
 
 
 def _is_narrow(column: MariaColumn) -> bool:
-    return bool(column.charset) and column.shape.family == "text" and column.data_type != "set" and column.charset not in UNICODE
+    of_letters = column.shape.family == "text" and column.data_type != "set"
+    return of_letters and bool(column.charset) and column.charset not in UNICODE
 
 
 def _judge_side_effects(judge: _Judge, table: TableFacts) -> Iterator[Finding]:
