@@ -227,12 +227,23 @@ def _sortable(value: RegisterValue, families: tuple[str, ...]) -> tuple[tuple[in
     stand)."""
     out: list[tuple[int, Decimal, str]] = []
     for text, family in zip(value, families, strict=True):
-        number = _decimal(text) if family in _NUMERIC else None
+        number = _decimal(text) if family in _NUMERIC else _seconds(text) if family == "time" else None
         if number is not None:
             out.append((1, number, ""))
         else:
             out.append((2, Decimal(0), text) if isinstance(text, str) else (0, Decimal(0), ""))
     return tuple(out)
+
+
+def _seconds(text: Text | bool) -> Decimal | None:
+    """A time that may be below zero or above a day: such texts do not sort as they stand."""
+    if not isinstance(text, str) or text.count(":") != 2:
+        return None
+    hours, minutes, seconds = map(_decimal, text.removeprefix("-").split(":"))
+    if hours is None or minutes is None or seconds is None:
+        return None
+    size = hours * 3600 + minutes * 60 + seconds
+    return -size if text.startswith("-") else size
 
 
 def _has_null(value: RegisterValue) -> bool:

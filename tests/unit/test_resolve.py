@@ -72,6 +72,9 @@ def test_size_is_exact_and_defined_for_every_value_a_database_prints(policy: Pol
 def test_texts_and_dates_sort_as_they_stand() -> None:
     assert judge("max", ("crm", 1, "2026-10-01"), ("erp", 1, "2026-09-30"), family="date").winner == "incoming"
     assert judge("max", ("crm", 1, "9"), ("erp", 1, "10"), family="text").winner == "incoming"
+    assert judge("max", ("crm", 1, "100:00:00"), ("erp", 1, "99:00:00"), family="time").winner == "incoming"
+    assert judge("max", ("crm", 1, "-00:00:02"), ("erp", 1, "-00:00:01.5"), family="time").winner == "current"
+    assert judge("max", ("crm", 1, "13:00:00+02"), ("erp", 1, "12:00:00+02"), family="time").winner == "incoming"
 
 
 def test_delta_adds_what_the_writer_added() -> None:
