@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
 
 import pymysql
 import pytest
@@ -175,3 +180,45 @@ def test_what_is_no_position_is_refused(said: str) -> None:
 def test_a_reader_has_a_number_that_nobody_gives_a_server_by_hand(engine: str, system: str) -> None:
     assert names.reader_id(engine, system) in range(0x4000_0000, 0x8000_0000)
     assert names.reader_id(engine, system) == names.reader_id(engine, system)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that whoever a server runs as can read: pytest's own are closed."""
+    with tempfile.TemporaryDirectory(prefix="duolog-tls-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.skipif(which("openssl") is None, reason="nobody here makes certificates: no openssl")
+def test_a_server_is_believed_only_with_a_certificate_of_the_authority_and_for_its_name(open_path: Path) -> None:
+    def made(*words: str) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=open_path)
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes")
+    made(*new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=an authority")
+    made(*new, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
+    (open_path / "names").write_text("subjectAltName=DNS:localhost\n", encoding="utf-8")
+    made("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out",
+         "server.pem", "-extfile", "names")  # fmt: skip
+    for path in (open_path, *open_path.iterdir()):  # the server may run as somebody else
+        path.chmod(0o755)
+    files = {"ssl_ca": "ca.pem", "ssl_cert": "server.pem", "ssl_key": "server.key"}
+    with EmbeddedMariaDB(settings={name: str(open_path / file) for name, file in files.items()}) as server:
+        server.start()
+        told = address(server.create_database("x"))
+        password = f":{told.password}" if told.password else ""
+
+        def cipher(host: str, options: str) -> str:
+            url = f"mariadb://{told.user}{password}@{host}:{told.port}/x?{options}"
+            with contextlib.closing(connect("erp", url, application_name="try")) as connection:
+                return str(ask(connection, "SHOW STATUS LIKE 'Ssl_cipher'")[0][1])
+
+        authority = f"ssl_ca={open_path / 'ca.pem'}"
+        assert cipher("localhost", authority)
+        assert cipher("127.0.0.1", f"{authority}&ssl_mode=verify_ca")
+        assert cipher("127.0.0.1", "ssl_mode=required")
+        assert not cipher("127.0.0.1", "ssl_mode=disabled")
+        for host, options in (("127.0.0.1", authority), ("localhost", "ssl_mode=verify_identity")):
+            with pytest.raises(AccessDenied) as refused:
+                cipher(host, options)
+            assert "ssl_ca=" in refused.value.mend
