@@ -14,8 +14,8 @@ from typing import Final, assert_never
 
 from adapters.mariadb import ledger, positions, unlogged
 from adapters.mariadb.binlog import events
-from adapters.mariadb.binlog.columns import Hint, Unreadable
 from adapters.mariadb.binlog.events import BODY, Gtid, Header
+from adapters.mariadb.binlog.reading import Hint, Unreadable
 from adapters.mariadb.binlog.rows import NO_TABLE, OPERATIONS, Missing, Wanted, read_rows
 from adapters.mariadb.binlog.statements import Bound, Effect, judge
 from adapters.mariadb.binlog.tables import TableMap, read_name, read_table, table_id
@@ -95,6 +95,8 @@ class Assembler:
         self._file = 0
         self._offset = 0
         self._checksummed = True
+        self._mariadb = True
+        """Which server writes the log: a few things mean something else in MySQL's."""
 
     @property
     def idle(self) -> bool:
@@ -128,7 +130,8 @@ class Assembler:
             if header.kind in (events.ROTATE, events.HEARTBEAT, events.HEARTBEAT_V2):
                 return self._on_notice(packet, header)
             if header.kind == events.FORMAT:
-                self._checksummed = events.read_format(packet).checksummed
+                said = events.read_format(packet)
+                self._checksummed, self._mariadb = said.checksummed, "mariadb" in said.server.lower()
                 self._advance(header)
                 return None
             end = events.check_sum(packet) if self._checksummed else len(packet)
@@ -315,7 +318,7 @@ class Assembler:
     def _described(
         self, packet: bytes, end: int, table: Table, number: int, hints: Mapping[str, Hint]
     ) -> _Described | None:
-        found = read_table(packet, end)
+        found = read_table(packet, end, mariadb=self._mariadb)
         if not found.named:
             raise unlogged.unnamed(self.system, self._where(), table)
         there = {column.name for column in found.columns}

@@ -14,7 +14,7 @@ import pymysql
 
 from adapters.mariadb import positions
 from adapters.mariadb.assemble import Hints
-from adapters.mariadb.binlog.columns import Hint
+from adapters.mariadb.binlog.reading import Hint
 from adapters.mariadb.catalog import read_columns
 from adapters.mariadb.session import Connection, ask, error_number, text_literal
 from adapters.mariadb.unlogged import COMPARE

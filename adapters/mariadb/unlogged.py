@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapters.mariadb.binlog import events
-from adapters.mariadb.binlog.columns import Unreadable
+from adapters.mariadb.binlog.reading import Unreadable
 from adapters.mariadb.binlog.rows import Missing
 from adapters.mariadb.binlog.statements import Effect
 from adapters.mariadb.binlog.tables import TableMap

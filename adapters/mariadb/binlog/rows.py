@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from adapters.mariadb.binlog import events
-from adapters.mariadb.binlog.columns import Hint, Reading, Unreadable, reading, stepping
+from adapters.mariadb.binlog.columns import reading, stepping
 from adapters.mariadb.binlog.events import BODY, uncompressed
+from adapters.mariadb.binlog.reading import Hint, Reading, Unreadable
 from adapters.mariadb.binlog.tables import Column, TableMap
 from engine.errors import WireError
 from engine.vocabulary import ABSENT, DELETE, INSERT, UPDATE, Change
@@ -92,6 +93,9 @@ def read_rows(packet: bytes, end: int, kind: int, table: TableMap, wanted: Wante
     except UnicodeDecodeError as error:
         where = f"of `{table.schema}.{table.name}`"
         raise WireError(f"a text {where} in its column's character set ({error.encoding}) expected", at) from None
+    except ValueError:
+        where = f"a row of `{table.schema}.{table.name}`"
+        raise WireError(f"values of their columns' types expected in {where}", at) from None
     if stopped != end:
         raise WireError("the end of a row expected, the event ends", end)
     return changes
@@ -258,7 +262,7 @@ class _Writer:
     def _reading(self, column: Column, number: int, read: bool) -> Reading:
         try:
             hint = self._wanted.hints.get(column.name, Hint())
-            found = reading(column, hint) if read else stepping(column)
+            found = reading(column, hint) if read else stepping(column, hint)
         except Unreadable as unreadable:
             mend = unreadable.mend.replace("{table}", f"`{self._table.schema}`.`{self._table.name}`")
             raise Unreadable(

@@ -73,8 +73,10 @@ def read_name(packet: bytes, end: int) -> tuple[str, str]:
     return schema, name
 
 
-def read_table(packet: bytes, end: int) -> TableMap:
-    """All that a TABLE_MAP event says. Raises WireError."""
+def read_table(packet: bytes, end: int, *, mariadb: bool = True) -> TableMap:
+    """All that a TABLE_MAP event says. `mariadb`: that server wrote it, which numbers geometries among the texts.
+
+    Raises WireError."""
     schema, at = _terminated(packet, BODY + 8, end)
     name, at = _terminated(packet, at, end)
     count, at = _packed(packet, at, end)
@@ -89,7 +91,7 @@ def read_table(packet: bytes, end: int) -> TableMap:
         Column("", type_, meta, bool(nullable[number // 8] >> number % 8 & 1))
         for number, (type_, meta) in enumerate(metas)
     ]
-    _describe(columns, told, at)
+    _describe(columns, told, at, _TEXTS | {GEOMETRY} if mariadb else _TEXTS)
     return TableMap(schema, name, tuple(columns), named=4 in told)
 
 
@@ -129,7 +131,9 @@ def _told(packet: bytes, at: int, end: int) -> dict[int, tuple[bytes, int]]:
     return found
 
 
-def _describe(columns: list[Column], told: dict[int, tuple[bytes, int]], at: int) -> None:
+def _describe(
+    columns: list[Column], told: dict[int, tuple[bytes, int]], at: int, with_collation: frozenset[int]
+) -> None:
     """Puts what is told besides into the columns."""
     numeric = [number for number, column in enumerate(columns) if column.type in _NUMERIC]
     if 1 in told:
@@ -138,7 +142,7 @@ def _describe(columns: list[Column], told: dict[int, tuple[bytes, int]], at: int
             raise WireError("whether each number has a sign expected, it ends", at)
         for place, number in enumerate(numeric):
             columns[number] = columns[number]._replace(unsigned=bool(bits[place // 8] >> 7 - place % 8 & 1))
-    texts = [number for number, column in enumerate(columns) if column.type in _TEXTS]
+    texts = [number for number, column in enumerate(columns) if column.type in with_collation]
     labelled = [number for number, column in enumerate(columns) if column.type in (ENUM, SET)]
     for numbers, most, each in ((texts, 2, 3), (labelled, 10, 11)):
         for number, collation in _collations(numbers, told.get(most), told.get(each)):
