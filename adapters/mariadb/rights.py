@@ -95,7 +95,8 @@ def updated(needed: TableRights, flavour: Flavour) -> tuple[str, ...]:
 def lacking(conn: Connection, verb: str, table: tuple[str, str], columns: Sequence[str]) -> tuple[str, ...] | None:
     """Those of `columns` that we may not give values by this verb (for SELECT: read; for DELETE: `*`, if we may not);
     None if there is no such table. Raises pymysql.MySQLError."""
-    left, found = list(columns), []
+    left = list(columns)
+    found: list[str] = []
     while left:
         try:
             _try(conn, _statement(verb, quoted(*table), left))
@@ -117,7 +118,8 @@ def lacking(conn: Connection, verb: str, table: tuple[str, str], columns: Sequen
 
 def closed_sequences(conn: Connection, names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(those of the sequences that we may not draw from, those that are none), as given. Raises pymysql.MySQLError."""
-    closed, absent = [], []
+    closed: list[str] = []
+    absent: list[str] = []
     for name in names:
         try:
             _try(conn, f"SELECT NEXTVAL({name})")

@@ -24,6 +24,7 @@ from adapters.postgresql.session import connect, lsn_number, lsn_text, translate
 from adapters.postgresql.source import PostgresSource
 from adapters.postgresql.target import PostgresTarget
 from adapters.relational.judging import SetupStep
+from adapters.relational.ledger import outcome
 from engine.catalog import Catalog, Finding
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
@@ -130,7 +131,7 @@ class PostgresKit:
         """What the ledger tells of the batches of the engine that has these rules, after a deciding step."""
         with self._connection("shadow") as conn:
             rows = psycopg.RawCursor(conn).execute(ledger.COMMITTED, [book.name, str(after)]).fetchall()
-        return [ledger.outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
+        return [outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
 
     def target(self, book: RuleBook) -> PostgresTarget:
         """The writer of its tables."""

@@ -16,11 +16,11 @@ import psycopg
 from psycopg import sql
 
 from adapters.postgresql import ledger
-from adapters.postgresql.catalog import TableName
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import translate
 from adapters.relational.judging import SetupStep
+from adapters.relational.live import TableName
 from engine.errors import NotSetUp, SchemaChanged, SlotBusy, SystemUnavailable
 from engine.rulebook import RuleBook
 

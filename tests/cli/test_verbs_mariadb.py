@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from service.demo.engine import COMMAND
 from tests.cli.desk import ERP_TABLES, SHOP, Desk
 
 USER = "shop_keeper"
@@ -139,6 +141,31 @@ def test_check_names_each_right_that_is_taken_away_and_its_mend_gives_it_back(de
             desk.sql("crm", finding["mend"])
     answer = desk.here("check")
     assert missed == [] and answer.exit_code == 0, answer.stdout
+
+
+def test_a_shadow_beside_the_engine_finds_what_other_rules_would_have_done(desk: Desk) -> None:
+    desk.call("setup")
+    desk.sql("erp", "INSERT INTO customer (no, name, stage) VALUES ('C1', 'Ada', 'P')")
+    new = desk.rules.with_name("new.yaml")
+    text = desk.rules.read_text(encoding="utf-8")
+    new.write_text(text.replace("crm: account_name}", "crm: account_name, owner: erp}"), encoding="utf-8")
+    with desk.running():
+        shadow = subprocess.Popen(
+            [*COMMAND, "run", str(new), "--shadow", str(desk.rules), "--for", "8s", "--json", "--values"],
+            env=desk._environment, cwd=desk.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        number = 0
+        while shadow.poll() is None:  # until it has ended, whenever it came to listen
+            number += 1
+            desk.sql("crm", f"UPDATE account SET account_name = 'Name {number}' WHERE account_no = 'C1'")
+            desk.settle()
+        said, trouble = shadow.communicate()
+        assert shadow.returncode == 0 and said, trouble
+        *found, summary = map(json.loads, said.splitlines())
+
+    assert found and {(each["entity"], *each["fields"]) for each in found} == {("customer", "name")}, said
+    assert summary["summary"]["transactions"] > 0
+    assert desk.sql("erp", "SELECT name FROM customer") == [(f"Name {number}",)], "nobody was kept from his work"
 
 
 def test_day_one_in_two_steps(desk: Desk) -> None:
