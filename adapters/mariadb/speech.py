@@ -17,7 +17,6 @@ from adapters.mariadb.assembled.belonging import Judged
 from adapters.mariadb.assembled.speech import Parts
 from adapters.mariadb.phrases import reading
 from adapters.mariadb.sending import Question, Sending
-from adapters.mariadb.session import error_number, named_in
 from adapters.mariadb.statements import Statement
 from adapters.relational.answers import Answer
 from adapters.relational.layout import Layout
@@ -183,9 +182,8 @@ class MariaSpeech(Parts):
         read = reading(statements.live(place, form.sent.answers))
         for rows, asked in pieces:
             count = len(rows)
-            found = self._found(kind, place, rows, asked)
-            if len(found) == count:
-                complete += 1
+            found = self._found(kind, count, asked)
+            complete += len(found) == count
             written += [first + ordinal for ordinal in sorted(found)]
             for ordinal, missing, *texts in asked.after.ask().rows if asked.after is not None else ():
                 if int(ordinal) not in found:
@@ -197,31 +195,14 @@ class MariaSpeech(Parts):
         everything = complete == len(pieces) and not deviations
         return len(written), None if everything else written, deviations or None
 
-    def _found(self, kind: WriteKind, place: Layout, rows: Sequence[WriteRow], asked: _Asked) -> set[int]:
+    def _found(self, kind: WriteKind, count: int, asked: _Asked) -> set[int]:
         """The ordinals of the rows that were written."""
-        try:
-            told = _ordinals(asked.before)
-            found = set(range(1, len(rows) + 1)) - told if kind == "insert" else told
-            changed = asked.change.ask().count if asked.change is not None else len(found)
-        except pymysql.MySQLError as error:
-            if kind == "insert" and self._was_overtaken(place, rows, error):
-                raise refusals.Overtaken from error
-            raise
+        told = _ordinals(asked.before)
+        found = set(range(1, count + 1)) - told if kind == "insert" else told
+        changed = asked.change.ask().count if asked.change is not None else len(found)
         if changed != len(found):
             raise refusals.Overtaken
         return found
-
-    def _was_overtaken(self, place: Layout, rows: Sequence[WriteRow], error: Exception) -> bool:
-        """True if a key was there twice because somebody has inserted that very key meanwhile. One that is the same
-        only for the column's collation is another matter: it will never go in."""
-        if error_number(error) != refusals.DUPLICATE or "key" not in named_in(error):
-            return False
-        keys = cast("Columns", list(zip(*(row[2] for row in rows), strict=True)))
-        found = 0
-        for _, _, document in self._pieces(list(zip(*keys, strict=True))):
-            self.sending.send(document)
-            found += len(_ordinals(self.sending.send(statements.ordinals_there(place, "look"))))
-        return bool(found)
 
     def _is_as_bound(self) -> bool:
         """True if every table that the transaction has written is there, with all columns."""

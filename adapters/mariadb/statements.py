@@ -129,7 +129,7 @@ def _insert(form: Sent, place: Layout, fields: tuple[int, ...]) -> Statement:
     there = ordinals_there(place, "look")
     return Statement(
         sent=form,
-        before=(f"SET {THERE} = ({there})", f"SELECT {THERE}"),
+        before=(f"{there} INTO {THERE}", f"SELECT {THERE}"),
         change=f"INSERT INTO {_table(place)} ({named}) SELECT {comma(values)} FROM {given(names.all)}"
         f" WHERE {THERE} IS NULL OR NOT FIND_IN_SET(u.ord, {THERE})",
         after=_deviating(rows, columns[len(key) :], names.new, answered, key[0], every=len(answered) > len(fields)),

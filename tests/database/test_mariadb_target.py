@@ -316,3 +316,13 @@ def test_reread_tells_rows_and_leaves_out_what_a_user_has_locked(erp_maria: str,
     assert set(answers) == {"1", "3", "not a number", "\ud800"}
     assert answers["1"].row == ("1", "a", "1.00", ABSENT)
     assert answers["3"].row is None and answers["not a number"].row is None
+
+
+def test_what_is_written_as_it_stands_already_counts_as_written(erp_maria: str, user: User) -> None:
+    user.do("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, NULL)")
+
+    with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp:
+        rows = [row(1, "1", ("a", None), ("a", None)), row(1, "2", ("b", "x"), ("b", None))]
+        outcome = erp.apply(batch(1, write("update", "account", (1, 3), rows)))
+
+    assert outcome.exceptions == []

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
 
 import pymysql
 import pytest
 
-from engine.vocabulary import RowResult
+from adapters.mariadb.sending import Question
+from adapters.mariadb.target import MariaTarget
+from engine.vocabulary import RowResult, WriteKind
 from service.embedded.mariadb import EmbeddedMariaDB
 from tests.database.books import Bound, row, write
 from tests.database.maria_target import User, batch, history, in_background, mark, opened, rules
@@ -164,10 +166,11 @@ def test_under_a_running_writer_every_separator_stands_right_behind_what_was_mat
             writer.do(f"UPDATE account SET name = 'u{number}' WHERE id = 1")
 
     seen: list[tuple[int, str]] = []
+    missed: list[tuple[int, str]] = []
     others = [in_background(lambda: _noise(erp_maria, stop)) for _ in range(2)]
     with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp:
         join, number, deadline = in_background(work), 0, time.monotonic() + 30
-        while len(seen) < 60 and time.monotonic() < deadline:
+        while (len(seen) < 60 or len(missed) < 30) and time.monotonic() < deadline:
             number += 1
             (known,) = erp.reread("account", ["1"]) or (None,)
             if known is None or known.row is None:
@@ -177,6 +180,8 @@ def test_under_a_running_writer_every_separator_stands_right_behind_what_was_mat
             outcome = erp.apply(batch(number, change))
             if not outcome.exceptions:
                 seen.append((outcome.separator, str(known.row[1])))
+            elif outcome.exceptions[0].kind == "unmatched":
+                missed.append((outcome.separator, str(known.row[1])))
         stop.set()
         for each in (join, *others):
             each()
@@ -185,7 +190,10 @@ def test_under_a_running_writer_every_separator_stands_right_behind_what_was_mat
     for position, value in seen:
         before = [written for end, written in told if end <= position]
         assert (before or ["u0"])[-1] == value
-    assert len(seen) >= 60
+    for position, value in missed:
+        before = [written for end, written in told if end <= position]
+        assert (before or ["u0"])[-1] != value  # what came in between is explained by the log up to there
+    assert len(seen) >= 60 and len(missed) >= 30
 
 
 def test_what_is_told_to_be_missing_comes_behind_the_position_if_it_comes(erp_maria: str, user: User) -> None:
@@ -229,6 +237,45 @@ def test_a_record_that_is_being_committed_is_not_told_to_be_missing(erp_maria: s
     assert answer.position < end
 
 
+BETWEEN = [
+    # what a user does, before which statement of ours, whether he is stopped by our locks, what is not matched
+    ("UPDATE account SET name = 'a' WHERE id = 2", "UPDATE", "update", False, ["7"]),
+    ("UPDATE account SET name = 'theirs' WHERE id = 1", "UPDATE", "update", True, ["2", "7"]),
+    ("INSERT INTO account VALUES (7, 'a', 1, NULL)", "UPDATE", "update", False, ["2"]),
+    ("INSERT INTO account VALUES (7, 'a', 1, NULL)", "DELETE t", "delete", False, ["2"]),
+    ("INSERT INTO account VALUES (7, 'theirs', 1, NULL)", "INSERT INTO `", "insert", False, ["1", "2", "7"]),
+    ("DELETE FROM account WHERE id = 2", "INSERT INTO `", "insert", False, ["1", "2"]),
+]
+
+
+@pytest.mark.parametrize(("theirs", "before", "kind", "stopped", "unmatched"), BETWEEN)
+def test_a_user_who_comes_in_between_question_and_write_is_seen_or_has_to_wait(
+    erp_maria: str, user: User, theirs: str, before: str, kind: WriteKind, stopped: bool, unmatched: list[str]
+) -> None:
+    user.do("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'other', 1, NULL)")
+    user.do("SET innodb_lock_wait_timeout = 0")
+    errors: list[Exception] = []
+
+    def come() -> None:
+        try:
+            user.do(theirs)
+        except pymysql.err.OperationalError as error:
+            errors.append(error)
+
+    with opened(erp_maria, rules(erp_maria, ACCOUNT), lock_timeout_ms=5000) as erp:
+        _interrupt(erp, before, come)
+        held, new = () if kind == "insert" else ("a",), () if kind == "delete" else ("ours",)
+        rows = [row(1, key, new, held) for key in ("1", "2", "7")]
+        outcome = erp.apply(batch(1, write(kind, "account", (1,), rows)))
+
+    assert bool(errors) == stopped
+    assert [result.key for result in outcome.exceptions if result.kind == "unmatched"] == unmatched
+    left = {str(key): name for key, name in user.do("SELECT id, name FROM account")}
+    ours = {"1", "2", "7"} - set(unmatched)
+    assert {key for key, name in left.items() if name == "ours"} == (set() if kind == "delete" else ours)
+    assert not (kind == "delete" and ours & left.keys())
+
+
 def test_a_user_who_comes_in_between_two_of_our_statements_is_never_overwritten(erp_maria: str, user: User) -> None:
     user.do("INSERT INTO account SELECT seq, 'a', 0, NULL FROM seq_1_to_40")
     since = mark(erp_maria)
@@ -270,6 +317,20 @@ def test_a_user_who_comes_in_between_two_of_our_statements_is_never_overwritten(
             told.add((key, name, last.get(key, "a") if int(key) <= 40 else ""))
         last[key] = name
     assert told == ours
+
+
+def _interrupt(erp: MariaTarget, before: str, work: Callable[[], object]) -> None:
+    """Has a user do something just before a statement that begins so is carried out for the first time."""
+    sending = erp._speech.sending
+    send, waiting = sending.send, [work]
+
+    def slowly(statement: str | bytes) -> Question:
+        if waiting and isinstance(statement, str) and statement.startswith(before):
+            sending.flush()
+            waiting.pop()()
+        return send(statement)
+
+    sending.send = slowly  # type: ignore[method-assign]
 
 
 def _noise(url: str, stop: threading.Event) -> None:
