@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,18 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 TRIED = [name for name in NAMES if "    tests:\n" in (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")]
 
 
+LENT = {
+    "postgresql": ("erp_db", "crm_db", "third_db"), "mariadb": ("erp_maria", "crm_maria", "third_maria"),
+}  # fmt: skip
+"""By adapter: the databases that stand for an example's systems, in their order."""
+
+
+@pytest.fixture
+def lent(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """A fresh database, by the name of its fixture: only those that an example asks for are made."""
+    return request.getfixturevalue
+
+
 @pytest.fixture
 def urls(erp_db: str, crm_db: str, third_db: str) -> Iterator[list[str]]:
     """Databases enough for any example."""
@@ -32,8 +44,9 @@ def test_every_example_has_a_scenario() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_runs_as_it_stands(name: str, urls: list[str], tmp_path: Path) -> None:
-    desk = desk_of(name, dict(zip(systems_of(name), urls, strict=False)), tmp_path)
+def test_an_example_runs_as_it_stands(name: str, lent: Callable[[str], str], tmp_path: Path) -> None:
+    desk = desk_of(name, {system: lent(LENT[adapter][at]) for at, (system, adapter) in enumerate(systems_of(name))},
+                   tmp_path)  # fmt: skip
     assert "nothing wrong" in desk.call("check").stdout
     desk.call("setup")
 
@@ -92,10 +105,10 @@ def carry_out(desk: Desk, turn: Round) -> None:
     desk.settle()
 
 
-def systems_of(name: str) -> list[str]:
-    """The systems of an example, in its order."""
+def systems_of(name: str) -> list[tuple[str, str]]:
+    """The systems of an example, in its order, each with its adapter."""
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
-    return re.findall(r"(?m)^  (\w+): +\{adapter:", text)
+    return re.findall(r"(?m)^  (\w+): +\{adapter: (\w+)", text)
 
 
 def desk_of(name: str, urls: dict[str, str], folder: Path) -> Desk:
@@ -103,7 +116,7 @@ def desk_of(name: str, urls: dict[str, str], folder: Path) -> Desk:
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
     text = re.sub(r'(?m)^store: .*$', f'store: "sqlite:///{folder}/{name}.store.db"', text)
     for system in urls:
-        text = re.sub(rf'({system}: +{{adapter: postgresql, url: )"[^"]*"', rf'\1"${{{system.upper()}_URL}}"', text)
+        text = re.sub(rf'({system}: +{{adapter: \w+, url: )"[^"]*"', rf'\1"${{{system.upper()}_URL}}"', text)
     desk = Desk(text, urls, folder, f"{name}.yaml")
     for system in urls:
         desk.sql(system, (EXAMPLES / "tables" / f"{name[:2]}_{system}.sql").read_text(encoding="utf-8"))

@@ -5,7 +5,18 @@ Each string is one transaction. Keys that a system makes are never asked for by 
 
 from __future__ import annotations
 
-from tests.docs.scenarios import deciding, held, own_keys, prices, shared_keys, spellings, stock, values, workflow
+from tests.docs.scenarios import (
+    deciding,
+    held,
+    on_mariadb,
+    own_keys,
+    prices,
+    shared_keys,
+    spellings,
+    stock,
+    values,
+    workflow,
+)
 from tests.docs.scenarios.rounds import Round
 
 SCENARIOS: dict[str, list[Round]] = {
@@ -24,5 +35,6 @@ SCENARIOS: dict[str, list[Round]] = {
     "13_prices": prices.PRICES,
     "14_stock": stock.STOCK,
     "15_held": held.HELD,
+    "16_crm_on_mariadb": on_mariadb.CRM_ON_MARIADB,
 }
 """By the name of the example."""
