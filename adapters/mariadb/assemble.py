@@ -94,7 +94,8 @@ class Assembler:
         self._group: _Group | None = None
         self._file = 0
         self._offset = 0
-        self._checksummed = True
+        self._checksummed: bool | None = None
+        """None: the stream has not told yet."""
         self._mariadb = True
         """Which server writes the log: a few things mean something else in MySQL's."""
 
@@ -118,7 +119,7 @@ class Assembler:
         self._prepared.clear()
         self._known.clear()
         self._file = self._offset = 0
-        self._checksummed = True
+        self._checksummed = None
 
     def feed(self, packet: bytes) -> Transaction | Progress | None:
         """Takes the next packet that carries an event; returns the transaction that it completes, or Progress.
@@ -127,14 +128,14 @@ class Assembler:
         LogIncomplete or LogUnreadable for what the log does not tell, or not so that it can be read."""
         try:
             header = events.read_header(packet)
-            if header.kind in (events.ROTATE, events.HEARTBEAT, events.HEARTBEAT_V2):
-                return self._on_notice(packet, header)
             if header.kind == events.FORMAT:
                 said = events.read_format(packet)
                 self._checksummed, self._mariadb = said.checksummed, "mariadb" in said.server.lower()
                 self._advance(header)
                 return None
-            end = events.check_sum(packet) if self._checksummed else len(packet)
+            end = self._end(packet)
+            if header.kind in (events.ROTATE, events.HEARTBEAT, events.HEARTBEAT_V2):
+                return self._on_notice(packet, end, header)
             self._advance(header)
             if header.kind in OPERATIONS:
                 self._rows(packet, end, header.kind)
@@ -149,9 +150,14 @@ class Assembler:
 
     # ------------------------------------------------------------ where the log is
 
-    def _on_notice(self, packet: bytes, header: Header) -> Progress | None:
+    def _end(self, packet: bytes) -> int:
+        """Where the body of an event ends, whose checksum is right, if there is to be one."""
+        if self._checksummed is None:
+            return events.sum_end(packet)
+        return events.check_sum(packet) if self._checksummed else len(packet)
+
+    def _on_notice(self, packet: bytes, end: int, header: Header) -> Progress | None:
         """Another file, or a sign of life."""
-        end = events.sum_end(packet)
         if header.kind == events.ROTATE:
             rotate = events.read_rotate(packet, end)
             # Of a group that a crash of the server cut off, the next file knows nothing.

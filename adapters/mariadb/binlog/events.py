@@ -246,7 +246,7 @@ def uncompressed(data: bytes, at: int) -> bytes:
         whole = inflate.decompress(data[1 + width :], size + 1)
     except zlib.error:
         raise WireError("compressed bytes expected, found others", at) from None
-    if len(whole) != size:
+    if len(whole) != size or not inflate.eof:
         raise WireError(f"{size} bytes expected when uncompressed, found {len(whole)}", at)
     return whole
 

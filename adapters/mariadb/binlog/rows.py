@@ -93,7 +93,7 @@ def read_rows(packet: bytes, end: int, kind: int, table: TableMap, wanted: Wante
     except UnicodeDecodeError as error:
         where = f"of `{table.schema}.{table.name}`"
         raise WireError(f"a text {where} in its column's character set ({error.encoding}) expected", at) from None
-    except ValueError:
+    except (ValueError, ArithmeticError):
         where = f"a row of `{table.schema}.{table.name}`"
         raise WireError(f"values of their columns' types expected in {where}", at) from None
     if stopped != end:
