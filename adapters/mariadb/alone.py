@@ -1,6 +1,6 @@
 """Turns an engine's name into a lock on the server, so that two engines never write one system at the same time.
 
-The lock belongs to the target's connection and goes with it, whatever ends that. It never waits.
+The lock belongs to the target's connection and goes with it, whatever ends that.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from engine.errors import SystemUnavailable
 name_bytes_max: Final = 64
 """MySQL takes no longer names."""
 
+patience_s: Final = 1
+"""A connection that was just ended keeps its lock for a moment longer than its socket."""
+
 
 def take(conn: Connection, engine: str, system: str) -> None:
     """Has the connection be the only one that writes. Raises SystemUnavailable, pymysql.MySQLError."""
     name = text_literal(lock_name(engine, system))
-    ((taken,),) = ask(conn, f"SELECT GET_LOCK({name}, 0)")
+    ((taken,),) = ask(conn, f"SELECT GET_LOCK({name}, {patience_s})")
     if taken == "1":
         return
     ((holder,),) = ask(conn, f"SELECT IS_USED_LOCK({name})")
