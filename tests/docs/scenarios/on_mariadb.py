@@ -22,12 +22,13 @@ CRM_ON_MARIADB = [
     Round(
         {
             "crm": ["INSERT INTO accounts (name, vat_number, billing_city, billing_country, phone_office, stage,"
-                    " industry_id, opted_in, last_visit, date_entered) VALUES ('Acme 🔩', 'DE 123', 'Ulm', 'DE', '0731 1',"
-                    " 'Active', 1, 1, '2026-01-31 10:00:00', utc_timestamp());"
+                    " industry_id, opted_in, last_visit, date_entered)"
+                    " VALUES ('Acme 🔩', 'DE 123', 'Ulm', 'DE', '0731 1', 'Active', 1, 1,"
+                    " '2026-01-31 10:00:00', utc_timestamp());"
                     " INSERT INTO contacts (account_id, email, last_name, date_entered)"
                     " VALUES (last_insert_id(), 'Ann@Acme.example', 'Ann', utc_timestamp())"],
-            "erp": ["INSERT INTO party (id, name, industry, visited) VALUES (901, 'Bolt', 'Bolts', '2026-07-01 08:00+00'),"
-                    " (902, 'nobody''s customer', NULL, NULL);"
+            "erp": ["INSERT INTO party (id, name, industry, visited)"
+                    " VALUES (901, 'Bolt', 'Bolts', '2026-07-01 08:00+00'), (902, 'nobody''s customer', NULL, NULL);"
                     "INSERT INTO party_category (party, category) VALUES (901, 7);"
                     "INSERT INTO address (party, active, city, country) VALUES (901, true, 'Metz', 33);"
                     "INSERT INTO person (email, last_name, works_for) VALUES ('Bob@Bolt.example', 'Bob', 901)"],
