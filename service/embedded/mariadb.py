@@ -7,10 +7,12 @@ runs is never touched: the data, the port and the socket are this one's own.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,9 @@ from typing import ClassVar, Final, LiteralString
 import pymysql
 from pymysql.cursors import Cursor
 
-from service.embedded.process import NoServerProgram, ServerProcess
+from service.embedded.process import NoServerProgram, ServerProcess, hand_over, make_reachable
+
+LOG_SIZE: Final = "32M"
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "bind_address": "127.0.0.1",
@@ -36,7 +40,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "collation_server": "utf8mb4_general_ci",
     # Small, because there are many of them on one machine.
     "innodb_buffer_pool_size": "64M",
-    "innodb_log_file_size": "64M",
+    "innodb_log_file_size": LOG_SIZE,
     "performance_schema": "0",
 }
 UNSAFE: Final[Mapping[str, str]] = {
@@ -86,6 +90,10 @@ def find_programs() -> Programs:
 def _program(names: tuple[str, ...], folders: list[str]) -> Path | None:
     path = os.pathsep.join(filter(None, folders))
     return next((Path(found) for name in names if (found := shutil.which(name, path=path))), None)
+
+
+_first_data: dict[Programs, Path] = {}
+"""By the programs that made it: what every new server's data folder is a copy of."""
 
 
 class EmbeddedMariaDB(ServerProcess):
@@ -150,18 +158,34 @@ class EmbeddedMariaDB(ServerProcess):
 
     def _initialise(self) -> None:
         assert self._programs is not None
+        if self._programs not in _first_data:
+            _first_data[self._programs] = self._made_anew(self._programs)
+        # Half a second for the first server of a process, a tenth for the others.
+        shutil.copytree(_first_data[self._programs], self.data)
+        hand_over(self.data)
+
+    def _made_anew(self, programs: Programs) -> Path:
+        """The folder of a server's first data, which goes with this process."""
+        home = Path(tempfile.mkdtemp(prefix="duolog-mariadb-first-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+        make_reachable(home)
         arguments = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
-        size = f"--innodb-log-file-size={self.settings.get('innodb_log_file_size', '96M')}"
-        process = self._popen([str(self._programs.installer), *arguments, size, f"--datadir={self.data}"])
+        place = [f"--datadir={home / 'data'}", f"--tmpdir={home}", f"--innodb-log-file-size={LOG_SIZE}"]
+        process = self._popen([str(programs.installer), *arguments, *place])
         if process.wait() != 0:
-            raise NoServerProgram(f"`{self._programs.installer.name}` failed; its log ends:\n{self._log_tail()}")
+            raise NoServerProgram(f"`{programs.installer.name}` failed; its log ends:\n{self._log_tail(40)}")
+        return home / "data"
 
     def _command(self) -> list[str]:
         assert self._programs is not None
+        # A starting server removes what it takes for its own from the folder of temporary tables: each needs its own.
+        temporary = self.data.parent / "tmp"
+        temporary.mkdir(exist_ok=True)
+        hand_over(temporary)
         settings = [f"--{name.replace('_', '-')}={value}" for name, value in self.settings.items()]
         # The name of a socket may have 107 bytes only: a relative one lies in the data folder, however long its name.
-        place = [f"--datadir={self.data}", f"--port={self.port}", "--socket=sock", "--pid-file=pid"]
-        return [str(self._programs.server), "--no-defaults", *place, *settings]
+        place = [f"--datadir={self.data}", f"--tmpdir={temporary}", "--socket=sock", "--pid-file=pid"]
+        return [str(self._programs.server), "--no-defaults", *place, f"--port={self.port}", *settings]
 
     def _answers(self) -> bool:
         with contextlib.suppress(pymysql.Error), self.connect() as connection, connection.cursor() as cursor:

@@ -109,6 +109,12 @@ class ServerProcess(ABC):
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int:
+        """The server's process. It must run."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> Path:
         """The server's log file: it stays over restarts, and until `close` removes a temporary folder."""
         assert self.folder is not None
@@ -258,6 +264,14 @@ def make_reachable(folder: Path) -> None:
                 mend="choose a folder that everybody may pass through, or do not run as root",
             )
         parent.chmod(mode | stat.S_IXOTH)  # tempfile and pytest make their folders 0700
+
+
+def hand_over(folder: Path) -> None:
+    """Gives a folder, and all that is in it, to the user that runs the server."""
+    as_user = _unprivileged()
+    if as_user:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, as_user["user"], as_user["group"])
 
 
 def _free_port() -> int:
