@@ -98,7 +98,9 @@ def judge(query: Query, bound: Bound) -> Effect:
     if query.text in _FREQUENT:
         return _FREQUENT[query.text]
     words = _Words(_tokens(query), query.schema)
-    if words.take("SET") and words.take("STATEMENT"):
+    if words.take("SET"):
+        if not words.take("STATEMENT"):
+            return NOTHING
         words.skip_to("FOR")
     first = words.peek().upper()
     match first:
@@ -279,7 +281,7 @@ def _rename(words: _Words, bound: Bound) -> Effect:
         return NOTHING
     words.optional("IF", "EXISTS")
     held: dict[TableName, TableName] = {}
-    """By a bound name that was given away, where its table went last."""
+    """By a bound name that was given away, where its table went."""
     altered: list[TableName] = []
     while True:
         old = words.name()
