@@ -224,8 +224,10 @@ def _prepare_session(conn: Connection, system: str) -> bool:
     transaction here. Raises NotSetUp, pymysql.MySQLError."""
     mariadb = conn.server.flavour == "mariadb"
     least = 0 if mariadb else 1  # seconds; MySQL cannot but wait
-    waits = f"SESSION innodb_lock_wait_timeout = {least}, SESSION lock_wait_timeout = {least}"
-    execute(conn, f"SET {waits}" + (", SESSION skip_replication = 0" if mariadb else ""))
+    settings = {"innodb_lock_wait_timeout": least, "lock_wait_timeout": least}
+    if mariadb:
+        settings["skip_replication"] = 0
+    execute(conn, "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
     asked = "SELECT @@log_bin, @@sql_log_bin, @@binlog_format, @@innodb_rollback_on_timeout"
     ((log, session_log, format_, ends_all),) = ask(conn, asked)
     if log != "1":
