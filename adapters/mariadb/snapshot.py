@@ -82,6 +82,8 @@ class MariaSnapshot:
         """Lets go of the picture."""
         if self._reader is not None:
             # Not in order: rows that were not fetched would be read to their end first.
+            if self._reader._result is not None:
+                self._reader._result.unbuffered_active = False
             self._reader._force_close()
         self._reader = None
 
@@ -169,4 +171,6 @@ def _fetched(conn: Connection, query: str, columns: Sequence[MariaColumn]) -> It
         cursor.execute(query)
         for row in cursor:
             yield spell(row)
+        if not conn.open:  # closed while rows were to come: that is no end of them
+            raise pymysql.err.InterfaceError(0, "")
 

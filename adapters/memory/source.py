@@ -14,12 +14,14 @@ from engine.vocabulary import Change, Position, Progress, Transaction
 
 
 class MemorySource:
-    """Reads a MemorySystem's log. Transactions of more than `rows_max` changes are handed over spooled, in chunks."""
+    """Reads a MemorySystem's log. Transactions of more than `rows_max` changes are handed over spooled, in chunks.
+    `skip_own`: what we wrote is told as Progress."""
 
-    def __init__(self, database: MemorySystem, rows_max: int = 1_000_000) -> None:
+    def __init__(self, database: MemorySystem, rows_max: int = 1_000_000, *, skip_own: bool = False) -> None:
         self.database = database
         self.system = database.system
         self.rows_max = rows_max
+        self.skip_own = skip_own
         self.read_to: Position = 0
         self.acknowledged: Position = 0
 
@@ -35,6 +37,8 @@ class MemorySource:
         at = bisect_right(log, self.read_to, key=_position)
         if at < len(log):
             self.read_to = log[at].position
+            if self.skip_own and log[at].own:
+                return Progress(self.system, self.read_to)
             return self._spooled(log[at]) if log[at].rows > self.rows_max else log[at]
         if self.database.end > self.read_to:
             self.read_to = self.database.end
@@ -55,6 +59,9 @@ class MemorySource:
 
     def nudge(self) -> None:
         """The log's end is always known."""
+
+    def verify(self) -> None:
+        """Nothing can be taken out of the log."""
 
     def close(self) -> None:
         """Nothing to let go of."""

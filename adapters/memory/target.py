@@ -96,7 +96,7 @@ class MemoryTarget:
         return self.assembled.locked(entity, row[2])
 
     def _write(self, write: Write, row: WriteRow, outcome: Outcome) -> list[Change]:
-        _, key, _, new, held = row
+        _, key, key_values, new, held = row
         database = self.database
         layout = database.layouts[write.entity]
         places = [layout.binding.columns.index(f) for f in write.columns]
@@ -107,7 +107,10 @@ class MemoryTarget:
             outcome.exceptions.append(RowResult(write.entity, key, "unmatched"))
             return []
         names = database.columns(write.entity)
-        values: dict[str, Text] = {names[p]: v for p, v in zip(places, new, strict=False) if not isinstance(v, bool)}
+        sent = dict(zip(places, new, strict=False))
+        if write.kind == "insert":
+            sent |= zip(database.tables[layout.binding.table].key, key_values, strict=True)
+        values: dict[str, Text] = {names[p]: v for p, v in sent.items() if not isinstance(v, bool)}
         broken = self._broken(write, key, there, values)
         if broken:
             outcome.exceptions.append(RowResult(write.entity, key, "failed", reason=f"constraint `{broken}`"))
@@ -117,7 +120,7 @@ class MemoryTarget:
         changes = (
             database.insert(write.entity, values) if there is None else database.update(write.entity, key, values)
         )
-        self._deviations(write, key, dict(zip(places, new, strict=True)), outcome)
+        self._deviations(write, key, sent, outcome)
         return changes
 
     def _broken(self, write: Write, key: str, there: list[Text] | None, values: dict[str, Text]) -> str:

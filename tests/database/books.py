@@ -5,8 +5,8 @@ What `rules/` makes of rule files is not what these tests are about: here every 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from engine.rulebook import Binding, Entity, Field, Register, RuleBook, Table
 from engine.vocabulary import Values, Write, WriteKind, WriteRow
@@ -22,6 +22,8 @@ class Bound:
     table: str = ""
     schema: str = "public"
     missing: Sequence[str] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
+    """By field, the entity that it refers to."""
 
 
 def book(*tables: Bound, system: str = "erp", other: str = "crm", name: str = "unit") -> RuleBook:
@@ -53,9 +55,9 @@ def _entity(number: int, bound: Bound, system: str, other: str) -> tuple[Entity,
     fields = []
     for at, column in enumerate(names):
         if at in key:
-            fields.append(Field(column, at, -1))
+            fields.append(Field(column, at, -1, reference=bound.references.get(column)))
             continue
-        fields.append(Field(column, at, len(registers)))
+        fields.append(Field(column, at, len(registers), reference=bound.references.get(column)))
         registers.append(Register(len(registers), (at,), None, "last_writer", (system, other)))
     binding = Binding(system, bound.entity, number, tuple(range(len(bound.columns))))
     entity = Entity(
