@@ -462,6 +462,19 @@ def test_the_log_may_be_compressed_or_without_checksums(erp: MariaErp, setting: 
     assert read[1].changes[7] == (0, "U", ("8", "long " * 100 + "er"), None)
 
 
+def test_checksums_may_come_and_go_while_the_log_is_read(erp: MariaErp) -> None:
+    source = erp.opened()
+    try:
+        for number, checksum in enumerate(("NONE", "CRC32", "NONE")):
+            erp.run(f"SET GLOBAL binlog_checksum = {checksum}; INSERT INTO item VALUES ({number}, '{checksum}')")
+            assert names(transaction(source)) == [checksum]
+            deadline = time.monotonic() + 2.5
+            while time.monotonic() < deadline:  # signs of life, too
+                assert not isinstance(source.read(0.5), Transaction)
+    finally:
+        erp.run("SET GLOBAL binlog_checksum = CRC32")
+
+
 def test_a_closed_source_is_not_connected(erp: MariaErp) -> None:
     source = erp.source()
 

@@ -106,8 +106,10 @@ def test_a_transaction_of_mysql_ends_with_its_xid() -> None:
 
 def test_a_statement_of_mysql_that_is_no_transaction_is_a_group_of_its_own() -> None:
     log = Log()
-    packets = [*log.begin(), log.gtid(), log.query("TRUNCATE TABLE item"), log.gtid(), log.query("CREATE TABLE x (a int)"),
-               *log.one((2, "after"))]  # fmt: skip
+    packets = [
+        *log.begin(), log.gtid(), log.query("TRUNCATE TABLE item"), log.gtid(), log.query("CREATE TABLE x (a int)"),
+        *log.one((2, "after")),
+    ]  # fmt: skip
 
     assert changes(fold(assembler(), packets)) == [[(0, "T", None, None)], inserted((2, "after"))]
 
