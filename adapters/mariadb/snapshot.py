@@ -11,7 +11,6 @@ It never writes, locks a row, or decodes a value: values are text as the house s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Any, Final
 
 import pymysql
@@ -82,8 +81,7 @@ class MariaSnapshot:
         """Lets go of the picture."""
         if self._reader is not None:
             # Not in order: rows that were not fetched would be read to their end first.
-            if self._reader._result is not None:
-                self._reader._result.unbuffered_active = False
+            _abandon(self._reader)
             self._reader._force_close()
         self._reader = None
 
@@ -167,10 +165,21 @@ def _stream_table(conn: Connection, table: Table, known: Mapping[str, MariaColum
 def _fetched(conn: Connection, query: str, columns: Sequence[MariaColumn]) -> Iterator[tuple[Any, ...]]:
     """The rows of a query, one after the other as the server sends them."""
     spell = reading(columns)
-    with closing(conn.cursor(SSCursor)) as cursor:
+    cursor = conn.cursor(SSCursor)
+    try:
         cursor.execute(query)
         for row in cursor:
             yield spell(row)
-        if not conn.open:  # closed while rows were to come: that is no end of them
-            raise pymysql.err.InterfaceError(0, "")
+    finally:
+        if not conn.open:
+            _abandon(conn)
+        cursor.close()  # reads what is still to come, where there is a connection
+    if not conn.open:  # closed while rows were to come: that is no end of them
+        raise pymysql.err.InterfaceError(0, "")
+
+
+def _abandon(conn: Connection) -> None:
+    """Nobody is to read on, not even who throws the answer away."""
+    if conn._result is not None:
+        conn._result.unbuffered_active = False
 
