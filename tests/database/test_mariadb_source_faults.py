@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from engine.errors import (
     SystemUnavailable,
     WrongServer,
 )
+from engine.vocabulary import Transaction
 from service.embedded import EmbeddedMariaDB
 from tests.database.maria_erp import MariaErp, names, patience_s, transaction
 from tests.engine_live.proxy import Proxy
@@ -121,6 +123,51 @@ def test_a_cut_connection_is_unavailable(erp: MariaErp, line: Proxy) -> None:
     line.cut()
 
     assert isinstance(read_until_it_ends(source), SystemUnavailable)
+
+
+def test_everything_comes_once_and_in_order_while_the_connection_breaks(erp: MariaErp, line: Proxy) -> None:
+    """Four users write; the log's files change; the line is cut again and again, and reading resumes where it was."""
+    each, users = 150, 4
+    source = erp.opened(url=line.address(erp.url))
+    sessions = [erp.another() for _ in range(users)]
+
+    def write(user: int) -> None:
+        for number in range(each):
+            first = (user * each + number) * 2
+            sessions[user].run(f"INSERT INTO item VALUES ({first}, '{user}'), ({first + 1}, '{user}')")
+            if number % 50 == 49:
+                sessions[user].run("FLUSH BINARY LOGS")
+
+    writers = [threading.Thread(target=write, args=(user,)) for user in range(users)]
+    for writer in writers:
+        writer.start()
+    read: list[int] = []
+    resume, cuts = erp.start, 0
+    deadline = time.monotonic() + 60
+    while len(read) < each * users and time.monotonic() < deadline:
+        if len(read) // 70 > cuts:
+            line.cut()
+            cuts += 1
+        try:
+            item = source.read(0.1)
+        except SystemUnavailable:
+            with contextlib.suppress(SystemUnavailable):
+                source.open(resume)
+            continue
+        if item is not None:
+            assert item.position > resume
+            resume = item.position
+        if isinstance(item, Transaction):
+            (first, second) = (int(str(new[0])) for _, _, new, _ in item.changes if new)
+            assert second == first + 1
+            read.append(first // 2)
+    for writer in writers:
+        writer.join(patience_s)
+
+    assert cuts == 8
+    assert sorted(read) == list(range(each * users))
+    for user in range(users):
+        assert [number for number in read if number // each == user] == list(range(user * each, (user + 1) * each))
 
 
 def test_packets_may_come_in_pieces(erp: MariaErp, line: Proxy) -> None:

@@ -15,7 +15,7 @@ from adapters.mariadb.assemble import Assembler
 from adapters.mariadb.binlog import events
 from engine.errors import LogIncomplete, LogUnreadable, WireError
 from engine.rulebook import Table
-from engine.vocabulary import Change, Progress, Transaction
+from engine.vocabulary import ABSENT, Change, Progress, Transaction
 
 ITEM = Table("erp", "item", ("id", "name"), (0,))
 
@@ -63,6 +63,19 @@ class Log:
         for id_, name in rows:
             body += b"\0" + struct.pack("<i", id_) + bytes([len(name.encode())]) + name.encode()
         return self.event(kind, body)
+
+    def updates(self, before: int, after: int, *rows: tuple[str, ...]) -> bytes:
+        """Updated rows: which columns the old and the new one have, as bits; then the values that there are."""
+        body = bytes([9, 0, 0, 0, 0, 0, 1, 0]) + b"\x02\0\x02" + bytes([before, after])
+        for row in rows:
+            values = iter(row)
+            for image in (before, after):
+                body += b"\0"
+                body += struct.pack("<i", int(next(values))) if image & 1 else b""
+                if image & 2:
+                    name = next(values).encode()
+                    body += bytes([len(name)]) + name
+        return self.event(events.UPDATE, body)
 
     def xid(self) -> bytes:
         return self.event(events.XID, bytes(8))
@@ -246,3 +259,30 @@ def test_an_event_that_only_ends_a_statement_says_nothing() -> None:
     ]  # fmt: skip
 
     assert changes(fold(assembler(), packets)) == [inserted((1, "one"))]
+
+
+@pytest.mark.parametrize(("before", "after", "row", "expected"), [
+    (3, 3, ("1", "old", "1", "new"), (0, "U", ("1", "new"), None)),
+    (3, 3, ("1", "old", "2", "new"), (0, "U", ("2", "new"), ("1", "old"))),
+    (3, 2, ("1", "old", "new"), (0, "U", ("1", "new"), None)),  # only what changed is told again
+    (3, 1, ("1", "old", "2"), (0, "U", ("2", "old"), ("1", "old"))),
+    (1, 2, ("1", "new"), (0, "U", ("1", "new"), None)),
+    (1, 1, ("1", "2"), (0, "U", ("2", ABSENT), ("1", ABSENT))),
+    (1, 3, ("1", "1", "new"), (0, "U", ("1", "new"), None)),
+])  # fmt: skip
+def test_an_update_tells_what_its_images_know(before: int, after: int, row: tuple[str, ...], expected: Change) -> None:
+    log = Log()
+    packets = [
+        *log.begin(), log.gtid(), log.query("BEGIN"), log.table(), log.updates(before, after, row, row), log.xid()
+    ]  # fmt: skip
+
+    assert changes(fold(assembler(), packets)) == [[expected, expected]]
+
+
+@pytest.mark.parametrize(("before", "after", "row"), [(2, 3, ("old", "1", "new")), (2, 2, ("old", "new"))])
+def test_an_update_whose_row_cannot_be_told_stops(before: int, after: int, row: tuple[str, ...]) -> None:
+    log = Log()
+    packets = [*log.begin(), log.gtid(), log.query("BEGIN"), log.table(), log.updates(before, after, row)]
+
+    with pytest.raises(LogIncomplete, match=r"an UPDATE of `erp\.item` was logged without `id`"):
+        fold(assembler(), packets)
