@@ -1,23 +1,25 @@
-"""Two fresh PostgreSQL servers with the tables of a workload, filled alike: what every measure starts from.
-
-Settings are PostgreSQL's own but for those named in `SETTINGS`: durable (fsync, full_page_writes and
-synchronous_commit on), because that is how the databases of a business run.
-"""
+"""Two fresh servers with the tables of a workload, filled alike: what every measure starts from."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from benchmarks.database import Database
+from benchmarks.mariadb import MariaDB
+from benchmarks.postgresql import PostgreSQL
 from benchmarks.sizes import Sizes
-from benchmarks.workload import Connection, Workload
-from service.embedded import EmbeddedServer
+from benchmarks.workload import Workload
 
-SETTINGS: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_wal_size": "4GB"}
-DATABASE: Final = "bench"
+KINDS: Final[Mapping[str, Callable[[], Database]]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+"""By duolog's word."""
+
+POSTGRESQL: Final = ("postgresql", "postgresql")
+"""The kinds of the ERP and of the CRM, of most measures."""
+
 poll_interval_s: Final = 0.02
 
 
@@ -29,17 +31,17 @@ class TooSlow(Exception):
 class Bench:
     """The two servers, what stands there, and how long one may wait for anything."""
 
-    servers: dict[str, EmbeddedServer]
+    servers: dict[str, Database]
     workload: Workload
     sizes: Sizes
 
     def url(self, side: str) -> str:
         """The address of one side's database."""
-        return self.servers[side].url(DATABASE)
+        return self.servers[side].url()
 
-    def connect(self, side: str) -> Connection:
+    def connect(self, side: str) -> Any:
         """A session of one side, committing each statement by itself."""
-        return self.servers[side].connect(DATABASE)
+        return self.servers[side].connect()
 
     def wait(self, what: str, ready: Callable[[], bool], interval_s: float = poll_interval_s) -> float:
         """Asks until it is so; the clock's reading when it was. Raises TooSlow."""
@@ -52,27 +54,20 @@ class Bench:
 
 
 @contextmanager
-def two_servers(sizes: Sizes, workload: Workload) -> Iterator[Bench]:
-    """Starts them, makes and fills the tables on both, ends them."""
-    with EmbeddedServer(fsync=True, settings=SETTINGS) as erp, EmbeddedServer(fsync=True, settings=SETTINGS) as crm:
-        bench = Bench({"erp": erp, "crm": crm}, workload, sizes)
+def two_servers(sizes: Sizes, workload: Workload, kinds: tuple[str, str] = POSTGRESQL) -> Iterator[Bench]:
+    """Starts them, makes and fills the tables on both, ends them. `kinds`: of the ERP's and of the CRM's server."""
+    servers = dict(zip(("erp", "crm"), (KINDS[kind]() for kind in kinds), strict=True))
+    with ExitStack() as stack:
+        bench = Bench(servers, workload, sizes)
         for side, server in bench.servers.items():
-            server.create_database(DATABASE)
+            stack.callback(server.stop)
+            server.start()
             with bench.connect(side) as connection:
-                workload.create(side, connection, sizes)
-                connection.execute("VACUUM ANALYZE")
-                connection.execute("CHECKPOINT")
+                workload.create(side, server, connection, sizes)
+                server.settle(connection)
         yield bench
 
 
 def other(side: str) -> str:
     """The side that a change of `side` must reach."""
     return {"erp": "crm", "crm": "erp"}[side]
-
-
-def streaming(connection: Connection) -> bool:
-    """True if a reader is attached to every logical slot of this server, and there is one."""
-    found = connection.execute(
-        "SELECT count(*) > 0 AND bool_and(active) FROM pg_replication_slots WHERE slot_type = 'logical'"
-    ).fetchone()
-    return found is not None and bool(found[0])

@@ -15,8 +15,8 @@ from functools import partial
 
 from psycopg import sql
 
-from benchmarks.bench import Bench, other, streaming
-from benchmarks.workload import Connection
+from benchmarks.bench import Bench, other
+from benchmarks.postgresql import Connection, streaming
 
 WORKERS = (
     "SELECT pid FROM pg_stat_activity WHERE backend_type IN "

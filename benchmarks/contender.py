@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from benchmarks.bench import Bench
+from benchmarks.probe import Process
 
 
 class Contender(Protocol):
@@ -29,8 +30,8 @@ class Contender(Protocol):
         """Begins to start again, and returns at once: the measure watches the slots to see when it
         streams."""
 
-    def processes(self) -> Iterable[int]:
-        """The processes that do the work now."""
+    def processes(self) -> Iterable[Process]:
+        """The processes that do the work now. Asked by another thread."""
 
     def close(self) -> None:
         """Stops for good, and ends what it started."""

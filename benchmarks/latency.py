@@ -21,15 +21,12 @@ from random import Random
 from threading import Condition
 from typing import Any, Final, NamedTuple
 
-from psycopg import pq
-from psycopg.pq.abc import PGconn
-
 from benchmarks.bench import Bench, TooSlow, other
 from benchmarks.workload import SEED, SIDES
 
 poll_pause_s: Final = 0.0002
-WRITE: Final = b"UPDATE public.item SET quantity = $1, price = price + 1, changed_on = changed_on + 1 WHERE id = $2"
-READ: Final = b"SELECT 1 FROM public.item WHERE id = $1 AND quantity = $2"
+WRITE: Final = "UPDATE public.item SET quantity = %s, price = price + 1, phone = concat('+49 ', price) WHERE id = %s"
+READ: Final = "SELECT 1 FROM public.item WHERE id = %s AND quantity = %s"
 
 
 class Expected(NamedTuple):
@@ -77,7 +74,7 @@ def write(bench: Bench, side: str, way: OnTheWay) -> None:
     # Each side keeps to its own rows: what is measured is the way, not the resolution of conflicts.
     keys = list(range(2 - SIDES[side], sizes.preload_rows + 1, 2))
     chance.shuffle(keys)
-    session = prepared(bench.url(side), WRITE)
+    session = bench.servers[side].looker(WRITE)
     begin = time.perf_counter()
     total = int((sizes.latency_s + sizes.latency_warmup_s) * sizes.latency_per_s)
     for number in range(total):
@@ -85,29 +82,29 @@ def write(bench: Bench, side: str, way: OnTheWay) -> None:
         time.sleep(max(0.0, due - time.perf_counter()))
         key, quantity = keys[number % len(keys)], 1_000_000 + number
         sent = time.perf_counter()
-        execute(session, quantity, key)
+        session.execute(quantity, key)
         with way.news:
             way.rows.append(Expected(key, quantity, sent, time.perf_counter()))
             way.news.notify()
     with way.news:
         way.over = True
         way.news.notify()
-    session.finish()
+    session.close()
 
 
 def read(bench: Bench, side: str, way: OnTheWay) -> list[Delay]:
     """Waits on the other side for each row in turn; the delays, those of the warm-up left out."""
     sizes = bench.sizes
-    session = prepared(bench.url(other(side)), READ)
+    session = bench.servers[other(side)].looker(READ)
     delays: list[Delay] = []
     while (row := next_row(way)) is not None:
-        while not execute(session, row.key, row.quantity):
+        while not session.execute(row.key, row.quantity):
             if time.perf_counter() > row.committed + sizes.patience_s:
                 raise TooSlow(f"row {row.key} of `{side}`: not within {sizes.patience_s} s")
             time.sleep(poll_pause_s)
         now = time.perf_counter()
         delays.append(Delay(now - row.committed, now - row.sent))
-    session.finish()
+    session.close()
     return delays[int(sizes.latency_warmup_s * sizes.latency_per_s) :]
 
 
@@ -116,21 +113,6 @@ def next_row(way: OnTheWay) -> Expected | None:
     with way.news:
         way.news.wait_for(lambda: way.rows or way.over)
         return way.rows.popleft() if way.rows else None
-
-
-def prepared(url: str, statement: bytes) -> PGconn:
-    """A bare libpq session with the one statement prepared: the fewest microseconds between two looks."""
-    session = pq.PGconn.connect(url.encode())
-    session.prepare(b"s", statement)
-    return session
-
-
-def execute(session: PGconn, *values: int) -> bool:
-    """Runs the statement, in a transaction of its own; True if it found a row."""
-    result = session.exec_prepared(b"s", [str(value).encode() for value in values])
-    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-        raise RuntimeError(result.error_message.decode(errors="replace"))
-    return result.ntuples > 0 or bool(result.command_tuples)
 
 
 def summary(delays: list[Delay]) -> dict[str, Any]:

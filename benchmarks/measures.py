@@ -26,16 +26,17 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
-from benchmarks import items, workload
-from benchmarks.bench import Bench, other, streaming, two_servers
+from benchmarks import items, postgresql, workload
+from benchmarks.bench import POSTGRESQL, Bench, other, two_servers
 from benchmarks.contender import Contender
 from benchmarks.latency import trickle
-from benchmarks.probe import Sampler
+from benchmarks.pairs import PAIRS, Pair, Paired
+from benchmarks.probe import Sampler, whole_cpu_s
 from benchmarks.records import Records
 from benchmarks.sizes import Sizes
 from benchmarks.values import Values
 from benchmarks.values.variants import VARIANTS, Variant
-from benchmarks.workload import Connection, Workload
+from benchmarks.workload import Workload
 
 Figures = dict[str, Any]
 
@@ -66,34 +67,50 @@ def values(variant: Variant, contender: Contender, sizes: Sizes) -> Figures:
     return drain(contender, sizes, Values(variant, copied=contender.one_to_one), ("erp",))
 
 
+def pair(one: Pair, contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second, or commit-to-visible, between databases of which at least one is MariaDB."""
+    kinds = one.copied if contender.one_to_one else one.kinds
+    if not one.sides:
+        return latency(contender, sizes, Paired(kinds), kinds)
+    return drain(contender, sizes, Paired(kinds), one.sides, kinds)
+
+
 def records(source: str, contender: Contender) -> Records:
     """The workload of records; for one that only copies tables, with the source's on both sides."""
     return Records(source if contender.one_to_one else None)
 
 
-def drain(contender: Contender, sizes: Sizes, rows_of: Workload, sides: tuple[str, ...]) -> Figures:
+def drain(
+    contender: Contender,
+    sizes: Sizes,
+    rows_of: Workload,
+    sides: tuple[str, ...],
+    kinds: tuple[str, str] = POSTGRESQL,
+) -> Figures:
     """Writes the backlog of these sides behind the contender's back, and lets it catch up."""
-    with two_servers(sizes, rows_of) as bench, ExitStack() as stack:
+    with two_servers(sizes, rows_of, kinds) as bench, ExitStack() as stack:
         stack.callback(contender.close)
         contender.connect(bench, sides)
         contender.pause()
         rows = sum(write_backlog(bench, side, len(sides) > 1) for side in sides)
         sources = {side: stack.enter_context(bench.connect(side)) for side in sides}
         targets = {side: stack.enter_context(bench.connect(other(side))) for side in sides}
-        before = sum(written(bench, other(side)) for side in sides)
+        before, behind = written(bench, sides), 0
         with Sampler(contender.processes) as sampler:
             began = time.perf_counter()
             contender.resume()
-            streams = bench.wait("the first reader", partial(any_streaming, sources), 0.002)
+            streams = bench.wait("the first reader", partial(any_read, bench, sources), 0.002)
             sampler.mark()
+            served = server_cpu_s(bench)
             ended = read = bench.wait("the backlog", partial(all_arrived, bench, targets, 0), 0.01)
             if contender.both_ways:
                 behind, read = read_back(bench, targets)
-                before += behind
+            served = server_cpu_s(bench) - served
         contender.pause()
         for target in targets.values():
             target.close()
-        target_rows = sum(written(bench, other(side)) for side in sides) - before
+        after = written(bench, sides)
+        target_rows = rows if before is None or after is None else after - before - behind
         return {
             "rows": rows,
             "target_rows": target_rows,
@@ -105,13 +122,16 @@ def drain(contender: Contender, sizes: Sizes, rows_of: Workload, sides: tuple[st
             "seconds_with_start": round(ended - began, 3),
             "rows_per_s_with_start": round(rows / (ended - began)),
             **engine_figures(sampler, rows),
+            "server_cpu_us_per_row": round(served / rows * 1e6, 1),
             "equal": equal(bench),
         }
 
 
-def latency(contender: Contender, sizes: Sizes) -> Figures:
+def latency(
+    contender: Contender, sizes: Sizes, rows_of: Workload | None = None, kinds: tuple[str, str] = POSTGRESQL
+) -> Figures:
     """Commit-to-visible, both ways at once, at a steady rate on each side."""
-    with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
+    with two_servers(sizes, rows_of or items.Items(), kinds) as bench, ExitStack() as stack:
         stack.callback(contender.close)
         contender.connect(bench, ("erp", "crm"))
         with Sampler(contender.processes) as sampler:
@@ -147,6 +167,7 @@ MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "records_out": records_out,
     "records_in": records_in,
     **{measure: partial(values, variant) for measure, variant in VARIANTS.items()},
+    **{measure: partial(pair, one) for measure, one in PAIRS.items()},
 }
 
 HEADLINES: Final = {
@@ -157,6 +178,7 @@ HEADLINES: Final = {
     "records_out": "rows_per_s",
     "records_in": "rows_per_s",
     **dict.fromkeys(VARIANTS, "rows_per_s"),
+    **{measure: "rows_per_s" if one.sides else "p50_from_sending_ms" for measure, one in PAIRS.items()},
 }
 """By measure: the figure by which the median of several rounds is chosen."""
 
@@ -176,40 +198,43 @@ def write_backlog(bench: Bench, side: str, both: bool) -> int:
     """The number of rows written, the sentinel too. That no commit waits for the disk changes no byte of the log."""
     transactions = bench.workload.backlog(side, both, bench.sizes)
     with bench.connect(side) as connection:
-        connection.execute("SET synchronous_commit = off")
-        rows = workload.write(connection, chain(transactions, [bench.workload.last(side, 0)]))
-        connection.execute("CHECKPOINT")
-    return rows
+        whole = chain(transactions, [bench.workload.last(side, 0)])
+        return bench.servers[side].write(connection, whole, synced=False)
 
 
-def written(bench: Bench, side: str) -> int:
-    """How many rows were ever written in a side's tables by sessions that have ended."""
-    with bench.connect(side) as connection:
-        found = connection.execute(
-            "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'public'"
-        ).fetchone()
-    assert found is not None
-    return int(found[0])
+def written(bench: Bench, sides: tuple[str, ...]) -> int | None:
+    """How many rows were ever written in the targets of these sides by sessions that have ended; None where a server
+    does not count them."""
+    counts = []
+    for side in map(other, sides):
+        with bench.connect(side) as connection:
+            counts.append(bench.servers[side].written(connection))
+    return None if None in counts else sum(filter(None, counts))
 
 
-def any_streaming(sources: dict[str, Connection]) -> bool:
+def server_cpu_s(bench: Bench) -> float:
+    """CPU time of both servers, whatever for."""
+    return sum(whole_cpu_s(server.pid) for server in bench.servers.values())
+
+
+def any_read(bench: Bench, sources: dict[str, Any]) -> bool:
     """True if somebody reads the log of one of them."""
-    return any(streaming(connection) for connection in sources.values())
+    return any(bench.servers[side].is_read(connection) for side, connection in sources.items())
 
 
-def all_arrived(bench: Bench, targets: dict[str, Connection], lap: int) -> bool:
+def all_arrived(bench: Bench, targets: dict[str, Any], lap: int) -> bool:
     """True if what was written last by each of these sides is visible on the other side."""
     return all(bench.workload.arrived(side, target, lap) for side, target in targets.items())
 
 
-def read_back(bench: Bench, targets: dict[str, Connection]) -> tuple[int, float]:
+def read_back(bench: Bench, targets: dict[str, Any]) -> tuple[int, float]:
     """Writes something behind the backlogs in their targets, and waits for it to come back to their sources: what the
     contender itself wrote there has been read before it. The number of rows written, and the clock's reading."""
     rows = 0
-    ways: dict[str, Connection] = {}
+    ways: dict[str, Any] = {}
     with ExitStack() as stack:
         for side, target in targets.items():
-            rows += workload.write(target, [bench.workload.last(other(side), 1)])
+            rows += bench.servers[other(side)].write(target, [bench.workload.last(other(side), 1)], synced=True)
             ways[other(side)] = stack.enter_context(bench.connect(side))
         return rows, bench.wait("what was written, to be read back", partial(all_arrived, bench, ways, 1), 0.01)
 
@@ -222,10 +247,10 @@ def engine_figures(sampler: Sampler, rows: int) -> Figures:
 
 def equal(bench: Bench) -> bool:
     """True if both sides show the same rows."""
+    kinds = {server.adapter for server in bench.servers.values()}
+    checksum = postgresql.checksum if kinds == {"postgresql"} else workload.checksum
     with bench.connect("erp") as erp, bench.connect("crm") as crm:
-        return all(
-            workload.checksum(erp, table) == workload.checksum(crm, table) for table in bench.workload.compared()
-        )
+        return all(checksum(erp, table) == checksum(crm, table) for table in bench.workload.compared())
 
 
 def settled(bench: Bench) -> bool:

@@ -11,12 +11,25 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 sample_interval_s: Final = 0.1
+FOLDER: Final = Path("/proc")
 TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+class Thread(NamedTuple):
+    """One thread of a process: it has CPU time of its own, and shares its memory."""
+
+    process: int
+    thread: int
+
+
+Process = int | Thread
+"""A process by its number, or one of its threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +43,19 @@ class Usage:
     cpu_s: float
 
 
-def usage(pid: int) -> Usage | None:
-    """What the process takes now; None if it is gone."""
-    folder = Path(f"/proc/{pid}")
+def usage(pid: Process) -> Usage | None:
+    """What the process takes now; None if it is gone. Of a thread, where no /proc tells: nothing."""
+    if isinstance(pid, Thread):
+        try:
+            return Usage(0, 0, 0, sum(_ticks(FOLDER / f"{pid.process}/task/{pid.thread}")[:2]) / TICKS)
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+    folder = FOLDER / str(pid)
     if not Path("/proc/self/status").exists():
         return _usage_by_ps(pid)
     try:
         lines = (folder / "status").read_text().splitlines()
-        ticks = (folder / "stat").read_text().rpartition(")")[2].split()
+        ticks = _ticks(folder)
     except (FileNotFoundError, ProcessLookupError):
         return None
     kilobytes = {
@@ -47,8 +65,26 @@ def usage(pid: int) -> Usage | None:
         kilobytes.get("VmRSS", 0),
         kilobytes.get("VmHWM", 0),
         kilobytes.get("RssAnon", 0),
-        (int(ticks[11]) + int(ticks[12])) / TICKS,
+        sum(ticks[:2]) / TICKS,
     )
+
+
+def whole_cpu_s(pid: int) -> float:
+    """CPU time of a server: of its process, and of all that it has started, also of those that have ended."""
+    try:
+        children = (FOLDER / f"{pid}/task/{pid}/children").read_text().split()
+        ticks = sum(_ticks(FOLDER / str(pid)))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    for child in children:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(_ticks(FOLDER / child))
+    return ticks / TICKS
+
+
+def _ticks(folder: Path) -> list[int]:
+    """User's and system's time, its own and that of its children that have ended."""
+    return [int(word) for word in (folder / "stat").read_text().rpartition(")")[2].split()[11:15]]
 
 
 def _usage_by_ps(pid: int) -> Usage | None:
@@ -69,11 +105,11 @@ class Sampler:
 
     `pids` is asked at every look, because a server's workers come and go."""
 
-    pids: Callable[[], Iterable[int]]
-    peak_rss_kb: dict[int, int] = field(default_factory=dict)
-    peak_private_kb: dict[int, int] = field(default_factory=dict)
-    first_cpu_s: dict[int, float] = field(default_factory=dict)
-    last_cpu_s: dict[int, float] = field(default_factory=dict)
+    pids: Callable[[], Iterable[Process]]
+    peak_rss_kb: dict[Process, int] = field(default_factory=dict)
+    peak_private_kb: dict[Process, int] = field(default_factory=dict)
+    first_cpu_s: dict[Process, float] = field(default_factory=dict)
+    last_cpu_s: dict[Process, float] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 

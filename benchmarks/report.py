@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,10 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.bench import SETTINGS
+from benchmarks.mariadb import MariaDB
+from benchmarks.pairs import PAIRS
+from benchmarks.postgresql import PostgreSQL
 from benchmarks.sizes import Sizes
 from benchmarks.values.variants import VARIANTS
-from service.embedded import DEFAULTS, find_programs
 
 RESULTS: Final = Path(__file__).with_name("results")
 
@@ -61,15 +61,28 @@ LINES: Final = (
         )
         for measure in VARIANTS
     ),
+    *chain.from_iterable(
+        (
+            (measure, "rows_per_s", f"{one.called}, rows/s", True),
+            (measure, "rows_per_s_until_read", "the same until what was written is read back, rows/s", True),
+            (measure, "cpu_us_per_row", "CPU a row, µs", False),
+            (measure, "server_cpu_us_per_row", "CPU a row of both servers, µs", False),
+        )
+        if one.sides
+        else (
+            (measure, "p50_from_sending_ms", f"{one.called}, latency from sending COMMIT, p50, ms", False),
+            (measure, "p99_from_sending_ms", "p99, ms", False),
+            (measure, "p50_ms", "latency from COMMIT's answer, p50, ms", False),
+            (measure, "p99_ms", "p99, ms", False),
+        )
+        for measure, one in PAIRS.items()
+    ),
 )
 """(measure, figure, how it is called, True if more is better)"""
 
 RECORDS: Final = ("records_out", "records_in")
 PLAIN: Final = "drain_one_way"
 """What records are measured against, besides built-in replication: duolog's own drain of plain rows."""
-
-PLACES: Final = ("listen_addresses", "unix_socket_directories", "timezone", "log_timezone")
-"""Settings that say where and not how fast."""
 
 PLAIN_VALUES: Final = "values_plain"
 """What is stored otherwise is measured against what is stored alike, besides built-in replication."""
@@ -80,12 +93,12 @@ Results = dict[str, dict[str, dict[str, Any]]]
 
 def machine() -> dict[str, Any]:
     """What it ran on: never a name or a path of the machine."""
-    version = subprocess.run([find_programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
     return {
         "cpus": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "postgresql": version.stdout.strip(),
+        "postgresql": PostgreSQL().version(),
+        "mariadb": MariaDB().version(),
         "load_before": [round(one, 2) for one in os.getloadavg()],
     }
 
@@ -96,7 +109,7 @@ def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]
     whole = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": about,
-        "settings": {**DEFAULTS, **SETTINGS},
+        "settings": {"postgresql": PostgreSQL().settings(), "mariadb": MariaDB().settings()},
         "sizes": asdict(sizes),
         "results": results,
     }
@@ -106,15 +119,14 @@ def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]
 
 def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
     """The report as a person reads it."""
-    settings = ", ".join(
-        f"`{name} = {value}`" for name, value in {**DEFAULTS, **SETTINGS}.items() if name not in PLACES
-    )
+    settings = ", ".join(f"`{name} = {value}`" for name, value in PostgreSQL().settings().items())
+    of_mariadb = ", ".join(f"`{name} = {value}`" for name, value in MariaDB().settings().items())
     lines = [
-        "# duolog against PostgreSQL's built-in logical replication",
+        "# duolog against the built-in replication of PostgreSQL and of MariaDB",
         "",
         f"One run on one machine: {about['cpus']} CPUs, {about['system']}, {about['postgresql']}, "
         f"Python {about['python']}, load before the run {about['load_before'][0]}. Both servers, the contender and the "
-        f"load share it. PostgreSQL's defaults but {settings}.",
+        f"load share it. PostgreSQL's defaults but {settings}. {about['mariadb']}, its defaults but {of_mariadb}.",
         "",
         f"One table of 13 columns, {sizes.preload_rows:,} rows before; backlog of {sizes.backlog_changes:,} changes "
         f"on each side that writes, transactions of {sizes.transaction_rows} (70 % updates of two or three columns, "
@@ -198,8 +210,22 @@ def remarks(results: Results) -> list[str]:
         *spread,
         "- Drains count from the moment when the source's slot has a reader; those with starting, from the start of "
         "the process or the enabling of the subscription. Latency ends when another session there sees the row.",
+        "- With MariaDB, built-in is MariaDB's own circular replication of the same rows between two MariaDB servers, "
+        "also where duolog has PostgreSQL on one side: no server replicates into one of another kind.",
+        *loads(results),
         "- Built-in replication detects conflicts but merges nothing; no measure gives it anything to merge.",
         "- What is read back: duolog's own writes, of which its other direction must know. Built-in has no other one.",
         "- Memory and CPU (of a drain, until then): built-in's walsenders and apply workers; duolog's process.",
         "- duolog always runs both ways, also in the one-way measure.",
+    ]
+
+
+def loads(results: Results) -> list[str]:
+    """How busy the machine was, with whatever."""
+    told = [figures["load"] for contenders in results.values() for figures in contenders.values() if "load" in figures]
+    if not told:
+        return []
+    return [
+        f"- The machine's load average at the end of the measures: {min(told):g} to {max(told):g}. Where it is far "
+        f"above what one measure makes (about 2), others worked on it: then look at CPU a row, and not at rows/s."
     ]

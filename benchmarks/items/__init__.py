@@ -13,8 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from benchmarks.database import Database, Statement
 from benchmarks.sizes import Sizes
-from benchmarks.workload import CITIES, SEED, SIDES, Connection, Statement, load
+from benchmarks.workload import CITIES, SEED, SIDES
 
 SENTINEL: Final = 9_000_000_000
 """Rows from this id on say "everything before me has arrived": two for each lap, one a side."""
@@ -50,11 +51,11 @@ class Items:
         """The one table."""
         return ("item",)
 
-    def create(self, side: str, connection: Connection, sizes: Sizes) -> None:
+    def create(self, side: str, database: Database, connection: Any, sizes: Sizes) -> None:
         """Both sides get the same rows."""
         connection.execute(Path(__file__).with_name("item.sql").read_text(encoding="utf-8"))
         chance = Random(SEED)
-        load(connection, "item", COLUMNS, (row(chance, key) for key in range(1, sizes.preload_rows + 1)))
+        database.load(connection, "item", COLUMNS, (row(chance, key) for key in range(1, sizes.preload_rows + 1)))
 
     def backlog(self, side: str, both: bool, sizes: Sizes) -> Iterator[list[Statement]]:
         """With `both`, of the side's own rows only."""
@@ -81,7 +82,7 @@ class Items:
         """A row of its own."""
         return [(INSERT, row(Random(SEED), sentinel(side, lap)))]
 
-    def arrived(self, side: str, target: Connection, lap: int) -> bool:
+    def arrived(self, side: str, target: Any, lap: int) -> bool:
         """That row is there."""
         return present(target, sentinel(side, lap))
 
@@ -91,7 +92,7 @@ def sentinel(side: str, lap: int) -> int:
     return SENTINEL + 2 * lap + SIDES[side]
 
 
-def present(connection: Connection, key: int) -> bool:
+def present(connection: Any, key: int) -> bool:
     """True if the row is visible."""
     return connection.execute("SELECT 1 FROM public.item WHERE id = %s", [key]).fetchone() is not None
 

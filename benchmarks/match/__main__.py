@@ -20,11 +20,12 @@ from random import Random
 from typing import Any, Final
 
 from benchmarks.bench import Bench, two_servers
+from benchmarks.database import Database
 from benchmarks.duolog import quiet
 from benchmarks.items import Items
+from benchmarks.postgresql import Connection, checksum
 from benchmarks.probe import Sampler
 from benchmarks.sizes import FULL, Sizes
-from benchmarks.workload import Connection, checksum
 from service.demo.engine import COMMAND, Engine
 
 FILL: Final = """
@@ -45,7 +46,7 @@ WRITE: Final = "UPDATE public.item SET quantity = %s WHERE id = %s"
 class Full(Items):
     """The table of the benchmark, full on both sides and not alike."""
 
-    def create(self, side: str, connection: Connection, sizes: Sizes) -> None:
+    def create(self, side: str, database: Database, connection: Connection, sizes: Sizes) -> None:
         """Fills one side."""
         statements = self.rules.with_name("item.sql").read_text(encoding="utf-8")
         connection.execute(statements)

@@ -14,10 +14,12 @@ from random import Random
 from typing import Final, Protocol
 
 from benchmarks.bench import other
+from benchmarks.database import Database, Statement
+from benchmarks.postgresql import Connection
 from benchmarks.records import crm, erp
 from benchmarks.records.company import SENTINEL, Company, company
 from benchmarks.sizes import Sizes
-from benchmarks.workload import SEED, SIDES, Connection, Statement
+from benchmarks.workload import SEED, SIDES
 
 
 class System(Protocol):
@@ -60,7 +62,7 @@ class Records:
         """The views that show records without anybody's keys; the tables themselves, where they are copied."""
         return ("customer_shown", "order_shown") if self._copied is None else self.tables(self._copied)
 
-    def create(self, side: str, connection: Connection, sizes: Sizes) -> None:
+    def create(self, side: str, database: Database, connection: Connection, sizes: Sizes) -> None:
         """Both sides get the same records."""
         self._system(side).create(connection, sizes)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from benchmarks.database import Statement
+from benchmarks.postgresql import Connection, load
 from benchmarks.records.company import (
     FRESH,
     Company,
@@ -25,7 +27,7 @@ from benchmarks.records.company import (
     vat_no,
 )
 from benchmarks.sizes import Sizes
-from benchmarks.workload import SEED, Connection, Statement, load
+from benchmarks.workload import SEED
 
 TABLES: Final = ("users", "account", "deal")
 

@@ -11,14 +11,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from psycopg import sql
 
+from benchmarks.database import Database, Statement
 from benchmarks.items import COLUMNS, Items, row, sentinel
 from benchmarks.sizes import Sizes
 from benchmarks.values.variants import Columns, Variant
-from benchmarks.workload import SEED, Connection, Statement
+from benchmarks.workload import SEED
 
 NAMES: Final = COLUMNS.split(", ")
 PLAIN_ROW: Final = "json_populate_record(NULL::public.plain, %s::json) AS item"
@@ -39,9 +40,9 @@ class Values(Items):
         """What the rows mean."""
         return ("item_shown",)
 
-    def create(self, side: str, connection: Connection, sizes: Sizes) -> None:
+    def create(self, side: str, database: Database, connection: Any, sizes: Sizes) -> None:
         """The plain table, its columns then changed into those that this side has."""
-        super().create(side, connection, sizes)
+        super().create(side, database, connection, sizes)
         connection.execute("CREATE TABLE public.plain (LIKE public.item)")
         for statement in altered(self._columns(side)):
             connection.execute(statement)
