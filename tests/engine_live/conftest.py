@@ -43,6 +43,12 @@ def both_servers(request: pytest.FixtureRequest) -> dict[str, Server]:
     return _lent(request, SERVERS)
 
 
+@pytest.fixture(params=PAIRS[:2], ids=names, scope="module")
+def crm_servers(request: pytest.FixtureRequest) -> dict[str, Server]:
+    """The same where only the CRM's kind matters: what it refuses is its own affair."""
+    return _lent(request, SERVERS)
+
+
 def _lent(request: pytest.FixtureRequest, words: dict[str, str]) -> dict:
     named = {role: f"{role}_{words[kind]}" for role, kind in zip(ROLES, request.param, strict=False)}
     return {role: request.getfixturevalue(fixture) for role, fixture in named.items()}
