@@ -1,14 +1,12 @@
-"""Tries the PostgreSQL source on real servers: order, resumption, acknowledgement, and each way in which it stops."""
+"""The PostgreSQL source beside the contract: slots, publications, acknowledgement, and each way in which it stops."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -136,32 +134,6 @@ def names(item: Transaction) -> list[object]:
 # Reading
 
 
-def test_transactions_come_whole_and_in_commit_order(erp: Erp) -> None:
-    source = erp.opened()
-    with psycopg.connect(erp.url) as slow, slow.transaction():
-        slow.execute("INSERT INTO item VALUES (1, 'began first')")
-        erp.run("INSERT INTO item VALUES (2, 'committed first'), (3, 'with it')")
-        slow.execute("INSERT INTO item VALUES (4, 'committed last')")
-
-    first, second = transaction(source), transaction(source)
-
-    assert first.changes == [(0, "I", ("2", "committed first"), None), (0, "I", ("3", "with it"), None)]
-    assert second.changes == [(0, "I", ("1", "began first"), None), (0, "I", ("4", "committed last"), None)]
-    assert erp.start < first.position < second.position <= erp.position()
-    assert abs(second.committed_at / 1e6 - time.time()) < 60
-    assert source.read(0.0) is None
-
-
-def test_a_rolled_back_transaction_never_comes(erp: Erp) -> None:
-    source = erp.opened()
-    with psycopg.connect(erp.url) as connection:
-        connection.execute("INSERT INTO item VALUES (1, 'rolled back')")
-        connection.rollback()
-    erp.run("INSERT INTO item VALUES (2, 'kept')")
-
-    assert names(transaction(source)) == ["kept"]
-
-
 def test_values_print_as_a_select_on_our_sessions_prints_them(erp: Erp) -> None:
     erp.run("ALTER TABLE item ADD z timestamptz, ADD i interval, ADD f float8, ADD b bytea, ADD m money")
     erp.run("ALTER ROLE postgres SET timezone = 'Asia/Shanghai'")
@@ -178,51 +150,6 @@ def test_values_print_as_a_select_on_our_sessions_prints_them(erp: Erp) -> None:
     assert change[2] == ("1", "2026-02-02 20:05:06.7+00", "P1DT-2H", "0.1", "\\x00ff", "$1.50")
 
 
-def test_reading_resumes_after_a_position_without_loss_or_repetition(erp: Erp) -> None:
-    source = erp.opened()
-    for number in range(1, 6):
-        erp.run("INSERT INTO item VALUES (%s, %s)", number, f"number {number}")
-    read = [transaction(source) for _ in range(3)]
-    source.close()
-
-    again = erp.opened(read[1].position)
-
-    assert [names(transaction(again)) for _ in range(3)] == [["number 3"], ["number 4"], ["number 5"]]
-    assert again.read(0.0) is None
-
-
-def test_the_same_source_may_be_opened_again(erp: Erp) -> None:
-    source = erp.opened()
-    erp.run("INSERT INTO item VALUES (1, 'one')")
-    first = transaction(source)
-    source.close()
-    erp.run("INSERT INTO item VALUES (2, 'two')")
-
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            source.open(first.position)
-            break
-        except SlotBusy:
-            assert time.monotonic() < deadline
-
-    assert names(transaction(source)) == ["two"]
-
-
-def test_our_own_transaction_is_recognised_by_its_origin(erp: Erp) -> None:
-    source = erp.opened()
-    erp.run("SELECT pg_replication_origin_create('duolog_erp')")
-    with psycopg.connect(erp.url, autocommit=True) as writer:
-        writer.execute("SELECT pg_replication_origin_session_setup('duolog_erp')")
-        writer.execute("INSERT INTO item VALUES (1, 'ours')")
-    erp.run("INSERT INTO item VALUES (2, 'a user''s')")
-
-    ours, users = transaction(source), transaction(source)
-
-    assert (ours.own, names(ours)) == (True, ["ours"])
-    assert (users.own, names(users)) == (False, ["a user's"])
-
-
 @pytest.mark.parametrize("changed", [{"skip_own": True}, {"origin_none": True}])
 def test_our_own_transaction_can_be_skipped(erp: Erp, changed: dict[str, bool]) -> None:
     if "origin_none" in changed and erp.sql.info.server_version < 160_000:
@@ -235,25 +162,6 @@ def test_our_own_transaction_can_be_skipped(erp: Erp, changed: dict[str, bool]) 
     erp.run("INSERT INTO item VALUES (2, 'a user''s')")
 
     assert names(transaction(source)) == ["a user's"]
-
-
-def test_a_transaction_of_200_000_rows_is_spooled_with_flat_memory(erp: Erp, tmp_path: Path) -> None:
-    source = erp.opened(spool_dir=tmp_path)
-    erp.run("INSERT INTO item SELECT g, 'name of number ' || g FROM generate_series(1, 200000) g")
-
-    tracemalloc.start()
-    item = transaction(source)
-    count, last = 0, None
-    for chunk in item.chunks():
-        count += len(chunk)
-        last = chunk[-1]
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert item.rows == count == 200_000
-    assert last == (0, "I", ("200000", "name of number 200000"), None)
-    assert peak < 16 << 20
-    assert list(tmp_path.iterdir()) == []
 
 
 # Acknowledging, and the server's position

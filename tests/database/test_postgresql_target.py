@@ -1,8 +1,7 @@
-"""A PostgreSQL target writes exactly what it was asked, where its guard matches, and tells about everything else."""
+"""What a PostgreSQL target promises beside the contract: its types, its triggers, its refusals and their words."""
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +15,11 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgresql.names import origin_name, publication_name
 from adapters.postgresql.pgoutput import LogicalMessage, decode
-from adapters.postgresql.session import lsn_number
 from adapters.postgresql.setup import setup
 from adapters.postgresql.target import PostgresTarget
-from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
+from engine.errors import NotSetUp, SchemaChanged, SystemUnavailable
 from engine.rulebook import RuleBook
-from engine.vocabulary import ABSENT, Batch, RowResult, Write, WriteKind
+from engine.vocabulary import Batch, RowResult, Write, WriteKind
 from tests.database.books import Bound, book, row, write
 
 ACCOUNT = Bound("account", ("id", "name", "credit", "note"), ("id",))
@@ -55,24 +53,6 @@ def batch(number: int, *writes: Write, forget_to: int = 0) -> Batch:
 
 def table(user: psycopg.Connection[Any], query: str = "SELECT * FROM account ORDER BY id") -> list[Any]:
     return [tuple(map(str, r)) for r in user.execute(query.encode()).fetchall()]
-
-
-def test_update_writes_where_the_guard_matches_and_leaves_alone_where_not(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, NULL), (3, 'c', 3, 'x')")
-
-    with opened(erp_db) as target:
-        rows = [
-            row(1, "1", ("A", "x"), ("a", None)),
-            row(2, "2", ("B", None), ("other", None)),
-            row(3, "3", ("C", None), ("c", None)),
-            row(4, "4", ("D", None), ("d", None)),
-        ]
-        outcome = target.apply(batch(4, write("update", "account", (1, 3), rows)))
-
-    assert outcome.exceptions == [RowResult("account", k, "unmatched") for k in ("2", "3", "4")]
-    assert table(user) == [("1", "A", "1.00", "x"), ("2", "b", "2.00", "None"), ("3", "c", "3.00", "x")]
 
 
 def test_guard_tells_values_apart_that_the_type_holds_equal(erp_db: str, user: psycopg.Connection[Any]) -> None:
@@ -115,17 +95,6 @@ def test_what_is_stored_differently_is_told(erp_db: str, user: psycopg.Connectio
     assert outcome.exceptions == [RowResult("lossy", "3", "stored", stored), RowResult("lossy", "1", "stored", stored)]
 
 
-def test_insert_is_guarded_by_absence(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    user.execute("INSERT INTO account VALUES (2, 'user', 2, 'mine')")
-
-    with opened(erp_db) as target:
-        rows = [row(1, str(n), ("ours", "1.00", None)) for n in (1, 2, 3)]
-        outcome = target.apply(batch(1, write("insert", "account", (1, 2, 3), rows)))
-
-    assert outcome.exceptions == [RowResult("account", "2", "unmatched")]
-    assert [r[1] for r in table(user)] == ["ours", "user", "ours"]
-
-
 def test_fields_that_an_insert_leaves_unset_come_back_as_the_targets_defaults(
     erp_db: str, user: psycopg.Connection[Any]
 ) -> None:
@@ -149,45 +118,6 @@ def test_an_identity_column_takes_the_key_it_is_given(erp_db: str, user: psycopg
     assert table(user, "SELECT * FROM made") == [("77", "a")]
 
 
-def test_delete_compares_all_that_is_held(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, 'changed'), (3, 'c', 3, NULL)")
-
-    with opened(erp_db) as target:
-        rows = [row(1, str(n), (), (name, f"{n}.00", None)) for n, name in ((1, "a"), (2, "b"), (3, "c"), (4, "d"))]
-        outcome = target.apply(batch(1, write("delete", "account", (1, 2, 3), rows)))
-
-    assert outcome.exceptions == [RowResult("account", "2", "unmatched"), RowResult("account", "4", "unmatched")]
-    assert [r[0] for r in table(user)] == ["2"]
-
-
-def test_key_fields_among_the_columns_are_no_harm(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    with opened(erp_db) as target:
-        new = ("1", "a", "1.00", None)
-        first = target.apply(batch(1, write("insert", "account", (0, 1, 2, 3), [row(1, "1", new)])))
-        second = target.apply(batch(2, write("update", "account", (0, 1), [row(2, "1", ("1", "b"), ("1", "a"))])))
-        third = target.apply(batch(3, write("delete", "account", (0, 1), [row(3, "1", (), ("1", "b"))])))
-
-    assert [first.exceptions, second.exceptions, third.exceptions] == [[], [], []]
-    assert table(user) == []
-
-
-def test_one_refused_row_among_five_thousand_is_found_and_all_others_are_written(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 5000) g")
-    user.execute("ALTER TABLE account ADD CONSTRAINT account_credit_check CHECK (credit < 1000)")
-
-    with opened(erp_db) as target:
-        rows = [row(n // 10, str(n), ("1000.00" if n == 3333 else "5.00",), ("0.00",)) for n in range(1, 5001)]
-        outcome = target.apply(batch(500, write("update", "account", (2,), rows)))
-
-    assert outcome.exceptions == [
-        RowResult("account", "3333", "failed", reason=f"23514 check_violation: {CHECKED}")
-    ]
-    assert table(user, "SELECT count(*), count(*) FILTER (WHERE credit = 5) FROM account") == [("5000", "4999")]
-
-
-CHECKED = "constraint `account_credit_check` of `public.account` about `credit`"
 TOO_LONG = "`name` is longer than the 20 characters of `public.account.name`"
 TOO_LARGE = "`credit` does not fit `public.account.credit` (`numeric(12,2)`)"
 UNSTORABLE = "22021 character_not_in_repertoire: a NUL character, or half of a surrogate pair, in `name`"
@@ -265,39 +195,6 @@ def test_a_deferred_constraint_is_isolated_too(erp_db: str, user: psycopg.Connec
     assert outcome.exceptions == [RowResult("child", k, "failed", reason=ORPHAN) for k in ("2", "3")]
 
 
-def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 1000) g")
-
-    with opened(erp_db, lock_timeout_ms=50) as target, user.transaction():
-        user.execute("UPDATE account SET note = 'busy' WHERE id = 500")
-        rows = [row(n // 10, str(n), ("5.00",), ("0.00",)) for n in range(1, 1001)]
-        began = time.monotonic()
-        outcome = target.apply(batch(100, write("update", "account", (2,), rows)))
-        took = time.monotonic() - began
-
-    assert outcome.exceptions == [RowResult("account", str(n), "deferred") for n in range(500, 510)]
-    assert table(user, "SELECT count(*) FROM account WHERE credit = 5") == [("990",)]
-    assert took < 1.0
-
-
-def test_a_source_transaction_of_several_tables_steps_aside_whole(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    user.execute("CREATE TABLE child (id int PRIMARY KEY, parent bigint)")
-    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 1, NULL)")
-    rules = book(ACCOUNT, Bound("child", ("id", "parent"), ("id",)))
-
-    with opened(erp_db, rules) as target, user.transaction():
-        user.execute("INSERT INTO child VALUES (5, 5)")  # not yet committed: its key is locked
-        updates = [row(1, "1", ("A",), ("a",)), row(2, "2", ("B",), ("b",))]
-        inserts = [row(1, "5", ("1",)), row(2, "6", ("2",))]
-        both = write("update", "account", (1,), updates), write("insert", "child", (1,), inserts)
-        outcome = target.apply(batch(2, *both))
-
-    assert outcome.exceptions == [RowResult("account", "1", "deferred"), RowResult("child", "5", "deferred")]
-    assert [r[1] for r in table(user)] == ["a", "B"]
-
-
 def test_a_locked_table_costs_a_few_lock_timeouts_not_one_a_row(erp_db: str, user: psycopg.Connection[Any]) -> None:
     user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 500) g")
 
@@ -310,29 +207,6 @@ def test_a_locked_table_costs_a_few_lock_timeouts_not_one_a_row(erp_db: str, use
 
     assert {r.kind for r in outcome.exceptions} == {"deferred"} and len(outcome.exceptions) == 500
     assert took < 4.0
-
-
-def test_pages_are_one_transaction_and_a_step_that_spans_them_steps_aside_whole(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 30) g")
-
-    def page(first: int) -> list[Write]:
-        rows = [row(1 + n % 2, str(n), ("5.00",), ("0.00",)) for n in range(first, first + 10)]
-        return [write("update", "account", (2,), rows)]
-
-    paged = Batch("erp", 2, [], 30, 0, pages=[page(1), page(11), page(21)])
-    with opened(erp_db) as target:
-        with user.transaction():
-            user.execute("SELECT FROM account WHERE id = 21 FOR UPDATE")
-            outcome = target.apply(paged)
-        assert sorted(int(r.key) for r in outcome.exceptions) == list(range(1, 31, 2))
-        assert {r.kind for r in outcome.exceptions} == {"deferred"}
-
-        again = target.apply(Batch("erp", 3, [], 30, 0, pages=paged.pages))
-
-    assert sorted(int(r.key) for r in again.exceptions) == list(range(2, 31, 2))
-    assert table(user, "SELECT count(*) FROM account WHERE credit = 5") == [("30",)]
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -364,93 +238,6 @@ def test_a_batch_tells_its_number_in_the_log_where_the_role_may_write_messages(
 
     assert [m.content for m in told if isinstance(m, LogicalMessage)] == [b"17"] * allowed
     assert [r[1] for r in table(user)] == ["a"]
-
-
-def test_the_ledger_tells_after_a_crash_what_was_committed_and_forgets_when_told(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    with opened(erp_db) as target:
-        target.apply(batch(1, write("insert", "account", (1, 2, 3), [row(1, "1", ("a", "1.00", None))])))
-        rows = [row(2, "1", ("a", "1.00")), row(2, "2", ("b", "2.5"))]
-        second = target.apply(batch(2, write("insert", "account", (1, 2), rows)))
-
-    with opened(erp_db) as target:
-        assert target.committed(1) == [second]
-        assert [o.number_to for o in target.committed(0)] == [1, 2]
-        with pytest.raises(EngineFault, match="already in the ledger"):
-            target.apply(batch(2))
-        target.apply(batch(3, forget_to=2))
-        assert [o.number_to for o in target.committed(0)] == [3]
-
-
-def test_a_cut_connection_leaves_nothing_or_everything(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    with opened(erp_db) as target:
-        rows = [row(1, str(n), ("a", "1.00", None)) for n in range(100)]
-        mine = "FROM pg_stat_activity WHERE application_name = 'duolog_unit_erp'"
-        user.execute(f"SELECT pg_terminate_backend(pid, 5000) {mine}".encode())
-        with pytest.raises(SystemUnavailable):
-            target.apply(batch(1, write("insert", "account", (1, 2, 3), rows)))
-        target.open()
-        assert target.committed(0) == []
-        assert target.apply(batch(1, write("insert", "account", (1, 2, 3), rows))).exceptions == []
-
-
-def test_the_separator_divides_the_users_commits_before_ours_from_those_after(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
-
-    with opened(erp_db) as target:
-        user.execute("UPDATE account SET name = 'b' WHERE id = 1")
-        before = _position(user)
-        outcome = target.apply(batch(1, write("update", "account", (1,), [row(1, "1", ("c",), ("b",))])))
-        after_ours = _position(user)
-        user.execute("UPDATE account SET name = 'd' WHERE id = 1")
-
-    assert before <= outcome.separator < after_ours
-    commits = _commits(user)
-    ours = [end for end, marked in commits if marked]
-    assert ours and min(ours) > outcome.separator
-    assert [marked for end, marked in commits if end <= outcome.separator] == [False]
-    assert commits[-1] == (max(end for end, _ in commits), False)
-
-
-def test_under_a_running_writer_every_separator_stands_right_behind_what_was_matched(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account VALUES (1, 'u0', 1, NULL)")
-    seen: list[tuple[int, str]] = []
-    stop = threading.Event()
-
-    with opened(erp_db) as target, psycopg.connect(erp_db, autocommit=True) as writer:
-        user.execute("SELECT pg_create_logical_replication_slot('duolog_unit_watch', 'test_decoding')")
-        join = _in_background(lambda: _write_until(stop, writer))
-        number = matched = 0
-        while matched < 40:
-            number += 1
-            for known in target.reread("account", ["1"]):
-                assert known.row is not None and isinstance(known.row[1], str)
-                seen.append((known.position, known.row[1]))
-                change = write("update", "account", (1,), [row(number, "1", (f"o{number}",), (known.row[1],))])
-                outcome = target.apply(batch(number, change))
-                if not outcome.exceptions:
-                    matched += 1
-                    seen.append((outcome.separator, known.row[1]))
-        stop.set()
-        join()
-
-    history = _history(user)
-    for position, value in seen:
-        before = [written for end, written in history if end <= position]
-        assert (before or ["u0"])[-1] == value
-
-
-def test_our_transactions_are_marked_and_the_users_are_not(erp_db: str, user: psycopg.Connection[Any]) -> None:
-    with opened(erp_db) as target:
-        user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
-        target.apply(batch(1, write("update", "account", (1,), [row(1, "1", ("c",), ("a",))])))
-
-    assert [marked for _, marked in _commits(user)] == [False, True]
 
 
 def test_missing_setup_and_missing_columns_are_told_with_the_mend(erp_db: str, user: psycopg.Connection[Any]) -> None:
@@ -622,25 +409,6 @@ def test_every_type_round_trips_as_text(erp_db: str, user: psycopg.Connection[An
         assert [answer.row for answer in answers] == [(str(n), value) for n, value in enumerate(shifted[name])]
 
 
-def test_reread_tells_rows_under_their_lock_and_leaves_out_what_a_user_has_locked(
-    erp_db: str, user: psycopg.Connection[Any]
-) -> None:
-    user.execute("INSERT INTO account VALUES (1, 'a', 1, NULL), (2, 'b', 2, 'x')")
-    rules = book(Bound("account", ("id", "name", "credit"), ("id",), missing=("phone",)))
-
-    with opened(erp_db, rules) as target:
-        before = _position(user)
-        with user.transaction():
-            user.execute("SELECT FROM account WHERE id = 2 FOR UPDATE")
-            answers = {r.key: r for r in target.reread("account", ["1", "2", "3", "not a number"])}
-
-    assert set(answers) == {"1", "3", "not a number"}
-    assert answers["3"].position >= before
-    assert answers["1"].row == ("1", "a", "1.00", ABSENT)
-    assert answers["1"].position >= before
-    assert answers["3"].row is None and answers["not a number"].row is None
-
-
 def test_a_record_that_is_being_committed_is_not_told_to_be_missing(
     erp_db: str, user: psycopg.Connection[Any]
 ) -> None:
@@ -651,51 +419,6 @@ def test_a_record_that_is_being_committed_is_not_told_to_be_missing(
         join()
 
     assert [(answer.key, answer.row) for answer in answers] == [("2", None)]
-
-
-def _position(user: psycopg.Connection[Any]) -> int:
-    row = user.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
-    assert row is not None
-    return lsn_number(row[0])
-
-
-def _commits(user: psycopg.Connection[Any]) -> list[tuple[int, bool]]:
-    """(end of commit, bears our origin) of every transaction in our slot that touched a bound table."""
-    rows = user.execute(
-        "SELECT data FROM pg_logical_slot_peek_binary_changes('duolog_unit_erp', NULL, NULL, "
-        "'proto_version', '1', 'publication_names', 'duolog_unit_erp')"
-    )
-    commits: list[tuple[int, bool]] = []
-    marked = touched = False
-    for (message,) in rows:
-        if message[:1] == b"B":
-            marked = touched = False
-        marked = marked or message[:1] == b"O"
-        touched = touched or message[:1] in (b"I", b"U", b"D")
-        if message[:1] == b"C" and touched:
-            commits.append((int.from_bytes(message[10:18], "big"), marked))
-    return commits
-
-
-def _write_until(stop: threading.Event, writer: psycopg.Connection[Any]) -> None:
-    number = 0
-    while not stop.is_set():
-        number += 1
-        writer.execute("UPDATE account SET name = %s WHERE id = 1", [f"u{number}"])
-
-
-def _history(user: psycopg.Connection[Any]) -> list[tuple[int, str]]:
-    """(end of commit, name) of every transaction that wrote record 1, in log order."""
-    history: list[tuple[int, str]] = []
-    name = ""
-    watched = "SELECT lsn::text, data FROM pg_logical_slot_get_changes('duolog_unit_watch', NULL, NULL)"
-    for lsn, said in user.execute(watched):
-        found = re.search("name[^:]*:'([^']*)'", said)
-        name = found[1] if found else name
-        if said.startswith("COMMIT") and name:
-            history.append((lsn_number(lsn), name))
-            name = ""
-    return history
 
 
 def _in_background(work: Any) -> Any:
@@ -710,5 +433,3 @@ def _then_cross(user: psycopg.Connection[Any], watcher: psycopg.Connection[Any])
     while watcher.execute(waiting.encode()).fetchone() is None:
         pass
     user.execute("UPDATE account SET note = 'y' WHERE id = 1")
-
-
