@@ -26,7 +26,7 @@ from engine.catalog import Catalog, TableShape
 COLUMNS: Final = """
 SELECT c.table_schema, c.table_name, c.column_name, c.data_type, c.column_type, c.is_nullable, c.column_default,
        c.character_maximum_length, c.character_octet_length, c.numeric_precision, c.numeric_scale,
-       c.datetime_precision, c.character_set_name, c.collation_name, c.extra, c.generation_expression
+       c.datetime_precision, c.character_set_name, c.collation_name, c.extra, c.generation_expression, c.privileges
 FROM information_schema.columns c
 WHERE {where}
 ORDER BY c.table_schema, c.table_name, c.ordinal_position
@@ -95,15 +95,17 @@ def read_columns(conn: Connection, tables: Iterable[TableName]) -> dict[TableNam
     wanted = list(dict.fromkeys(tables))
     found: dict[TableName, dict[str, MariaColumn]] = {}
     statements = _created(conn, wanted) if conn.server.flavour == "mariadb" else {}
-    for row in _ask(conn, COLUMNS, "c", wanted):
+    for *row, rights in _ask(conn, COLUMNS, "c", wanted):
         schema, table, name = row[:3]
         told = statements.get((schema, table))
         is_json = told is not None and name in told.documents
-        found.setdefault((schema, table), {})[name] = column(row[2:], conn.server, is_json=is_json)
+        known = column(row[2:], conn.server, is_json=is_json)
+        insertable = "insert" in rights.split(",")
+        found.setdefault((schema, table), {})[name] = replace(known, insertable=insertable)
     for schema, table, name, index in _ask(conn, LEADING, "s", wanted, used=USED[conn.server.flavour]):
-        known = found.get((schema, table), {}).get(name)
-        if known is not None:
-            found[schema, table][name] = replace(known, indexes=(*known.indexes, index))
+        indexed = found.get((schema, table), {}).get(name)
+        if indexed is not None:
+            found[schema, table][name] = replace(indexed, indexes=(*indexed.indexes, index))
     return found
 
 

@@ -64,6 +64,8 @@ class MariaColumn:
     compressed: bool = False
     visible: bool = True
     """False: `SELECT *` leaves it out, and so does an INSERT that names no columns."""
+    insertable: bool = True
+    """Our user may give it to a new row."""
     indexes: tuple[str, ...] = ()
     """The names of the indexes that begin with it."""
 

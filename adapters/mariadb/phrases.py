@@ -14,8 +14,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+import pymysql
+
 from adapters.mariadb import texts
 from adapters.mariadb.columns import GEOMETRIES, MariaColumn
+from adapters.mariadb.session import TOO_LARGE
 from adapters.mariadb.session import text_literal as literal
 from engine.vocabulary import Text
 
@@ -31,6 +34,13 @@ _WHOLE: Final = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _BYTES: Final = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 _FLOATS: Final = frozenset({"float", "double"})
 _LONG_TEXTS: Final = frozenset({"tinytext", "text", "mediumtext"})
+_LARGE_BYTES: Final = frozenset({"mediumblob", "longblob"}) | GEOMETRIES
+_LARGE: Final = frozenset({"mediumtext", "longtext", "json"}) | _LARGE_BYTES
+"""A value of these may be larger than what a function answers, which is no more than a packet may have: of more, it
+makes NULL, and a warning that nobody reads."""
+
+_UNPRINTED: Final = "\\x?"
+"""What is printed of such a value."""
 
 
 def quoted(*names: str) -> str:
@@ -76,10 +86,9 @@ def printed(column: MariaColumn, alias: str = "t", called: str | None = None) ->
         return f"CONCAT({_fraction(f'CAST({name} AS CHAR)', column)}, '+00')"
     if kind == "bit":
         return f"LPAD(BIN({name} + 0), {column.bits}, '0')"
-    if kind in _BYTES:
-        return f"CONCAT('\\\\x', LOWER(HEX({name})))"
-    if kind in GEOMETRIES:
-        return f"CONCAT('\\\\x', LOWER(HEX({name})))"
+    if kind in _BYTES or kind in GEOMETRIES:
+        hexed = f"CONCAT('\\\\x', LOWER(HEX({name})))"
+        return f"COALESCE({hexed}, IF({name} IS NULL, NULL, '\\\\x?'))" if kind in _LARGE_BYTES else hexed
     if column.charset and column.charset != "utf8mb4":
         return f"CONVERT({name} USING utf8mb4)"
     return name if column.charset and kind not in ("enum", "set") else f"CAST({name} AS CHAR)"
@@ -97,8 +106,10 @@ def reader(column: MariaColumn) -> Callable[[str], str] | None:
 
 
 def reading(columns: Sequence[MariaColumn]) -> Callable[[Sequence[Any]], tuple[Text, ...]]:
-    """What makes the house's spellings of a row that `printed` fetched, a column after the other."""
+    """What makes the house's spellings of a row that `printed` fetched, a column after the other; it raises
+    pymysql.MySQLError where a value was too large to be printed."""
     readers = [(at, spell) for at, column in enumerate(columns) if (spell := reader(column)) is not None]
+    readers += [(at, _whole) for at, column in enumerate(columns) if column.data_type in _LARGE_BYTES]
     if not readers:
         return tuple
 
@@ -112,6 +123,13 @@ def reading(columns: Sequence[MariaColumn]) -> Callable[[Sequence[Any]], tuple[T
     return read
 
 
+def _whole(text: str) -> str:
+    """A value that was printed. Raises pymysql.MySQLError if it was not."""
+    if text == _UNPRINTED:
+        raise pymysql.err.OperationalError(TOO_LARGE, "a value is larger than what can be printed of it")
+    return text
+
+
 def same(column: MariaColumn, alias: str, name: str) -> str:
     """What a column prints is the text of the rows `u` called `name`, to the last byte, NULL and NULL too."""
     text = quoted("u", name)
@@ -119,7 +137,10 @@ def same(column: MariaColumn, alias: str, name: str) -> str:
         mine, theirs = quoted(alias, column.shape.name), _number(column, text)
         # Zero has two signs, that compare alike.
         return f"({mine} <=> {theirs} AND {_minus(f'CAST({mine} AS CHAR)')} <=> {_minus(text)})"
-    return f"{exactly(printed(column, alias))} <=> {exactly(text)}"
+    equal = f"{exactly(printed(column, alias))} <=> {exactly(text)}"
+    if column.data_type not in _LARGE:
+        return equal
+    return f"(({quoted(alias, column.shape.name)} IS NULL) = ({text} IS NULL) AND {equal})"
 
 
 def key_matches(key: Sequence[MariaColumn], alias: str = "t", letter: str = "k") -> str:
@@ -193,6 +214,16 @@ def constant(column: MariaColumn, text: str, alias: str = "t") -> str:
 def besides(written: Iterable[tuple[MariaColumn, str]], alias: str = "t") -> list[str]:
     """Columns take what the rules write besides."""
     return [f"{quoted(alias, column.shape.name)} = ({said})" for column, said in written]
+
+
+def untold(columns: Iterable[MariaColumn], said: Iterable[MariaColumn]) -> list[tuple[MariaColumn, str]]:
+    """(column, NULL) of those columns of a table that must have a value, and are neither said nor made by the database.
+
+    A trigger may give it; but then INSERT ... SELECT has to name them, or they are missed before it is asked. Who may
+    not name them is told that they are missed."""
+    names = {column.shape.name for column in said}
+    shapes = ((each, each.shape) for each in columns if each.insertable and each.shape.name not in names)
+    return [(column, "NULL") for column, shape in shapes if not (shape.nullable or shape.default or shape.generated)]
 
 
 def comma(parts: Iterable[str]) -> str:

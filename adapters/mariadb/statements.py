@@ -27,6 +27,7 @@ from adapters.mariadb.phrases import (
     printed,
     quoted,
     same,
+    untold,
 )
 from adapters.mariadb.phrases import cast as casted
 from adapters.relational.answers import Sent, sent
@@ -122,6 +123,8 @@ def _insert(form: Sent, place: Layout, fields: tuple[int, ...]) -> Statement:
     key, answered = live(place, place.key), live(place, form.answers)
     columns = [*key, *live(place, fields)]
     further = _besides(place, columns)
+    every = cast("Sequence[MariaColumn]", [*place.columns.values(), *place.others])
+    further += untold(every, [*columns, *(column for column, _ in further)])
     named = comma(quoted(column.shape.name) for column in [*columns, *(column for column, _ in further)])
     values = [casted(column, name) for column, name in zip(columns, names.all, strict=True)]
     values += [f"({said})" for _, said in further]

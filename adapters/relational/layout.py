@@ -43,6 +43,8 @@ class Layout:
     """What the fields are called, by number."""
     written: tuple[tuple[LiveColumn, str], ...] = ()
     """(column, expression): what every row that we insert or update is given besides."""
+    others: tuple[LiveColumn, ...] = ()
+    """The columns of the table that are no fields."""
 
     @property
     def table(self) -> TableName:
@@ -68,6 +70,7 @@ def layout(entity: Entity, binding: Binding, table: Table, known: Mapping[str, L
         fields=len(entity.fields), columns=columns,
         names=tuple(each.name for each in entity.fields),
         written=tuple((known[name], said) for name, said in table.written),
+        others=tuple(column for name, column in known.items() if name not in table.columns),
     )  # fmt: skip
 
 

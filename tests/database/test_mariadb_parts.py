@@ -12,9 +12,9 @@ import pytest
 
 from adapters.mariadb.assembled.belonging import condition
 from adapters.mariadb.assembled.ordering import steps
-from adapters.mariadb.catalog import read_catalog
+from adapters.mariadb.catalog import read_catalog, read_columns
 from adapters.mariadb.layouts import columns_of
-from adapters.mariadb.phrases import printed
+from adapters.mariadb.phrases import printed, untold
 from adapters.mariadb.session import ask, connect
 from engine.conditions import All, Any, Condition, Holds, In, IsNull, Not, holds, truth
 from engine.rulebook import RuleBook
@@ -22,7 +22,7 @@ from engine.vocabulary import KeyOf, RowResult, Text, WriteRow
 from rules import compile_book
 from service.embedded.mariadb import EmbeddedMariaDB
 from tests.database.assembled import Ground, batch
-from tests.database.books import write
+from tests.database.books import Bound, book, row, write
 from tests.database.crossed import Code, Crossed, Rows, crossed_book
 from tests.ground import MARIADB, Session
 from tests.rules.test_compile import HEAD, rules_of
@@ -93,6 +93,35 @@ def test_a_trigger_may_give_what_a_new_row_must_have(user: Ground) -> None:
 
     assert [result.kind for result in outcome.exceptions] == ["created"]
     assert user.table("SELECT name, token FROM person") == [("A", "T")]
+
+
+def test_it_may_also_where_a_row_is_a_whole_record(user: Ground) -> None:
+    user.run("CREATE TABLE item (id int PRIMARY KEY, name varchar(9), kind varchar(9) NOT NULL, no int NOT NULL)")
+    user.run("CREATE TRIGGER t BEFORE INSERT ON item FOR EACH ROW SET NEW.no = 7, NEW.kind = coalesce(NEW.kind, 'K')")
+
+    with user.opened(book(Bound("item", ("id", "name", "kind"), ("id",)))) as target:
+        outcome = target.apply(batch(1, write("insert", "item", (1,), [row(1, "1", ("A",))])))
+
+    assert outcome.exceptions == [RowResult("item", "1", "stored", {2: "K"})]
+    assert user.table("SELECT * FROM item") == [("1", "A", "K", "7")]
+
+
+def test_who_may_not_name_such_a_column_does_not(user: Ground) -> None:
+    user.run(
+        "CREATE TABLE item (id int PRIMARY KEY, name varchar(9), no int NOT NULL);"
+        "CREATE TABLE person (id serial PRIMARY KEY, name text, boss int, no int NOT NULL);"
+        "CREATE USER clerk@'127.0.0.1'; GRANT SELECT, INSERT (id, name), UPDATE ON item TO clerk@'127.0.0.1';"
+        "GRANT SELECT, INSERT (id, name, boss), UPDATE ON person TO clerk@'127.0.0.1'"
+    )
+    try:
+        with closing(connect("erp", user.address.replace("root@", "clerk@"), application_name="clerk")) as conn:
+            known = read_columns(conn, [(user.schema, "item"), (user.schema, "person")])
+    finally:
+        user.run("DROP USER clerk@'127.0.0.1'")
+
+    for columns in known.values():
+        assert [name for name, column in columns.items() if not column.insertable] == ["no"]
+        assert untold(columns.values(), [columns["id"]]) == []
 
 
 # ---------------------------------------------------------------- foreign keys, row by row

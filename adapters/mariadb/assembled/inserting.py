@@ -13,7 +13,7 @@ from typing import TypeAlias
 from adapters.mariadb.assembled import rows
 from adapters.mariadb.assembled.belonging import live
 from adapters.mariadb.columns import MariaColumn
-from adapters.mariadb.phrases import reading
+from adapters.mariadb.phrases import reading, untold
 from adapters.mariadb.sending import Question, Sending
 from adapters.relational.assembled.places import Place
 from adapters.relational.refused import Unstorable
@@ -33,7 +33,7 @@ class Inserting:
         self._sending = sending
         self._place = place
         self._sent = sent
-        self._made = [*made, *_untold(place, sent, made)]
+        self._made = [*made, *untold(live([*place.known.values()]), [*sent, *(column for column, _ in made)])]
         self._answered = answered
         self._read = reading(answered)
         names = [column.shape.name for column in sent]
@@ -87,18 +87,6 @@ class Inserting:
         if not self._sent and not self._made:
             return rows.insert_defaults(self._place, count)
         return rows.insert(self._place, self._sent, self._made, one=one)
-
-
-def _untold(place: Place, sent: Sequence[MariaColumn], made: rows.Made) -> list[tuple[MariaColumn, str]]:
-    """Columns that must have a value and are given none. A trigger may give it; but then INSERT ... SELECT has to name
-    them, or they are missed before the trigger is asked."""
-    said = {column.shape.name for column in (*sent, *(column for column, _ in made))}
-    others = [column for column in live([*place.known.values()]) if column.shape.name not in said]
-    return [
-        (column, "NULL")
-        for column in others
-        if not (column.shape.nullable or column.shape.default or column.shape.generated)
-    ]
 
 
 def _listed(told: list[Sequence[Text]]) -> Told:
