@@ -4,12 +4,11 @@ needs the machine, and its databases."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import pytest
 
 from service.embedded import EmbeddedMariaDB, EmbeddedServer
-from service.wiring import KITS
 from tests.engine_live.world import MADE
 from tests.ground import MARIADB, POSTGRESQL
 from tests.servers import Server, without_mariadb
@@ -22,13 +21,17 @@ FIXTURES = {POSTGRESQL: "db", MARIADB: "maria"}
 SERVERS = {POSTGRESQL: "server", MARIADB: "maria_server"}
 
 PAIRS = [(POSTGRESQL, POSTGRESQL), (POSTGRESQL, MARIADB), (MARIADB, MARIADB)]
-PAIRS = PAIRS if MARIADB in KITS else PAIRS[:1]
 """Which database the ERP has, and which the CRM."""
 
 
 def names(kinds: tuple[str, ...]) -> str:
     """A pair as a test's name has it."""
     return "-".join(kinds)
+
+
+def not_of_mariadb_twice(argument: str, scope: Literal["function", "module"] = "function") -> pytest.MarkDecorator:
+    """For tests of what either MariaDB does by itself: beside PostgreSQL it has shown that. `argument`: the fixture."""
+    return pytest.mark.parametrize(argument, PAIRS[:2], ids=names, indirect=True, scope=scope)
 
 
 @pytest.fixture(params=PAIRS, ids=names)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine_live import auditor, schema
-from tests.engine_live.conftest import PAIRS, names
+from tests.engine_live.conftest import not_of_mariadb_twice
 from tests.engine_live.schema import placed
 from tests.engine_live.users import Users
 from tests.engine_live.world import Live, World, eventually, pause
@@ -91,6 +91,7 @@ def test_killed_at_every_point_of_the_first_merge_it_starts_again_by_itself(worl
     assert world.live.stop() == 0
 
 
+@not_of_mariadb_twice("both")
 def test_stopped_during_the_first_merge_it_keeps_nothing_and_starts_again(world: World) -> None:
     world.live.run()
     eventually(lambda: "first merge: comparing" in world.live.said(), 20, world.live.log_tail)
@@ -123,6 +124,7 @@ def test_a_second_engine_on_the_same_store_is_refused_and_told_who_has_it(
     assert world.live.stop() == 0
 
 
+@not_of_mariadb_twice("both")
 def test_a_second_engine_with_a_store_of_its_own_never_writes(tmp_path: Path, both: dict[str, str]) -> None:
     world = World(tmp_path / "first", "usurp", both, trailed=True)
     world.live.run()
@@ -147,7 +149,7 @@ def test_a_second_engine_with_a_store_of_its_own_never_writes(tmp_path: Path, bo
     shutil.rmtree(second.folder)
 
 
-@pytest.mark.parametrize("both", PAIRS[:2], ids=names, indirect=True)
+@not_of_mariadb_twice("both")  # where no server keeps our position, nothing tells that the store is old
 def test_an_old_copy_of_the_store_never_takes_over(tmp_path: Path, both: dict[str, str]) -> None:
     world = World(tmp_path / "first", "stale", both, things=100)
     world.live.run()

@@ -19,9 +19,9 @@ from tests.ground import POSTGRESQL, Session, kind
 
 SECONDS = float(os.environ.get("DUOLOG_HOT_SECONDS", "20"))
 LINK_SECONDS = SECONDS * 0.8
-"""The same for every pair: each mishap comes to each line once."""
+"""With MariaDB three quarters of it: each mishap comes to each line once."""
 RATE = 500.0
-MARIA_SHARE = 0.5
+MARIA_SHARE = 0.4
 """How much of the time and the rate."""
 
 
@@ -82,7 +82,7 @@ def test_hot_rows_survive_a_link_that_is_cut_stalled_and_slow(tmp_path: Path, bo
         each.start()
     begun = time.monotonic()
     round_number = 0
-    while time.monotonic() - begun < LINK_SECONDS:
+    while time.monotonic() - begun < LINK_SECONDS * (1.0 if share(both) == 1.0 else 0.75):
         _torment(lines, round_number)
         round_number += 1
     for each in users:

@@ -14,16 +14,18 @@ from random import Random
 import pytest
 
 from service.failpoints import POINTS
+from tests.engine_live.conftest import not_of_mariadb_twice
 from tests.engine_live.schema import placed
 from tests.engine_live.tidying import swept
 from tests.engine_live.users import Users
 from tests.engine_live.world import World, eventually, pause
-from tests.ground import Session
+from tests.ground import POSTGRESQL, Session
 from tests.servers import Server
 
 RESUME_S = 10.0
 DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
 PASSINGS = (1, 25)
+RANDOM_KILLS = 10
 
 
 @pytest.fixture
@@ -46,20 +48,21 @@ def shared(both_servers: dict[str, Server], tmp_path_factory: pytest.TempPathFac
     swept(both_servers, names, "kill")
 
 
+@not_of_mariadb_twice("both_servers", "module")
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE])
 def test_killed_at(point: str, world: World) -> None:
     users = _writing(world)
-    for passing in PASSINGS:
+    for passing in PASSINGS if world.all_of(POSTGRESQL) else PASSINGS[-1:]:
         world.live.run(failpoint=f"{point}:{passing}")
         assert world.live.ended(30) == -signal.SIGKILL
 
     _comes_back_and_agrees(world, users)
 
 
-def test_killed_at_random_moments_ten_times(world: World) -> None:
+def test_killed_at_random_moments_again_and_again(world: World) -> None:
     chance = Random(20)
     users = _writing(world)
-    for _ in range(10):
+    for _ in range(RANDOM_KILLS if world.all_of(POSTGRESQL) else RANDOM_KILLS // 2):
         world.live.run()
         world.live.running()
         pause(chance.random() * 0.7)
@@ -68,6 +71,7 @@ def test_killed_at_random_moments_ten_times(world: World) -> None:
     _comes_back_and_agrees(world, users)
 
 
+@not_of_mariadb_twice("both_servers", "module")
 def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(world: World) -> None:
     users = _writing(world)
     for seconds in (0.0, 0.3, 0.6):
@@ -82,6 +86,7 @@ def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(w
     _comes_back_and_agrees(world, users)
 
 
+@not_of_mariadb_twice("both_servers", "module")
 def test_frozen_and_woken_it_goes_on(world: World) -> None:
     users = _writing(world)
     world.live.run()

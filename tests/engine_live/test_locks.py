@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from tests import ground
-from tests.engine_live.conftest import PAIRS, names
+from tests.engine_live.conftest import not_of_mariadb_twice
 from tests.engine_live.pair import Pair
 from tests.ground import MARIADB, POSTGRESQL, Session
 
@@ -66,7 +66,7 @@ def pair(tmp_path: Path, both: dict[str, str]) -> Iterator[Pair]:
     made.close()
 
 
-crm_of_each_kind = pytest.mark.parametrize("both", PAIRS[:2], ids=names, indirect=True)
+crm_of_each_kind = not_of_mariadb_twice("both")
 """What is locked is always the CRM's."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.embedded import EmbeddedMariaDB, EmbeddedServer
-from tests.engine_live.conftest import Own
+from tests.engine_live.conftest import Own, not_of_mariadb_twice
 from tests.engine_live.world import World, eventually, pause
 
 
@@ -35,8 +35,17 @@ def world(shared: World, own_servers: Own) -> Iterator[World]:
     shared.go_home()
 
 
-@pytest.mark.parametrize("which", [("erp",), ("crm",), ("erp", "crm")], ids=" and ".join)
+@not_of_mariadb_twice("own_servers", "module")
+@pytest.mark.parametrize("which", [("erp",), ("crm",)], ids=" and ".join)
 def test_crashes_of(which: tuple[str, ...], world: World, own_servers: Own) -> None:
+    _crashes(which, world, own_servers)
+
+
+def test_crashes_of_both(world: World, own_servers: Own) -> None:
+    _crashes(("erp", "crm"), world, own_servers)
+
+
+def _crashes(which: tuple[str, ...], world: World, own_servers: Own) -> None:
     world.live.run()
     world.live.running()
     users = world.users(rate=150, threads=2, hot=10, seed=hash(which))
@@ -76,6 +85,7 @@ def _confirmed(server: EmbeddedServer | EmbeddedMariaDB) -> int:
         return int(row[0])
 
 
+@not_of_mariadb_twice("own_servers", "module")
 def test_the_engine_waits_for_a_server_that_is_away_and_goes_on_when_it_is_back(
     world: World, own_servers: Own
 ) -> None:

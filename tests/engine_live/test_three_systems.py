@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from service.wiring import KITS
 from tests.engine_live import auditor
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.users import write_for
@@ -18,7 +17,6 @@ SECONDS = min(8.0, float(os.environ.get("DUOLOG_HOT_SECONDS", "20")))
 
 
 THREE = [(POSTGRESQL, POSTGRESQL, POSTGRESQL), (POSTGRESQL, MARIADB, MARIADB)]
-THREE = THREE if MARIADB in KITS else THREE[:1]
 three = pytest.mark.parametrize("both", THREE, ids="-".join, indirect=True)
 
 

@@ -160,6 +160,10 @@ class World:
         ]
         return self._users
 
+    def all_of(self, kind: str) -> bool:
+        """True if every system is on this database: tests are larger where they have been from the start."""
+        return all(ground.kind(address) == kind for address in self.addresses.values())
+
     def go_home(self) -> None:
         """The end of a test, however it ended: nobody writes, no engine runs."""
         users, self._users = self._users, []
