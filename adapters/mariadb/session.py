@@ -87,6 +87,7 @@ LOST: Final = frozenset({0, 2002, 2003, 2006, 2013, 2014, 2027, 2055, 1053, 1152
 SHORT: Final = frozenset({1021, 1037, 1038, 1040, 1041, 1114, 1135, 1203, 1226, 3, 28})
 """The server lacks room, memory or connections just now."""
 TOO_LARGE: Final = 1153
+TOO_LARGE_FOR_A_FUNCTION: Final = 1301
 READ_ONLY: Final = frozenset({1290, 1792, 1836, 3100, 4211})
 DENIED: Final = frozenset({1044, 1045, 1049, 1129, 1130, 1142, 1143, 1227, 1251, 1275, 1370, 1396, 1410, 1524, 1698,
                            1820, 1862, 2026, 2059, 2061, 3118, 3159, 4151})  # fmt: skip
@@ -213,7 +214,7 @@ def translate(error: Exception, system: str) -> DuologError:
             "the server is read-only: a replica, or set so", system=system,
             mend="point the address at the primary, or SET GLOBAL read_only = OFF",
         )  # fmt: skip
-    if number == TOO_LARGE:
+    if number in (TOO_LARGE, TOO_LARGE_FOR_A_FUNCTION):
         return SystemStopped(
             "the server takes no packets as large as one row needs", system=system,
             mend="SET GLOBAL max_allowed_packet = 1073741824",
