@@ -50,6 +50,7 @@ def test_an_emptied_table(text: str) -> None:
     ("CREATE OR REPLACE TABLE item (id int)", (ITEM,)),
     ("DROP DATABASE erp", (ITEM, ORDER)),
     ("DROP SCHEMA IF EXISTS `erp`", (ITEM, ORDER)),
+    ("CREATE OR REPLACE DATABASE erp CHARACTER SET utf8mb4", (ITEM, ORDER)),
 ])  # fmt: skip
 def test_a_dropped_table(text: str, tables: tuple[tuple[str, str], ...]) -> None:
     assert effect(text) == Effect("dropped", tables)
@@ -76,6 +77,7 @@ def test_a_renamed_table(text: str, said: str) -> None:
     "RENAME TABLE item TO t, other TO item, t TO other",
     "ALTER TABLE _new RENAME TO item",
     "ALTER TABLE item ADD COLUMN a int DEFAULT (1), RENAME COLUMN b TO c",
+    "ALTER TABLE item ADD system int, ADD COLUMN versioning int",
     "ALTER TABLE item COMMENT 'DROP PARTITION', CONVERT TO CHARACTER SET utf8mb4",
     "ALTER TABLE item REORGANIZE PARTITION a INTO (PARTITION b VALUES LESS THAN (1))",
     "CREATE TABLE item (id int)",
@@ -91,6 +93,9 @@ def test_a_table_that_is_another_now_but_still_there(text: str) -> None:
     ("ALTER TABLE other EXCHANGE PARTITION p WITH TABLE item", "ALTER TABLE ... EXCHANGE PARTITION"),
     ("ALTER TABLE x.other EXCHANGE PARTITION p WITH TABLE erp.item", "ALTER TABLE ... EXCHANGE PARTITION"),
     ("ALTER TABLE item CONVERT PARTITION p TO TABLE old", "ALTER TABLE ... CONVERT PARTITION"),
+    ("ALTER TABLE item ADD a int, ADD SYSTEM VERSIONING", "ALTER TABLE ... SYSTEM VERSIONING"),
+    ("ALTER IGNORE TABLE item ADD UNIQUE (name)", "ALTER IGNORE TABLE"),
+    ("ALTER ONLINE IGNORE TABLE erp.item ADD UNIQUE (name)", "ALTER IGNORE TABLE"),
     ("UPDATE item SET a = 1", "UPDATE"),
     ("update other set a = 1", "UPDATE"),
     ("WITH x AS (SELECT 1) DELETE FROM other", "WITH"),

@@ -67,9 +67,10 @@ _HARMLESS: Final = frozenset({
 _MOVES_ROWS: Final = frozenset({
     ("DROP", "PARTITION"), ("TRUNCATE", "PARTITION"), ("EXCHANGE", "PARTITION"), ("CONVERT", "PARTITION"),
     ("CONVERT", "TABLE"), ("DISCARD", "TABLESPACE"), ("IMPORT", "TABLESPACE"), ("DISCARD", "PARTITION"),
-    ("IMPORT", "PARTITION"),
+    ("IMPORT", "PARTITION"), ("SYSTEM", "VERSIONING"),
 })  # fmt: skip
-"""Words in an ALTER TABLE by which rows come or go that no event tells of."""
+"""Words in an ALTER TABLE by which rows come or go that no event tells of; or, of one that is system-versioned from
+then on, events tell more than there is."""
 
 
 class Bound:
@@ -251,6 +252,8 @@ def _create(words: _Words, bound: Bound) -> Effect:
     replaced = False
     if words.take("OR"):
         replaced = words.take("REPLACE")
+    if replaced and words.take("DATABASE", "SCHEMA"):
+        return _without_schema(words, bound)
     if words.take("TEMPORARY") or not words.take("TABLE"):
         return NOTHING
     kept = words.take("IF")
@@ -268,10 +271,15 @@ def _drop(words: _Words, bound: Bound) -> Effect:
         return _concerning("dropped", words.names(), bound)
     if words.take("DATABASE", "SCHEMA"):
         words.optional("IF", "EXISTS")
-        _, schema = words.name()
-        gone = bound.of_schema(schema)
-        return Effect("dropped", gone) if gone else NOTHING
+        return _without_schema(words, bound)
     return NOTHING
+
+
+def _without_schema(words: _Words, bound: Bound) -> Effect:
+    """The database that stands next is gone, with all its tables."""
+    _, schema = words.name()
+    gone = bound.of_schema(schema)
+    return Effect("dropped", gone) if gone else NOTHING
 
 
 def _rename(words: _Words, bound: Bound) -> Effect:
@@ -307,7 +315,8 @@ def _rename(words: _Words, bound: Bound) -> Effect:
 
 def _alter(words: _Words, bound: Bound) -> Effect:
     words.skip(1)
-    words.optional("ONLINE", "OFFLINE", "IGNORE")
+    words.optional("ONLINE", "OFFLINE")
+    ignores = words.take("IGNORE")
     if not words.take("TABLE"):
         return NOTHING
     words.optional("IF", "EXISTS")
@@ -321,6 +330,8 @@ def _alter(words: _Words, bound: Bound) -> Effect:
         if first.kind == second.kind == "word"
     }
     moves = pairs & _MOVES_ROWS
+    if ignores and table is not None:
+        return Effect("unlogged", (table,), "ALTER IGNORE TABLE")  # rows that a new key does not take are gone
     if moves and (table is not None or _mentions(rest, name[0], bound)):
         return Effect("unlogged", (table,) if table else (), "ALTER TABLE ... " + " ".join(min(moves)))
     if table is None:
