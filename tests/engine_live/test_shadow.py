@@ -23,6 +23,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.mariadb import positions
+from adapters.mariadb.borrowed import BorrowedSource as BorrowedMariaSource
 from adapters.postgresql.borrowed import BorrowedSource
 from adapters.store import SqlStore
 from engine.record import decode
@@ -34,6 +36,7 @@ from tests.engine_live.pair import Pair
 from tests.engine_live.schema import placed
 from tests.engine_live.users import write_for
 from tests.engine_live.world import World, eventually, pause
+from tests.ground import POSTGRESQL, Session
 
 SECONDS = float(os.environ.get("DUOLOG_SHADOW_SECONDS", "8"))
 
@@ -280,10 +283,11 @@ def beside(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Shad
 
 def end_of_log(address: str) -> int:
     """Up to where everything has been written, as duolog counts positions."""
-    with psycopg.connect(address) as connection:
-        row = connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn").fetchone()
-    assert row is not None
-    return int(row[0])
+    with Session(address) as session:
+        if session.kind == POSTGRESQL:
+            return int(session.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+        ((file, offset, *_),) = session.rows("SHOW MASTER STATUS")
+        return positions.number(positions.file_number(file), int(offset))
 
 
 def test_the_same_rules_decide_alike_after_thousands_of_transactions_and_know_all_that_is_true(
@@ -302,24 +306,24 @@ def test_the_same_rules_decide_alike_after_thousands_of_transactions_and_know_al
 
 @pytest.mark.parametrize("lagging", [("erp",), ("crm",), ("erp", "crm")])
 def test_an_echo_waits_for_its_cause_however_long_the_log_lags_that_has_it(
-    tmp_path: Path, erp_db: str, crm_db: str, monkeypatch: pytest.MonkeyPatch, lagging: tuple[str, ...]
+    tmp_path: Path, both: dict[str, str], monkeypatch: pytest.MonkeyPatch, lagging: tuple[str, ...]
 ) -> None:
     gate = Event()
-    read = BorrowedSource.read
+    for borrowed in (BorrowedSource, BorrowedMariaSource):
 
-    def lags(source: BorrowedSource, timeout_s: float) -> Transaction | Progress | None:
-        if source.system in lagging and not gate.wait(timeout_s):
-            return None
-        return read(source, timeout_s)
+        def lags(source: Any, timeout_s: float, read: Any = borrowed.read) -> Transaction | Progress | None:
+            if source.system in lagging and not gate.wait(timeout_s):
+                return None
+            return read(source, timeout_s)
 
-    monkeypatch.setattr(BorrowedSource, "read", lags)
-    world = World(tmp_path, "lagging", {"erp": erp_db, "crm": crm_db}, things=2)
+        monkeypatch.setattr(borrowed, "read", lags)
+    world = World(tmp_path, "lagging", both, things=2)
     with beside(world, monkeypatch) as (shadow, found):
         for _ in range(5):
             for system, address in world.addresses.items():
-                with psycopg.connect(address, autocommit=True) as user:
+                with Session(address) as user:
                     for delta in (3, 4):
-                        user.execute(placed("UPDATE {thing} SET {amount} = {amount} + %s", system), [delta])
+                        user.execute(placed("UPDATE {thing} SET {amount} = {amount} + %s", system, user.kind), [delta])
                 world.equal()
         pause(1)  # what waits only for a while does so no longer
         decided = shadow.tally.transactions

@@ -64,7 +64,7 @@ TYPES = {
                        "stage": "enum('prospect', 'active', 'dormant')", "share": "decimal(6, 2)", "at": "timestamp",
                        "note": "varchar(8)"},
 }  # fmt: skip
-"""The CRM's `at` has whole seconds, and cuts off what it is given beyond them."""
+"""The CRM's `at` has whole seconds: duolog rounds what it sends to them, as PostgreSQL would."""
 RULES = """
   item:
     identity: [no]
@@ -183,7 +183,7 @@ def test_what_the_sides_have_in_the_end_means_the_same(pair: Pair) -> None:
         "1.1240", "Erp 1", "ERP1", "ERP1", "49301", "y", "A", "0.0001", "2026-11-01 00:31:07.600000", "ééééé",
     ]  # fmt: skip
     assert (str(crm[0]), crm[1:4], crm[4]) == ("1.0", ("  Erp 1 ", "erp1", "erp1"), "49 30 1")
-    assert (crm[5], crm[6], str(crm[7]), str(crm[8]), crm[9]) == (1, "active", "0.01", "2026-11-01 04:31:07", "ééééé")
+    assert (crm[5], crm[6], str(crm[7]), str(crm[8]), crm[9]) == (1, "active", "0.01", "2026-11-01 04:31:08", "ééééé")
 
 
 @beside_postgresql
