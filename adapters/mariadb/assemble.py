@@ -127,23 +127,16 @@ class Assembler:
         Raises WireError for bytes that break the protocol, SchemaChanged for a table that lost what is bound,
         LogIncomplete or LogUnreadable for what the log does not tell, or not so that it can be read."""
         try:
-            header = events.read_header(packet)
-            if header.kind == events.FORMAT:
-                said = events.read_format(packet)
-                self._checksummed, self._mariadb = said.checksummed, "mariadb" in said.server.lower()
-                self._advance(header)
-                return None
+            kind, stop, flags = events.opened(packet)
+            if kind != events.TABLE_MAP and kind not in OPERATIONS:
+                return self._feed_other(packet, events.read_header(packet))
             end = self._end(packet)
-            if header.kind in (events.ROTATE, events.HEARTBEAT, events.HEARTBEAT_V2):
-                return self._on_notice(packet, end, header)
-            self._advance(header)
-            if header.kind in OPERATIONS:
-                self._rows(packet, end, header.kind)
-                return None
-            if header.kind == events.TABLE_MAP:
+            self._advance(stop, flags)
+            if kind == events.TABLE_MAP:
                 self._describe_table(packet, end)
-                return None
-            return self._feed_other(packet, end, header)
+            else:
+                self._rows(packet, end, kind)
+            return None
         except WireError as error:
             error.system = error.system or self.system
             raise
@@ -170,10 +163,11 @@ class Assembler:
         offset = self._offset & -_GIGABYTES | header.end
         return Progress(self.system, positions.number(self._file, max(offset, self._offset)))
 
-    def _advance(self, header: Header) -> None:
-        if header.end == 0 or header.flags & events.ARTIFICIAL:
+    def _advance(self, end: int, flags: int) -> None:
+        """The log was read up to the `end` of an event with these `flags`, as its header has them."""
+        if end == 0 or flags & events.ARTIFICIAL:
             return
-        offset = self._offset & -_GIGABYTES | header.end
+        offset = self._offset & -_GIGABYTES | end
         if offset < self._offset:
             offset += _GIGABYTES
             if offset - self._offset > _GIGABYTES // 2:
@@ -188,8 +182,21 @@ class Assembler:
 
     # ------------------------------------------------------------ groups
 
-    def _feed_other(self, packet: bytes, end: int, header: Header) -> Transaction | Progress | None:
-        """Every logged event but those of rows."""
+    def _feed_other(self, packet: bytes, header: Header) -> Transaction | Progress | None:
+        """Every event but those of rows and tables."""
+        if header.kind == events.FORMAT:
+            said = events.read_format(packet)
+            self._checksummed, self._mariadb = said.checksummed, "mariadb" in said.server.lower()
+            self._advance(header.end, header.flags)
+            return None
+        end = self._end(packet)
+        if header.kind in (events.ROTATE, events.HEARTBEAT, events.HEARTBEAT_V2):
+            return self._on_notice(packet, end, header)
+        self._advance(header.end, header.flags)
+        return self._logged(packet, end, header)
+
+    def _logged(self, packet: bytes, end: int, header: Header) -> Transaction | Progress | None:
+        """Of these, every one that stands in the log."""
         match header.kind:
             case events.GTID_MARIADB | events.GTID_MYSQL | events.GTID_ANONYMOUS | events.GTID_TAGGED:
                 if self._group is not None:
@@ -314,7 +321,7 @@ class Assembler:
         """What is to be read of a table's rows; None: nothing."""
         name = read_name(packet, end)
         if name == ledger.TABLE:
-            return self._described(packet, end, Table(*name, ("engine", "system"), (0,)), _LEDGER, {})
+            return self._described(packet, end, Table(*name, ("engine", "system", "number_to"), (0, 1, 2)), _LEDGER, {})
         bound = self._bound.find(name)
         if bound is None:
             return None
@@ -356,8 +363,11 @@ class Assembler:
         except Unreadable as unreadable:
             raise unlogged.unreadable(self.system, self._where(), described.table, unreadable) from None
         if described.wanted.number == _LEDGER:
-            if any(change[1] == INSERT and change[2] == (self._engine, self.system) for change in changes):
+            ours = (self._engine, self.system)
+            number = next((new[2] for _, kind, new, _ in changes if kind == INSERT and new and new[:2] == ours), None)
+            if isinstance(number, str):
                 group.judged = True
+                receiving.number = int(number)
                 receiving.mark(own=True, skipped=self._skip_own)
             return
         group.judged = True

@@ -168,12 +168,13 @@ def _length(column: Column) -> Reading:
         size = meta
     match size:
         case 1:
-            return Reading(skip=("n = data[at]", "at += 1 + n"))
+            return Reading(skip=("at += 1 + data[at]",), read=("n = data[at]", "at += 1 + n"))
         case 2:
-            return Reading(skip=("n = data[at] | data[at + 1] << 8", "at += 2 + n"))
+            lines = ("n = data[at] | data[at + 1] << 8", "at += 2 + n")
+            return Reading(skip=lines, read=lines)
         case 3 | 4:
             skip = (f"n = from_bytes(data[at:at + {size}], 'little')", f"at += {size} + n")
-            return Reading(skip=skip, uses={"from_bytes": int.from_bytes})
+            return Reading(skip=skip, read=skip, uses={"from_bytes": int.from_bytes})
         case _:
             raise WireError(f"1 to 4 bytes of a length expected, found {size}", 0)
 
@@ -181,7 +182,7 @@ def _length(column: Column) -> Reading:
 def _counted(column: Column, hint: Hint) -> Reading:
     step = _length(column)
     value, uses = _value(column, hint)
-    return Reading(skip=step.skip, read=(*step.skip, f"{{v}} = {value}"), uses={**step.uses, **uses})
+    return Reading(skip=step.skip, read=(*step.read, f"{{v}} = {value}"), uses={**step.uses, **uses})
 
 
 def _value(column: Column, hint: Hint) -> tuple[str, dict[str, Any]]:

@@ -61,6 +61,12 @@ IGNORABLE: Final = 0x80
 """Flag: who does not know the kind may pass it over."""
 
 _READ_HEADER: Final = struct.Struct("<IBIIIH").unpack_from
+
+_BEFORE: Final = 0x0F6A7026
+"""The sum that a first byte of 0, by which a packet tells that it is an event, turns into the beginning of one."""
+_BEHIND: Final = 0x2144DF1C
+"""What a sum comes to that is taken over bytes and their own sum behind them: so nothing needs to be cut out."""
+
 _u16 = struct.Struct("<H").unpack_from
 _u32 = struct.Struct("<I").unpack_from
 _u64 = struct.Struct("<Q").unpack_from
@@ -129,12 +135,23 @@ def read_header(packet: bytes) -> Header:
     return header
 
 
+def opened(packet: bytes) -> tuple[int, int, int]:
+    """(kind, end, flags) of an event's header, for events that come by the million. Raises WireError as above."""
+    try:
+        _, kind, _, size, end, flags = _READ_HEADER(packet, START)
+    except struct.error:
+        size = kind = end = flags = -1
+    if size != len(packet) - START:
+        read_header(packet)
+    return kind, end, flags
+
+
 def check_sum(packet: bytes) -> int:
     """Where the body of an event ends that has a checksum. Raises WireError if that is not the event's."""
     end = len(packet) - CHECKSUM
     if end < BODY:
         raise WireError("an event's checksum expected, the packet ends", len(packet))
-    if zlib.crc32(memoryview(packet)[START:end]) != _u32(packet, end)[0]:
+    if zlib.crc32(packet, _BEFORE) != _BEHIND:
         raise WireError("another checksum expected: the event was changed on its way, or in the log's file", end)
     return end
 
@@ -142,7 +159,7 @@ def check_sum(packet: bytes) -> int:
 def sum_end(packet: bytes) -> int:
     """Where the body ends of an event that was made for us, and may or may not have a checksum."""
     end = len(packet) - CHECKSUM
-    if end >= BODY and zlib.crc32(memoryview(packet)[START:end]) == _u32(packet, end)[0]:
+    if end >= BODY and zlib.crc32(packet, _BEFORE) == _BEHIND:
         return end
     return len(packet)
 

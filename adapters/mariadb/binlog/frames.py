@@ -6,6 +6,7 @@ nothing of what packets carry, but for the three that may end a stream.
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple
 
 from engine.errors import WireError
@@ -23,8 +24,7 @@ whole_bytes: Final = 0xFFFFFF
 """A packet of this length goes on in the next."""
 
 _HEADER: Final = 4
-_KEPT: Final = 1 << 20
-"""What has been read of the buffer is thrown away when it is more than this, or all."""
+_u32 = struct.Struct("<I").unpack_from
 
 
 class Failure(NamedTuple):
@@ -42,43 +42,56 @@ class Frames:
     def __init__(self, number: int = 1) -> None:
         """`number`: the sequence number that the first packet must have."""
         self._number = number
-        self._buffer = bytearray()
+        self._buffer = b""
         self._at = 0
+        self._fresh: list[bytes] = []
+        """What has arrived behind the buffer: it is joined when a packet can be made of it."""
+        self._fresh_bytes = 0
         self._parts: list[bytes] = []
         """The beginning of a packet that is longer than one can be."""
 
     def feed(self, data: bytes) -> None:
         """Some more bytes of the stream."""
-        if self._at == len(self._buffer):
-            self._buffer.clear()
-            self._at = 0
-        elif self._at > _KEPT:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+        self._fresh.append(data)
+        self._fresh_bytes += len(data)
 
     def take(self) -> bytes | None:
         """The next whole packet, without its header; None: it has not all arrived. Raises WireError."""
         buffer, at = self._buffer, self._at
         while True:
-            if len(buffer) - at < _HEADER:
-                return None
-            size = buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16
-            end = at + _HEADER + size
+            end = start = at + _HEADER
+            word = 0
+            if start <= len(buffer):
+                (word,) = _u32(buffer, at)
+                end = start + (word & whole_bytes)
             if end > len(buffer):
-                return None
-            if buffer[at + 3] != self._number:
-                raise WireError(f"packet number {self._number} expected, found {buffer[at + 3]}", 3)
+                if not self._joined(end - at):
+                    return None
+                buffer, at = self._buffer, 0
+                continue
+            if word >> 24 != self._number:
+                raise WireError(f"packet number {self._number} expected, found {word >> 24}", 3)
             self._number = (self._number + 1) & 0xFF
-            packet = bytes(memoryview(buffer)[at + _HEADER : end])
             self._at = at = end
-            if size == whole_bytes:
+            packet = buffer[start:end]
+            if end - start == whole_bytes:
                 self._parts.append(packet)
                 continue
             if self._parts:
                 packet = b"".join([*self._parts, packet])
                 self._parts = []
             return packet
+
+    def _joined(self, needed: int) -> bool:
+        """Puts what has arrived behind what is left of the buffer. False: both have fewer bytes than are needed."""
+        left = len(self._buffer) - self._at
+        if left + self._fresh_bytes < needed:
+            return False
+        self._buffer = b"".join([self._buffer[self._at :], *self._fresh])
+        self._at = 0
+        self._fresh = []
+        self._fresh_bytes = 0
+        return True
 
 
 def failure(packet: bytes) -> Failure:

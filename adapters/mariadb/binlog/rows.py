@@ -40,6 +40,9 @@ _COMPRESSED: Final = frozenset(range(events.WRITE_COMPRESSED_V1, events.DELETE_C
 NO_TABLE: Final = b"\xff\xff\xff\0\0\0"
 """The table of an event that only ends a statement."""
 
+_HEAD: Final = BODY + 8
+"""Where an event begins to say which columns its rows have."""
+
 Reader: TypeAlias = Callable[[bytes, int, int, Callable[[Change], None]], int]
 """(data, where its rows begin, where they end, what takes each change) → where it stopped reading."""
 
@@ -77,11 +80,13 @@ class _Images(NamedTuple):
 
 def read_rows(packet: bytes, end: int, kind: int, table: TableMap, wanted: Wanted) -> list[Change]:
     """The changes of an event's rows. Raises WireError, Missing, Unreadable."""
-    operation = OPERATIONS[kind]
-    images, at = _images(packet, end, kind, len(table.columns))
-    reader: Any = table.decoders.get((operation, images))
-    if reader is None:
-        reader = table.decoders[operation, images] = _compiled(operation, images, table, wanted)
+    latest = table.latest.get(kind)
+    # Before its rows an event says which columns they have: usually the same as the one before.
+    if latest is None or not packet.startswith(latest[0], _HEAD):
+        images, at = _images(packet, end, kind, len(table.columns))
+        latest = packet[_HEAD:at], at, _reader(OPERATIONS[kind], images, table, wanted)
+        table.latest[kind] = latest
+    _, at, reader = latest
     if kind in _COMPRESSED:
         packet = uncompressed(packet[at:end], at)
         at, end = 0, len(packet)
@@ -101,9 +106,17 @@ def read_rows(packet: bytes, end: int, kind: int, table: TableMap, wanted: Wante
     return changes
 
 
+def _reader(operation: str, images: _Images, table: TableMap, wanted: Wanted) -> Any:
+    """The reader of such events of a table. Raises Missing, Unreadable."""
+    found = table.decoders.get((operation, images))
+    if found is None:
+        found = table.decoders[operation, images] = _compiled(operation, images, table, wanted)
+    return found
+
+
 def _images(packet: bytes, end: int, kind: int, width: int) -> tuple[_Images, int]:
     """Which columns the rows have, and where the rows begin."""
-    at = BODY + 8
+    at = _HEAD
     if kind in _SECOND:
         at += int.from_bytes(packet[at : at + 2], "little")
     count, at = _packed(packet, at, end)

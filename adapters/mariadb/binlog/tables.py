@@ -7,7 +7,7 @@ live catalog is not asked. It holds no connection and no state.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from adapters.mariadb.binlog import charsets
 from adapters.mariadb.binlog.events import BODY
@@ -58,6 +58,8 @@ class TableMap:
     named: bool
     """False: the log tells no names of columns (`binlog_row_metadata` is not FULL)."""
     decoders: dict[object, object] = field(default_factory=dict)
+    latest: dict[int, tuple[bytes, int, Any]] = field(default_factory=dict)
+    """By the kind of event: (what the last one said of its columns, where its rows began, their decoder)."""
     """What `rows` made of this table, by kind of event and the columns that it has."""
 
 
