@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from adapters.mariadb import survey as mariadb
 from adapters.mariadb.kit import MariaKit
+from adapters.postgresql import survey as postgresql
 from adapters.postgresql.kit import PostgresKit
+from adapters.relational.survey import Survey
 from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
 from engine.ports import Snapshot, Source, Target
@@ -75,6 +78,10 @@ class Kit(Protocol):
 
 KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit}
 """By the word after `adapter:`."""
+SCHEMES: Mapping[str, Callable[[str, str, Collection[str]], Survey]] = {
+    "postgresql": postgresql.survey, "postgres": postgresql.survey, "mariadb": mariadb.survey, "mysql": mariadb.survey,
+}  # fmt: skip
+"""By what an address begins with: how the tables behind it are looked at, before there are rules."""
 
 
 class RulesRefused(Exception):
@@ -93,6 +100,19 @@ class Wired:
     book: RuleBook
     kits: Mapping[str, Kit]
     warnings: list[Problem]
+
+
+def scheme_of(url: str) -> str:
+    """What an address begins with; empty if no adapter knows such addresses."""
+    scheme = url.partition("://")[0].lower()
+    return scheme if scheme in SCHEMES else ""
+
+
+def survey(system: str, url: str, schemas: Collection[str]) -> Survey:
+    """The tables of a database: of these schemas, or of those that its adapter takes for the application's.
+
+    Raises SystemUnavailable, SystemStopped."""
+    return SCHEMES[scheme_of(url)](system, url, schemas)
 
 
 class SystemClock:

@@ -6,23 +6,15 @@ It reads the catalog only, all of it in a handful of queries, and never a row. W
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from typing import Any, Final
 
 import psycopg
 
-from adapters.postgresql.catalog import (
-    NAMES,
-    ForeignKey,
-    PgColumn,
-    TableName,
-    read_catalog,
-    read_columns,
-    read_foreign_keys,
-)
+from adapters.postgresql.catalog import NAMES, read_catalog, read_columns, read_foreign_keys
 from adapters.postgresql.session import connect, translate
-from engine.catalog import Catalog, TableShape
+from adapters.relational.live import TableName
+from adapters.relational.survey import Survey, surveyed
 
 CHECKS: Final = """
 SELECT n.nspname, c.relname, a.attname, pg_get_constraintdef(k.oid)
@@ -40,36 +32,7 @@ TEXT: Final = re.compile(r"'((?:[^']|'')*)'")
 MAKING: Final = re.compile(r"nextval|gen_random_uuid|uuid_generate")
 
 BINDABLE: Final = frozenset({"table", "partitioned"})
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """One table that could be bound."""
-
-    shape: TableShape
-    foreign: tuple[ForeignKey, ...] = ()
-    allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By column: the only texts that an enum or a CHECK lets in."""
-    made: frozenset[str] = frozenset()
-    """Columns whose values the database makes: serial numbers, UUIDs."""
-
-    parents: tuple[tuple[str, TableName, str], ...] = ()
-    """(part, table, how it is joined): tables whose rows have the same key, and say what this one's are besides. Their
-    columns are among its own, as `part.column`."""
-
-    @property
-    def name(self) -> TableName:
-        """(schema, name)"""
-        return self.shape.schema, self.shape.name
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was found in one database."""
-
-    system: str
-    tables: tuple[Surveyed, ...]
-    catalog: Catalog
+HOME: Final = "public"
 
 
 def survey(system: str, url: str, schemas: Collection[str] = ()) -> Survey:
@@ -94,32 +57,13 @@ def _survey(conn: psycopg.Connection[Any], system: str, schemas: Collection[str]
         values = listed_values(condition)
         if values:
             allowed.setdefault((schema, table), {})[column] = values
-    making = _made(columns, foreign)
-    tables = []
-    for name, shape in catalog.tables.items():
-        if shape.kind in BINDABLE:
-            labels = {column.name: column.labels for column in shape.columns.values() if column.labels}
-            made = {column for table, column in making if table == name}
-            keys = tuple(key for key in foreign if key.table == name)
-            tables.append(Surveyed(shape, keys, labels | allowed.get(name, {}), frozenset(made)))
-    return Survey(system, tuple(tables), catalog)
+    made = [(name, column) for name, known in columns.items() for column, each in known.items() if _makes(each.made_by)]
+    tables = surveyed(catalog, BINDABLE, foreign, allowed, made)
+    return Survey(system, "postgresql", HOME, tables, catalog)
 
 
-def _made(
-    columns: Mapping[TableName, Mapping[str, PgColumn]], foreign: Collection[ForeignKey]
-) -> set[tuple[TableName, str]]:
-    """The columns whose values the database makes: by a default, or as what they refer to is made."""
-    made = {(table, name) for table, known in columns.items() for name, c in known.items() if MAKING.search(c.made_by)}
-    before = -1
-    while before != len(made):
-        before = len(made)
-        made |= {
-            (key.table, mine)
-            for key in foreign
-            for mine, theirs in zip(key.columns, key.other_columns, strict=True)
-            if (key.other, theirs) in made
-        }
-    return made
+def _makes(default: str) -> bool:
+    return MAKING.search(default) is not None
 
 
 def listed_values(condition: str) -> tuple[str, ...]:

@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.postgresql.survey import Survey, survey
+from adapters.relational.survey import Survey
 from rules.syntax import SYSTEM_NAME
 from service.commands.terms import FINDINGS, Json, print_json, told
-from service.init.drafting import Draft, drafted
+from service.init.draft import Draft
+from service.init.drafting import drafted
 from service.init.pairing import grouped
 from service.init.proving import proven
 from service.init.writing import variable
+from service.wiring import SCHEMES, scheme_of, survey
 
 
 def init(
@@ -30,7 +32,9 @@ def init(
             show_default=False,
         ),
     ],
-    schema: Annotated[list[str], typer.Option("--schema", help="Only this schema; may be given again.")] = [],  # noqa: B006
+    schema: Annotated[
+        list[str], typer.Option("--schema", help="Only this schema (MariaDB: this database); may be given again.")
+    ] = [],  # noqa: B006
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("rules.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
@@ -38,7 +42,7 @@ def init(
     """Writes a first rule file: which tables and columns look alike, what tells their rows, what refers to what. It
     looks at the catalogs only, and writes to no database.
 
-    Example: duolog init erp=postgresql://duolog@erp.example/erp crm=postgresql://duolog@crm.example/crm -o erp_crm.yaml
+    Example: duolog init erp=postgresql://duolog@erp.example/erp crm=mariadb://duolog@crm.example/crm -o erp_crm.yaml
 
     Exit codes: 0 written, 1 nothing looks alike or the file is there already, 2 the arguments are wrong, 3 a database
     needs a person."""
@@ -51,7 +55,8 @@ def init(
     with told():
         surveys = [_surveyed(name, url, schema, as_json) for name, url in addresses.items()]
     draft = drafted(surveys, grouped(surveys))
-    text = proven(draft, {each.system: each.catalog for each in surveys}, str(out))
+    environ = {variable(name): url for name, url in addresses.items()}
+    text = proven(draft, {each.system: each.catalog for each in surveys}, str(out), environ)
     if not draft.entities:
         _tell_nothing(draft)
         raise typer.Exit(FINDINGS)
@@ -69,7 +74,11 @@ def _address(given: str) -> tuple[str, str]:
     if not equals:
         url = os.environ.get(variable(name), "")
     if not url:
-        raise typer.BadParameter(f"`{name}` has no address: write {name}=postgresql://…, or export {variable(name)}")
+        write = f"write {name}=postgresql://… or {name}=mariadb://…, or export {variable(name)}"
+        raise typer.BadParameter(f"`{name}` has no address: {write}")
+    if not scheme_of(url):
+        allowed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise typer.BadParameter(f"the address of `{name}` is of no kind that is known here: {allowed}")
     return name, url
 
 

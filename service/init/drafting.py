@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from adapters.postgresql.survey import Survey, Surveyed
 from adapters.relational.live import TableName
+from adapters.relational.survey import Survey, Surveyed
 from engine.catalog import Column, TableShape
 from engine.rulebook import Form
 from rules.syntax import FIELD_NAME
+from service.init.draft import Draft, EntityDraft, FieldDraft, shown
 from service.init.inheriting import key_of
 from service.init.names import WORD, words
 from service.init.pairing import Group, made_by_the_database, reference_of
@@ -37,53 +37,10 @@ TELLING: Final[Sequence[tuple[frozenset[str], Form]]] = (
 )  # fmt: skip
 """Words of fields by which things are told apart, the best first, and the form in which they are compared."""
 
+SMALL_TRUTH: Final = "tinyint(1)"
+"""What BOOLEAN is in MariaDB and MySQL."""
 NATURAL: Final = frozenset({"code", "iso", "name", "key", "symbol"})
 """Words of the column by which a code means the same everywhere."""
-
-
-@dataclass(slots=True)
-class FieldDraft:
-    """A field as it will be written."""
-
-    name: str
-    columns: dict[str, str]
-    """By system."""
-    reference: str = ""
-    lookups: dict[str, tuple[TableName, str, str]] = field(default_factory=dict)
-    """By system: (code table, key, natural column)"""
-    maps: dict[str, dict[str, str]] = field(default_factory=dict)
-    question: str = ""
-
-
-@dataclass(slots=True)
-class EntityDraft:
-    """An entity as it will be written."""
-
-    name: str
-    tables: dict[str, Surveyed]
-    likeness: float
-    shared_key: bool
-    """The systems share the key of its rows."""
-    fields: list[FieldDraft] = field(default_factory=list)
-    identity: list[tuple[str, Form]] = field(default_factory=list)
-    identity_question: str = ""
-    created: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By system, column: what a new row gets, as no field fills it."""
-    inactive: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By system, column: the value that says that a row is gone."""
-    left_out: list[str] = field(default_factory=list)
-    """What was not drafted and why; each is a comment."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """All that was found."""
-
-    systems: tuple[str, ...]
-    entities: list[EntityDraft]
-    unpaired: dict[str, list[str]]
-    """By system: tables that look like none of the others'."""
-    left_out: list[str] = field(default_factory=list)
 
 
 def drafted(surveys: Sequence[Survey], groups: Sequence[Group]) -> Draft:
@@ -93,20 +50,22 @@ def drafted(surveys: Sequence[Survey], groups: Sequence[Group]) -> Draft:
     bound = [(name, system, table) for name, group in named for system, table in group.tables.items()]
     leads = {(system, table.name): name for name, system, table in bound}
     tables = {(survey.system, table.name): table for survey in surveys for table in survey.tables}
-    entities = [_Entity(name, group, leads, tables).drafted() for name, group in named]
+    homes = {survey.system: survey.home for survey in surveys}
+    entities = [_Entity(name, group, leads, tables, homes).drafted() for name, group in named]
     codes = {(s, name) for e in entities for s, table in e.tables.items() for _, name, _ in table.parents}
     codes |= {(s, table) for e in entities for f in e.fields for s, (table, _, _) in f.lookups.items()}
-    draft = Draft(tuple(survey.system for survey in surveys), [], {})
+    adapters = {survey.system: survey.adapter for survey in surveys}
+    draft = Draft(tuple(adapters), [], {}, adapters=adapters, homes=homes)
     for entity in entities:
         if entity.identity:
             draft.entities.append(entity)
         else:
-            where = " and ".join(f"{s}.{_shown(t.name)}" for s, t in entity.tables.items())
+            where = " and ".join(f"{s}.{shown(t.name, homes[s])}" for s, t in entity.tables.items())
             draft.left_out.append(f"{where} look alike, but no field that both have tells which rows are the same")
     for survey in surveys:
         known = codes | leads.keys()
         alone = [table for table in survey.tables if (survey.system, table.name) not in known]
-        draft.unpaired[survey.system] = [_told(survey.system, table, leads) for table in alone]
+        draft.unpaired[survey.system] = [_told(survey, table, leads) for table in alone]
     return draft
 
 
@@ -123,10 +82,10 @@ def _entity_name(table: str) -> str:
     return "_".join([*(word.lower() for word in WORD.findall(table)[:-1]), *words(table)[-1:]])
 
 
-def _told(system: str, table: Surveyed, leads: Mapping[tuple[str, TableName], str]) -> str:
+def _told(survey: Survey, table: Surveyed, leads: Mapping[tuple[str, TableName], str]) -> str:
     """A table that stands alone, and whether it could be a part of something that does not."""
-    owners = {leads[system, key.other]: key for key in table.foreign if (system, key.other) in leads}
-    said = _shown(table.name)
+    owners = {leads[survey.system, k.other]: k for k in table.foreign if (survey.system, k.other) in leads}
+    said = shown(table.name, survey.home)
     if not key_of(table):
         return f"{said}: it has no key"
     for entity, key in owners.items():
@@ -140,8 +99,9 @@ class _Entity:
 
     def __init__(
         self, name: str, group: Group, leads: Mapping[tuple[str, TableName], str],
-        tables: Mapping[tuple[str, TableName], Surveyed],
+        tables: Mapping[tuple[str, TableName], Surveyed], homes: Mapping[str, str],
     ) -> None:  # fmt: skip
+        self.homes = homes
         self.group = group
         self.leads = leads
         self.tables = tables
@@ -159,7 +119,8 @@ class _Entity:
         self._alone(alone)
         self._identity()
         for system, table in self.group.tables.items():
-            alive = {column: _opposite(gone) for column, gone in self.draft.inactive.get(system, {}).items()}
+            gone = self.draft.inactive.get(system, {})
+            alive = {column: _opposite(table.shape.columns[column], value) for column, value in gone.items()}
             filled = {f.columns[system] for f in self.draft.fields if system in f.columns} | alive.keys()
             missing = {c.name: _first_value(table, c) for c in _needed(table, filled)}
             self.draft.created[system] = alive | {column: value for column, value in missing.items() if value}
@@ -178,8 +139,9 @@ class _Entity:
             place = f"{system}.{column}"
             if known.family in TIMES and said & TOUCHED:
                 self.draft.left_out.append(f"{place}: when a row was touched is the application's own affair")
-            elif known.family == "boolean" and said & (ALIVE | GONE) and column not in key_of(table):
-                gone = "false" if said & ALIVE else "true"
+            elif _is_truth(known) and said & (ALIVE | GONE) and column not in key_of(table):
+                no, yes = _truths(known)
+                gone = no if said & ALIVE else yes
                 if self.draft.shared_key:
                     mark = f'deactivate: {{{column}: "{gone}"}}'
                     self.draft.left_out.append(f"{place}: is a row gone if it is {gone}? {mark}")
@@ -223,7 +185,8 @@ class _Entity:
             for system, table in refers.items():
                 natural = _natural(self.tables.get((system, table)))
                 if natural is None:
-                    self._leave_out(columns, f"the key of {_shown(table)}, of which no column means the same elsewhere")
+                    codes = shown(table, self.homes[system])
+                    self._leave_out(columns, f"the key of {codes}, of which no column means the same elsewhere")
                     return
                 made.lookups[system] = (table, *natural)
         if not refers and not self._mapped(made):
@@ -237,6 +200,8 @@ class _Entity:
         """False if the columns have lists of values of which nobody can say what is what."""
         lists = {system: self.group.tables[system].allowed.get(column, ()) for system, column in made.columns.items()}
         told = {system: values for system, values in lists.items() if values}
+        if not told and self._truth_mapped(made):
+            return True
         if not told or (len({frozenset(values) for values in told.values()}) == 1 and len(told) == len(lists)):
             return True
         (model, meanings) = max(told.items(), key=lambda each: sum(map(len, each[1])))
@@ -253,6 +218,15 @@ class _Entity:
             if pairs is not None and any(stored != meant for stored, meant in pairs.items()):
                 made.maps[system] = pairs
                 made.question = "the map is guessed by first letters: is it so?"
+        return True
+
+    def _truth_mapped(self, made: FieldDraft) -> bool:
+        """True if it is yes or no everywhere, in words or in numbers: then the numbers are mapped."""
+        known = {s: self.group.tables[s].shape.columns[column] for s, column in made.columns.items()}
+        numbers = [system for system, column in known.items() if column.family != "boolean"]
+        if not all(map(_is_truth, known.values())) or not 0 < len(numbers) < len(known):
+            return False
+        made.maps |= {system: {"1": "true", "0": "false"} for system in numbers}
         return True
 
     # -------------------------------------------------------- identity
@@ -372,8 +346,19 @@ def _first_value(table: Surveyed, column: Column) -> str:
     }.get(column.family, "")  # fmt: skip
 
 
-def _opposite(truth: str) -> str:
-    return "true" if truth == "false" else "false"
+def _is_truth(column: Column) -> bool:
+    """True for yes or no: also where it is told as a number, as MariaDB and MySQL do."""
+    return column.family == "boolean" or column.type == SMALL_TRUTH
+
+
+def _truths(column: Column) -> tuple[str, str]:
+    """(no, yes), as such a column tells them."""
+    return ("false", "true") if column.family == "boolean" else ("0", "1")
+
+
+def _opposite(column: Column, truth: str) -> str:
+    no, yes = _truths(column)
+    return yes if truth == no else no
 
 
 def _name(said: str, otherwise: str) -> str:
@@ -384,10 +369,6 @@ def _name(said: str, otherwise: str) -> str:
 
 def _unique(name: str, known: Sequence[str]) -> str:
     return next(each for each in (name, *(f"{name}_{n}" for n in range(2, len(known) + 3))) if each not in known)
-
-
-def _shown(table: TableName) -> str:
-    return table[1] if table[0] == "public" else ".".join(table)
 
 
 def _quoted(value: str) -> str:

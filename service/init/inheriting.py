@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from adapters.postgresql.survey import Survey, Surveyed
 from adapters.relational.live import ForeignKey, TableName
+from adapters.relational.survey import Survey, Surveyed
 
 PART = re.compile(r"(?!root$)[A-Za-z][A-Za-z0-9_]{0,62}")
 

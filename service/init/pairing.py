@@ -13,8 +13,8 @@ from typing import Final, TypeVar
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
-from adapters.postgresql.survey import Survey, Surveyed
 from adapters.relational.live import TableName
+from adapters.relational.survey import Survey, Surveyed
 from engine.catalog import Column
 from service.init.inheriting import key_of, whole
 from service.init.names import Words, alike, marks, without, words

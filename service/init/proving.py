@@ -13,21 +13,22 @@ from typing import Final
 
 from engine.catalog import Catalog
 from rules import Problem, compile_book, load
-from service.init.drafting import Draft, EntityDraft
+from service.init.draft import Draft, EntityDraft, shown
 from service.init.writing import numbers, written
 
 tries_max: Final = 1_000
 """More than there could be fields to take out one by one."""
 
 
-def proven(draft: Draft, catalogs: Mapping[str, Catalog], path: str) -> str:
-    """The text of a rule file that `check` has nothing against; what it had is taken out of the draft."""
+def proven(draft: Draft, catalogs: Mapping[str, Catalog], path: str, environ: Mapping[str, str]) -> str:
+    """The text of a rule file that `check` has nothing against; what it had is taken out of the draft. `environ`: the
+    variables that hold the addresses: where they say in which schema tables are, no other schema is looked for."""
     for _ in range(tries_max):
         lines = written(draft, path)
         text = "\n".join(line for line, _ in lines) + "\n"
         if not draft.entities:
             return text
-        wrong = _problems(text, catalogs)
+        wrong = _problems(text, catalogs, environ)
         if not wrong:
             return text
         about = numbers(lines)
@@ -37,11 +38,11 @@ def proven(draft: Draft, catalogs: Mapping[str, Catalog], path: str) -> str:
     raise AssertionError("every round takes something out")
 
 
-def _problems(text: str, catalogs: Mapping[str, Catalog]) -> list[Problem]:
+def _problems(text: str, catalogs: Mapping[str, Catalog], environ: Mapping[str, str]) -> list[Problem]:
     with TemporaryDirectory(prefix="duolog-init-") as folder:
         path = Path(folder, "rules.yaml")
         path.write_text(text, encoding="utf-8")
-        loaded = load(path, None)
+        loaded = load(path, environ)
         if loaded.rules is None:
             return loaded.problems
         _, problems = compile_book(loaded.rules, catalogs)
@@ -63,7 +64,8 @@ def _take_out(draft: Draft, blamed: tuple[tuple[str, str], Problem]) -> None:
 
 def _take_out_entity(draft: Draft, entity: EntityDraft, why: str) -> None:
     draft.entities.remove(entity)
-    where = " and ".join(f"{system}.{'.'.join(table.name)}" for system, table in entity.tables.items())
+    named = {system: shown(table.name, draft.homes[system]) for system, table in entity.tables.items()}
+    where = " and ".join(f"{system}.{table}" for system, table in named.items())
     draft.left_out.append(f"{entity.name} ({where}): {why}")
     for other in draft.entities:
         lost = [made for made in other.fields if made.reference == entity.name]

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from adapters.relational.live import TableName
 from service.commands.terms import harmless
-from service.init.drafting import Draft, EntityDraft, FieldDraft
+from service.init.draft import Draft, EntityDraft, FieldDraft, shown
 from service.init.inheriting import key_of
 
 About: TypeAlias = "tuple[str, str]"
@@ -20,6 +20,8 @@ About: TypeAlias = "tuple[str, str]"
 Line: TypeAlias = "tuple[str, About]"
 
 comment_column: Final = 56
+NUMBERS: Final = {"0": "1", "1": "0"}
+"""Yes and no as numbers: of a number nobody knows its opposite, unless it is said."""
 PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
 
 HEAD: Final = """\
@@ -43,10 +45,10 @@ def written(draft: Draft, path: str) -> list[Line]:
     exports = " ".join(f"export {variable(system)}=…" for system in draft.systems)
     head = HEAD.format(first=draft.systems[0], exports=exports, path=path).split("\n")
     lines: list[Line] = [(line, ("", "")) for line in (*head, "duolog: 1", "", "systems:")]
-    lines += [(f'  {s}: {{adapter: postgresql, url: "${{{variable(s)}}}"}}', ("", "")) for s in draft.systems]
+    lines += [(f'  {s}: {{adapter: {draft.adapters[s]}, url: "${{{variable(s)}}}"}}', ("", "")) for s in draft.systems]
     lines += [("", ("", "")), ("entities:", ("", ""))]
     for entity in draft.entities:
-        lines += _entity(entity, draft.systems)
+        lines += _entity(entity, draft)
         lines.append(("", ("", "")))
     lines += [(line, ("", "")) for line in _rest(draft)]
     while not lines[-1][0]:
@@ -59,9 +61,9 @@ def variable(system: str) -> str:
     return f"{system.upper()}_URL"
 
 
-def _entity(entity: EntityDraft, systems: Iterable[str]) -> Iterator[Line]:
+def _entity(entity: EntityDraft, draft: Draft) -> Iterator[Line]:
     about = (entity.name, "")
-    here = [system for system in systems if system in entity.tables]
+    here = [system for system in draft.systems if system in entity.tables]
     yield _with(f"  {entity.name}:", f"these tables look alike to {round(100 * entity.likeness)} %"), about
     identity = ", ".join(_identity(name, form) for name, form in entity.identity)
     yield _with(f"    identity: [{identity}]", entity.identity_question), about
@@ -70,18 +72,19 @@ def _entity(entity: EntityDraft, systems: Iterable[str]) -> Iterator[Line]:
     yield "    delete: hold", about
     yield "    bind:", about
     for system in here:
-        yield from _binding(entity, system)
+        yield from _binding(entity, system, draft.homes[system])
     yield "    fields:", about
     for made in entity.fields:
-        yield _with(f"      {plain(made.name)}: {_columns(made, here)}", made.question), (entity.name, made.name)
+        columns = _columns(made, here, draft.homes)
+        yield _with(f"      {plain(made.name)}: {columns}", made.question), (entity.name, made.name)
     for said in entity.left_out:
         yield f"      # {said}", about
 
 
-def _binding(entity: EntityDraft, system: str) -> Iterator[Line]:
+def _binding(entity: EntityDraft, system: str, home: str) -> Iterator[Line]:
     about = (entity.name, "")
     table = entity.tables[system]
-    words = _table(table.name)
+    words = _table(table.name, home)
     if not entity.shared_key:
         key = [plain(column) for column in key_of(table)]
         words.append("key: " + (key[0] if len(key) == 1 else f"[{', '.join(key)}]"))
@@ -91,35 +94,39 @@ def _binding(entity: EntityDraft, system: str) -> Iterator[Line]:
     if table.parents:
         yield "        parts:", about
         for part, name, on in table.parents:
-            where = ", ".join(_table(name))
+            where = ", ".join(_table(name, home))
             yield _with(f'          {part}: {{{where}, on: "{on}"}}', "one key: both rows are the record"), about
     if system in entity.inactive:
         marks = ", ".join(f'{plain(column)}: "{value}"' for column, value in entity.inactive[system].items())
         yield _with(f"        deactivate: {{{marks}}}", "a row like this is gone: is it so?"), about
+        numbers = {column: value for column, value in entity.inactive[system].items() if value in NUMBERS}
+        if numbers:
+            alive = ", ".join(f'{plain(column)}: "{NUMBERS[value]}"' for column, value in numbers.items())
+            yield f"        reactivate: {{{alive}}}", about
     if entity.created.get(system):
         yield _with("        on_create:", "what a new row must have, and no field brings: guesses"), about
         for column, value in entity.created[system].items():
             yield f"          {plain(column)}: {text(value)}", about
 
 
-def _columns(made: FieldDraft, here: Iterable[str]) -> str:
+def _columns(made: FieldDraft, here: Iterable[str], homes: Mapping[str, str]) -> str:
     systems = [system for system in here if system in made.columns]
     names = {made.columns[system] for system in systems}
     simple = not (made.reference or made.lookups or made.maps)
     if simple and len(names) == 1 and len(systems) == len(list(here)):
         return plain(names.pop())
-    found = [f"{system}: {_column(made, system)}" for system in systems]
+    found = [f"{system}: {_column(made, system, homes[system])}" for system in systems]
     if made.reference:
         found.append(f"reference: {made.reference}")
     return "{" + ", ".join(found) + "}"
 
 
-def _column(made: FieldDraft, system: str) -> str:
+def _column(made: FieldDraft, system: str, home: str) -> str:
     column = plain(made.columns[system])
     words = [f"column: {column}"]
     if system in made.lookups:
         table, key, by = made.lookups[system]
-        words.append(f"lookup: {{{', '.join(_table(table))}, key: {plain(key)}, by: {plain(by)}}}")
+        words.append(f"lookup: {{{', '.join(_table(table, home))}, key: {plain(key)}, by: {plain(by)}}}")
     if system in made.maps:
         words.append("map: {" + ", ".join(f"{text(a)}: {text(b)}" for a, b in made.maps[system].items()) + "}")
     return column if len(words) == 1 else "{" + ", ".join(words) + "}"
@@ -135,12 +142,12 @@ def _rest(draft: Draft) -> Iterator[str]:
             yield from (f"#   {said}" for said in tables)
 
 
-def _table(name: TableName) -> list[str]:
+def _table(name: TableName, home: str) -> list[str]:
     """The words that name a table: its schema by itself only where a dot would be taken for one."""
     schema, table = name
     if "." in schema + table:
         return [f"schema: {text(schema)}", f"table: {text(table)}"]
-    return [f"table: {text(table if schema == 'public' else schema + '.' + table)}"]
+    return [f"table: {text(shown(name, home))}"]
 
 
 def _identity(name: str, form: str) -> str:

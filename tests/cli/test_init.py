@@ -14,24 +14,33 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from adapters.mariadb.survey import listed_values as mariadb_listed
 from adapters.postgresql.survey import listed_values
 from service.cli import app
 from service.commands.terms import harmless
 from service.init import writing
-from service.init.drafting import Draft, same_meanings
+from service.init.draft import Draft
+from service.init.drafting import same_meanings
+from service.wiring import survey
+from tests.ground import Session
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FILES = {path.stem: path for path in sorted(EXAMPLES.glob("*.yaml"))} | {"demo": EXAMPLES / "demo" / "demo.yaml"}
+FILES = {path.stem: path for path in sorted(EXAMPLES.glob("*.yaml"))}
+FILES |= {path.stem: path for path in sorted((EXAMPLES / "demo").glob("*.yaml"))}
+DATABASES = {
+    "postgresql": ("erp_db", "crm_db", "third_db"), "mariadb": ("erp_maria", "crm_maria", "third_maria"),
+}  # fmt: skip
+"""Fixtures, by adapter, in the order of the systems of a file."""
 FOUND_MIN = {
     "01_one_table": 1.0, "02_owners_and_conflicts": 1.0, "03_references": 1.0, "04_generated_keys": 1.0,
     "05_parts": 0.15, "06_inheritance_and_links": 0.6, "07_orders": 0.75, "08_owned_by_the_erp": 1.0,
-    "09_three_systems": 0.75, "demo": 0.85,
+    "09_three_systems": 0.75, "16_crm_on_mariadb": 0.45, "demo": 0.85, "demo_mariadb": 0.85,
 }  # fmt: skip
-"""How many of the pairs of columns of an example are found at least, of one. In 05, one row of the CRM is nine of the
-ERP; which of them counts, nobody can see."""
+"""How many of the pairs of columns of an example are found at least, of one. In 05 and 16, one row of the CRM is
+several of the ERP; which of them counts, nobody can see."""
 
 Pair = frozenset[tuple[str, str]]
-"""Two columns: (system, schema.table.column)"""
+"""Two columns: (system, table.column)"""
 
 
 def duolog(*words: str) -> Result:
@@ -55,14 +64,9 @@ def by_hand(path: Path) -> set[Pair]:
 
 
 def _tables(bound: dict[str, Any]) -> dict[str, str]:
-    """By part, the table."""
+    """By part, the table, without its schema."""
     parts = {"": bound} | bound.get("parts", {})
-    return {part: _schemed(said) for part, said in parts.items()}
-
-
-def _schemed(said: dict[str, Any]) -> str:
-    table = str(said["table"])
-    return f"{said['schema']}.{table}" if "schema" in said else table if "." in table else f"public.{table}"
+    return {part: str(said["table"]).rpartition(".")[2] for part, said in parts.items()}
 
 
 def _named(said: Any, tables: dict[str, str]) -> str:
@@ -72,19 +76,20 @@ def _named(said: Any, tables: dict[str, str]) -> str:
 
 @pytest.fixture
 def made(
-    request: pytest.FixtureRequest, erp_db: str, crm_db: str, third_db: str, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[tuple[list[str], Path]]:  # fmt: skip
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[list[str], Path]]:
     """The systems of an example, with their tables and the variables of their addresses; the file to write."""
     name = request.param
     text = FILES[name].read_text(encoding="utf-8")
-    systems = re.findall(r"(?m)^  (\w+): +\{adapter:", text)
-    for system, url in zip(systems, (erp_db, crm_db, third_db), strict=False):
-        tables = EXAMPLES / "demo" / f"{system}.sql" if name == "demo" else None
-        with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute((tables or EXAMPLES / "tables" / f"{name[:2]}_{system}.sql").read_bytes())
+    systems = re.findall(r"(?m)^  (\w+): +\{adapter: (\w+)", text)
+    for at, (system, adapter) in enumerate(systems):
+        url = request.getfixturevalue(DATABASES[adapter][at])
+        own = "_mariadb" if adapter == "mariadb" else ""
+        tables = EXAMPLES / "demo" / f"{system}{own}.sql" if "demo" in name else None
+        with Session(url) as session:
+            session.execute((tables or EXAMPLES / "tables" / f"{name[:2]}_{system}.sql").read_text(encoding="utf-8"))
         monkeypatch.setenv(f"{system.upper()}_URL", url)
-    yield systems, tmp_path / "first.yaml"
+    yield [system for system, _ in systems], tmp_path / "first.yaml"
 
 
 @pytest.mark.parametrize("made", FILES, indirect=True)
@@ -107,6 +112,68 @@ def test_the_file_of_every_example_passes_check_and_finds_what_a_person_wrote(
     share = len(found & wanted) / len(wanted)
     print(f"{name}: {len(found & wanted)} of {len(wanted)} pairs found, {len(found - wanted)} further ones")
     assert share >= FOUND_MIN.get(name, 0.0), sorted(map(sorted, wanted - found))
+
+
+MARIA = """
+CREATE TABLE party (id int AUTO_INCREMENT PRIMARY KEY);
+CREATE TABLE customer (
+    id int PRIMARY KEY, customer_no varchar(12) UNIQUE, name varchar(80) NOT NULL, `on` int,
+    stage char(1) NOT NULL DEFAULT 'a' CHECK (stage IN ('a', 'b')), kind enum('x', 'it''s'),
+    note varchar(9) CHECK (note IN ('it''s', 'back\\\\slash')),
+    state varchar(9) CHECK (state IN ('p') OR state IS NULL), is_active boolean NOT NULL,
+    token char(36) DEFAULT uuid(), FOREIGN KEY (id) REFERENCES party (id)
+);
+CREATE TABLE plain (a int, b int);
+CREATE VIEW seen AS SELECT id FROM customer;
+"""
+
+
+def test_a_mariadb_is_surveyed_with_what_its_checks_let_in_and_what_it_makes(erp_maria: str, crm_maria: str) -> None:
+    with Session(erp_maria) as session:
+        session.execute(MARIA)
+        session.execute("CREATE DATABASE IF NOT EXISTS surveyed_beside; DROP TABLE IF EXISTS surveyed_beside.other;"
+                        "CREATE TABLE surveyed_beside.other (id int PRIMARY KEY)")  # fmt: skip
+    found, beside = survey("erp", erp_maria, ()), survey("erp", erp_maria, ["surveyed_beside"])
+    with Session(erp_maria) as session:
+        session.execute("DROP DATABASE surveyed_beside")
+
+    home = erp_maria.rpartition("/")[2]
+    tables = {table.shape.name: table for table in found.tables}
+    assert (found.adapter, found.home) == ("mariadb", home)
+    assert [table.name for table in beside.tables] == [("surveyed_beside", "other")]
+    assert tables.keys() == {"party", "customer", "plain"}
+    customer = tables["customer"]
+    assert customer.allowed == {"stage": ("a", "b"), "kind": ("x", "it's"), "note": ("it's", "back\\slash")}
+    assert (customer.made, tables["party"].made) == ({"id", "token"}, {"id"})
+    assert [(key.columns, key.other) for key in customer.foreign] == [(("id",), (home, "party"))]
+
+
+def test_two_of_mariadb_are_drafted_with_their_truths_as_numbers(
+    erp_maria: str, crm_maria: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url in (erp_maria, crm_maria):
+        with Session(url) as session:
+            session.execute(MARIA)
+    path = tmp_path / "two.yaml"
+    told = duolog("init", f"erp={erp_maria}", f"crm={crm_maria}", "-o", str(path))
+    monkeypatch.setenv("ERP_URL", erp_maria)
+    monkeypatch.setenv("CRM_URL", crm_maria)
+
+    assert told.exit_code == 0, told.output
+    text = path.read_text(encoding="utf-8")
+    assert text.count("{adapter: mariadb, url:") == 2
+    assert text.count('deactivate: {is_active: "0"}') == text.count('reactivate: {is_active: "1"}') == 2
+    assert text.count("party: {table: party, on:") == 2
+    assert erp_maria.rpartition("/")[2] not in text
+    assert duolog("check", str(path)).exit_code == 0, duolog("check", str(path)).output
+
+
+def test_a_mysqls_lists_are_read_as_it_prints_them() -> None:
+    statement = "CREATE TABLE `t` (\n  `a` varchar(9),\n" \
+        "  CONSTRAINT `t_chk_1` CHECK ((`a` in (_utf8mb4'x',_utf8mb4'it\\'s'))),\n" \
+        "  CONSTRAINT `t_chk_2` CHECK (((`b` in (_utf8mb4'x')) and (`b` <> _utf8mb4'')))\n) ENGINE=InnoDB"
+
+    assert list(mariadb_listed(statement)) == [("a", ("x", "it's"))]
 
 
 TWO = {
@@ -209,6 +276,7 @@ def test_schemas_are_chosen_and_nothing_is_written_where_nothing_is_alike(two: l
         (["erp=postgresql://a/b", "erp=postgresql://a/c"], "two systems or more"),
         (["ERP=postgresql://a/b", "crm=postgresql://a/c"], "cannot be a system's name"),
         (["erp=postgresql://a/b", "nowhere"], "has no address"),
+        (["erp=postgresql://a/b", "crm=oracle://me:hush@a/b"], "postgresql://, postgres://, mariadb://, mysql://"),
     ],
 )
 def test_arguments_that_are_wrong_are_told(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +324,8 @@ def test_values_are_paired_only_where_it_is_plain() -> None:
 
 def test_a_name_with_a_line_in_it_adds_none_to_the_file() -> None:
     """Found by reading: the rest of such a table's name stood in the file as rules."""
-    draft = Draft(("erp", "crm"), [], {"erp": ["public.a\nentities: {}"], "crm": []})
+    kinds = {"erp": "postgresql", "crm": "mariadb"}
+    draft = Draft(("erp", "crm"), [], {"erp": ["public.a\nentities: {}"], "crm": []}, adapters=kinds)
     lines = [line for line, _ in writing.written(draft, "rules.yaml")]
 
     assert lines[-1] == "#   public.a\\nentities: {}"
