@@ -150,7 +150,7 @@ def test_reading_goes_on_over_the_ends_of_files(erp: MariaErp) -> None:
 @pytest.mark.parametrize("skip_own", [False, True])
 def test_our_own_transaction_is_known_by_the_ledgers_row(erp: MariaErp, skip_own: bool) -> None:
     source = erp.opened(skip_own=skip_own)
-    erp.run(f"{erp.as_engine('unit')}; INSERT INTO item VALUES (1, 'ours'); COMMIT")
+    erp.run(f"BEGIN; {erp.ledger_row('unit', 4711)}; INSERT INTO item VALUES (1, 'ours'); COMMIT")
     erp.run(f"{erp.as_engine('another')}; INSERT INTO item VALUES (2, 'another engine''s'); COMMIT")
     erp.run(f"{erp.as_engine('unit', system='crm')}; INSERT INTO item VALUES (3, 'of another system'); COMMIT")
     erp.run(f"BEGIN; INSERT INTO item VALUES (4, 'late'); {erp.ledger_row('unit', 4)}; COMMIT")
@@ -158,9 +158,10 @@ def test_our_own_transaction_is_known_by_the_ledgers_row(erp: MariaErp, skip_own
     read = [transaction(source) for _ in range(3 if skip_own else 4)]
 
     expected = [
-        (True, ["ours"]), (False, ["another engine's"]), (False, ["of another system"]), (False, ["late"]),
+        (True, 4711, ["ours"]), (False, 0, ["another engine's"]), (False, 0, ["of another system"]),
+        (False, 0, ["late"]),
     ]  # fmt: skip
-    assert [(item.own, names(item)) for item in read] == expected[skip_own:]
+    assert [(item.own, item.number, names(item)) for item in read] == expected[skip_own:]
 
 
 # Large transactions
@@ -368,6 +369,28 @@ def test_rows_that_go_with_a_partition_stop(erp: MariaErp) -> None:
         "D214 erp: `ALTER TABLE ... DROP PARTITION` moved rows of `DB.item` that the log does not tell (log at "
         f"POSITION)\n  mend: {COMPARE}"
     )
+
+
+def test_rows_that_go_with_a_new_unique_key_stop(erp: MariaErp) -> None:
+    assert stop(erp, "ALTER TABLE item MODIFY name varchar(20); INSERT INTO item VALUES (2, 'before');"
+                     " ALTER IGNORE TABLE item ADD UNIQUE (name); DELETE FROM foreign_table") == (
+        "D214 erp: `ALTER IGNORE TABLE` moved rows of `DB.item` that the log does not tell (log at "
+        f"POSITION)\n  mend: {COMPARE}"
+    )  # fmt: skip
+    assert erp.sql.value("SELECT COUNT(*) FROM item") == 1
+
+
+def test_a_table_that_keeps_former_rows_from_now_on_stops(erp: MariaErp) -> None:
+    said = stop(erp, "ALTER TABLE item ADD SYSTEM VERSIONING; UPDATE item SET name = 'after'")
+    assert said.startswith("D214 erp: `ALTER TABLE ... SYSTEM VERSIONING` moved rows of `DB.item` that the log does")
+
+
+def test_a_database_that_is_made_anew_stops(erp: MariaErp) -> None:
+    assert stop(erp, f"CREATE OR REPLACE DATABASE {erp.database}; USE {erp.database};"
+                     "CREATE TABLE item (id int PRIMARY KEY, name text)") == (
+        "D210 erp: the table `DB.item` was dropped (log at POSITION)\n"
+        f"  mend: make it again, or take it out of the rules; then {COMPARE}"
+    )  # fmt: skip
 
 
 def test_a_bound_column_that_the_log_no_longer_has_stops(erp: MariaErp) -> None:

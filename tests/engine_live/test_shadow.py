@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
