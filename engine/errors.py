@@ -63,8 +63,8 @@ class SlotBusy(SystemUnavailable):
     code = "D204"
 
 
-class SlotAhead(SystemStopped):
-    """The slot was confirmed beyond the position in the store: what lies between was never read."""
+class StoreBehind(SystemStopped):
+    """The server knows of more than the store does: its slot was confirmed, or its ledger written, by a newer one."""
 
     code = "D205"
 

@@ -16,16 +16,17 @@ from engine.vocabulary import Outcome, Position, RowResult
 
 TABLE: Final = ("duolog", "ledger")
 
-COLUMNS: Final = ("engine", "system", "number_to", "separator", "gtid", "outcome", "at")
-"""In the order of the table. The first two say whose row it is; `separator` is printed as `000003:4711`; `gtid` is the
-server's list of last GTIDs (`@@gtid_binlog_pos`, `@@gtid_executed`) just after the separator was read: it holds what
-stands before the separator, and perhaps a transaction or two that were being committed at that moment."""
+COLUMNS: Final = ("engine", "system", "number_to", "forget_to", "separator", "gtid", "outcome", "at")
+"""In the order of the table. The first two say whose row it is. `forget_to` is what the store had of this system's
+batches when this one was sent: a store that has less is an old copy. `separator` is printed as `000003:4711`. `gtid` is
+the server's list of last GTIDs (`@@gtid_binlog_pos`, `@@gtid_executed`) just after the separator was read: it holds
+what stands before the separator, and perhaps a transaction or two that were being committed at that moment."""
 
 CREATE_DATABASE: Final = "CREATE DATABASE IF NOT EXISTS duolog CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS duolog.ledger ("
     "engine VARCHAR(120) NOT NULL, `system` VARCHAR(120) NOT NULL, number_to BIGINT NOT NULL, "
-    "`separator` VARCHAR(40), gtid TEXT, outcome LONGTEXT, "
+    "forget_to BIGINT NOT NULL DEFAULT 0, `separator` VARCHAR(40), gtid TEXT, outcome LONGTEXT, "
     "`at` DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), PRIMARY KEY (engine, `system`, number_to)"
     ") ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 )
@@ -35,8 +36,8 @@ def begin_batch(engine: str, system: str, number_to: int, forget_to: int) -> tup
     """The statements that begin a batch's row, and forget older ones. The first fails with 1062 if it is there."""
     whose = _whose(engine, system)
     return (
-        "INSERT INTO duolog.ledger (engine, `system`, number_to) "
-        f"VALUES ({text_literal(engine)}, {text_literal(system)}, {number_to})",
+        "INSERT INTO duolog.ledger (engine, `system`, number_to, forget_to) "
+        f"VALUES ({text_literal(engine)}, {text_literal(system)}, {number_to}, {forget_to})",
         f"DELETE FROM duolog.ledger WHERE {whose} AND number_to <= {forget_to} AND number_to < {number_to}",
     )
 
@@ -61,6 +62,11 @@ def committed(engine: str, system: str, after: int) -> str:
 def forget_all(engine: str, system: str) -> str:
     """The statement that takes out all rows of an engine's system."""
     return f"DELETE FROM duolog.ledger WHERE {_whose(engine, system)}"
+
+
+def known(engine: str, system: str) -> str:
+    """The question for how far the store knew of batches when the newest was sent; NULL if there is none."""
+    return f"SELECT MAX(forget_to) FROM duolog.ledger WHERE {_whose(engine, system)}"
 
 
 def outcome(system: str, number_to: str, separator: Position, kept: str) -> Outcome:

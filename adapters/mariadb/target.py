@@ -30,7 +30,7 @@ from adapters.relational.isolation import isolated
 from adapters.relational.layout import Layout
 from adapters.relational.looking import look_again, records_of
 from adapters.relational.refused import Unstorable, Verdict
-from engine.errors import EngineFault, NotSetUp, SystemUnavailable
+from engine.errors import EngineFault, NotSetUp, StoreBehind, SystemUnavailable
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Reread, RowResult
 
@@ -89,8 +89,20 @@ class MariaTarget:
         self._opened = None
 
     def committed(self, after: int) -> list[Outcome]:
-        """The ledger's rows of ours with `number_to > after`, in order. Raises SystemUnavailable, SystemStopped."""
+        """The ledger's rows of ours with `number_to > after`, in order.
+
+        Raises StoreBehind if a batch was sent when the store had more than that: nobody but the ledger can tell, as a
+        binlog does not keep a place for us. SystemUnavailable, SystemStopped."""
         with self._translated():
+            known = ask(self._speech.sending.conn, ledger.known(self._engine, self.system))[0][0]
+            if int(known or 0) > after:
+                raise StoreBehind(
+                    f"the ledger has batches that were sent when our store knew of those up to {known}; now it knows "
+                    f"of those up to {after}: it is an old copy",
+                    system=self.system,
+                    mend="start with the store that belongs to the ledger, or compare both sides with "
+                    "`duolog run RULES --merge-again`",
+                )
             rows = ask(self._speech.sending.conn, ledger.committed(self._engine, self.system, after))
         return [ledger.outcome(self.system, number, from_text(at), kept) for number, at, kept in rows]
 

@@ -18,10 +18,10 @@ from engine.errors import (
     PositionForeign,
     PublicationMissing,
     SchemaChanged,
-    SlotAhead,
     SlotBusy,
     SlotLost,
     SlotMissing,
+    StoreBehind,
     SystemUnavailable,
     WrongServer,
 )
@@ -99,7 +99,7 @@ def check_identity(connection: Connection, system: str, identity: ServerIdentity
 
 
 def check_slot(connection: Connection, system: str, slot: str, resume: int, *, mine: bool = False) -> None:
-    """Raises WrongServer, SlotMissing, SlotLost, SlotBusy, SlotAhead or PositionForeign unless reading may resume.
+    """Raises WrongServer, SlotMissing, SlotLost, SlotBusy, StoreBehind or PositionForeign unless reading may resume.
 
     `mine`: it is a temporary one, and so held by our own session."""
     row = connection.execute(SLOT, [slot]).fetchone()
@@ -119,7 +119,7 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int, *, m
         raise _busy(connection, system, slot, facts["active_pid"])
     confirmed = lsn_number(facts["confirmed_flush_lsn"] or "0/0")
     if confirmed > resume:
-        raise SlotAhead(
+        raise StoreBehind(
             f"the slot `{slot}` was confirmed up to {lsn_text(confirmed)}, but our store has read only up to "
             f"{lsn_text(resume)}: what lies between was never read",
             system=system,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.mariadb.address import address
-from engine.errors import EngineFault, NotSetUp, SchemaChanged, SystemUnavailable
+from engine.errors import EngineFault, NotSetUp, SchemaChanged, StoreBehind, SystemUnavailable
 from engine.vocabulary import ABSENT, Batch, RowResult
 from tests.database.books import Bound, row, write
 from tests.database.maria_target import User, batch, history, mark, opened, rules, target
@@ -217,11 +217,27 @@ def test_after_a_crash_the_ledger_tells_what_was_committed(erp_maria: str, user:
     with opened(erp_maria, book) as erp:
         assert erp.committed(5) == outcomes[1:]
         erp.apply(batch(8, forget_to=6))
-        assert [outcome.number_to for outcome in erp.committed(0)] == [7, 8]
+        assert [outcome.number_to for outcome in erp.committed(6)] == [7, 8]
         with pytest.raises(EngineFault, match="already in the ledger"):
             erp.apply(batch(8, write("update", "account", (1,), [row(1, "1", ("B",), ("a",))])))
-        assert [outcome.number_to for outcome in erp.committed(0)] == [7, 8]
+        assert [outcome.number_to for outcome in erp.committed(6)] == [7, 8]
     assert table(user)[0][1] == "a"
+
+
+def test_an_old_copy_of_the_store_is_known_by_what_a_newer_one_had_written(erp_maria: str, user: User) -> None:
+    book = rules(erp_maria, ACCOUNT)
+    with opened(erp_maria, book) as erp:
+        erp.apply(batch(7))
+        erp.apply(batch(8, forget_to=7))
+        assert [outcome.number_to for outcome in erp.committed(7)] == [8]
+        with pytest.raises(StoreBehind) as old:
+            erp.committed(6)
+    assert str(old.value) == (
+        "D205 erp: the ledger has batches that were sent when our store knew of those up to 7; now it knows of those "
+        "up to 6: it is an old copy\n"
+        "  mend: start with the store that belongs to the ledger, or compare both sides with "
+        "`duolog run RULES --merge-again`"
+    )
 
 
 def test_two_systems_of_one_server_do_not_share_numbers(erp_maria: str, user: User) -> None:

@@ -21,10 +21,10 @@ from engine.errors import (
     PositionForeign,
     PublicationMissing,
     SchemaChanged,
-    SlotAhead,
     SlotBusy,
     SlotLost,
     SlotMissing,
+    StoreBehind,
     SystemUnavailable,
     WrongServer,
 )
@@ -407,7 +407,7 @@ def test_a_slot_ahead_of_our_position(erp: Erp) -> None:
     erp.run("SELECT pg_replication_slot_advance(%s, pg_current_wal_lsn())", erp.slot)
 
     assert refused(erp, erp.source(), erp.start) == (
-        f"{SlotAhead.__name__} D205 erp: the slot `SLOT` was confirmed up to LSN, but our store has read only up "
+        f"{StoreBehind.__name__} D205 erp: the slot `SLOT` was confirmed up to LSN, but our store has read only up "
         "to LSN: what lies between was never read\n"
         "  mend: start with the store that belongs to the slot, or compare both sides with "
         "`duolog run RULES --merge-again`"

@@ -149,7 +149,6 @@ def test_a_second_engine_with_a_store_of_its_own_never_writes(tmp_path: Path, bo
     shutil.rmtree(second.folder)
 
 
-@not_of_mariadb_twice("both")  # where no server keeps our position, nothing tells that the store is old
 def test_an_old_copy_of_the_store_never_takes_over(tmp_path: Path, both: dict[str, str]) -> None:
     world = World(tmp_path / "first", "stale", both, things=100)
     world.live.run()
@@ -174,7 +173,8 @@ def test_an_old_copy_of_the_store_never_takes_over(tmp_path: Path, both: dict[st
 
     assert stale.ended(20) == 3, stale.log_tail()
     said = stale.log_tail()
-    assert re.search(r"D205 (erp|crm): the slot `duolog_stale_\1` was confirmed up to .*, but our store has read", said)
+    slot = r"the slot `duolog_stale_\1` was confirmed up to .*, but our store has read"
+    assert re.search(rf"D205 (erp|crm): ({slot}|the ledger has batches that were sent when our store knew)", said)
     assert [auditor.mark(address, system) for system, address in world.addresses.items()] == marks
 
 
