@@ -87,7 +87,7 @@ class MemoryUser(User):
 
     def _do(self, table: str, work: Callable[[], list[Change]]) -> None:
         if not self.ground.tables[table].bound:
-            self.ground.database.end += 10
+            self.ground.commit_elsewhere()
         elif self.waiting is not None:
             self.waiting.append(work)
         else:
@@ -117,7 +117,15 @@ class MemoryGround(Ground):
 
     def commit(self, done: list[Change]) -> None:
         """Commits what a user did."""
-        self.database.commit(done, _now_us())
+        self.database.commit(done, self.now_us())
+
+    def commit_elsewhere(self) -> None:
+        """Commits something that the rules know nothing of."""
+        self.database.end += 10
+
+    def now_us(self) -> int:
+        """What the clock says."""
+        return time.time_ns() // 1000
 
     def end(self) -> Position:
         """Where the log ends."""
@@ -125,7 +133,7 @@ class MemoryGround(Ground):
 
     def target(self, rules: RuleBook) -> Target:
         """A writer."""
-        return MemoryTarget(self.database, _now_us)
+        return MemoryTarget(self.database, self.now_us)
 
     def source(self, rules: RuleBook, *, skip_own: bool = False) -> Source:
         """A reader."""
@@ -164,7 +172,3 @@ def memory_ground(request: pytest.FixtureRequest) -> Ground:
 
 def _rounded(text: str) -> str:
     return str(Decimal(text).quantize(CENT, ROUND_HALF_UP))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

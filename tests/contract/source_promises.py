@@ -106,6 +106,7 @@ class SourcePromises:
         assert stopped.value.found
 
     def test_our_own_transaction_is_told_as_ours(self, ground: Ground) -> None:
+        ground.needs("writing")
         rules, user = ground.make(ITEM), ground.user()
         start = ground.end()
         with ground.writing(rules) as target:
@@ -120,6 +121,7 @@ class SourcePromises:
         assert outcome.separator < ours.position
 
     def test_our_own_transaction_can_be_left_out_and_its_position_is_passed(self, ground: Ground) -> None:
+        ground.needs("writing")
         rules, user = ground.make(ITEM), ground.user()
         start = ground.end()
         with ground.writing(rules) as target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Final
 
 import pytest
 
@@ -14,12 +15,15 @@ from tests.contract.target_promises import TargetPromises
 from tests.contract.waiting_promises import WaitingPromises
 from tests.contract.whole_promises import WholePromises
 
+ALL: Final = (TargetPromises, WaitingPromises, SourcePromises, SnapshotPromises, WholePromises)
 
-def contract(make: Callable[[pytest.FixtureRequest], Ground]) -> type:
+
+def contract(make: Callable[[pytest.FixtureRequest], Ground], *promises: type) -> type:
     """A class of tests, to be given a name that begins with `Test`. `make` makes a ground for each of them, and may ask
-    for fixtures by name; whatever it has opened is closed again by the ground's `close`."""
+    for fixtures by name; whatever it has opened is closed again by the ground's `close`. `promises`: some of `ALL`, if
+    an adapter does not promise all."""
 
-    class Promises(TargetPromises, WaitingPromises, SourcePromises, SnapshotPromises, WholePromises):
+    class Promises(*(promises or ALL)):  # type: ignore[misc]
         @pytest.fixture
         def ground(self, request: pytest.FixtureRequest) -> Iterator[Ground]:
             with closing(make(request)) as made:
