@@ -5,7 +5,7 @@ Holds one `Entries` and what stands on it, by system. It keeps no record and dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -116,16 +116,19 @@ class Crossing:
         staging = self.staging.get(system)
         return staging is not None and any(change[0] in staging.concerned for change in changes)
 
-    def raw_image(self, rules: EntityRules, system: str, parts: PartRows | None) -> tuple[Image | None, bool]:
+    def raw_image(
+        self, rules: EntityRules, system: str, parts: PartRows | None, was: Callable[[], bool] = lambda: False
+    ) -> tuple[Image | None, bool]:
         """(the record's raw image, None if these rows are no record; True if its root row is there but has left, other
-        than by being deleted). A column that the log left out, and that is needed to tell, makes the image all ABSENT.
-        """
+        than by being deleted). A column that the log left out is what it was: where it is needed to tell, rows that
+        `was` a record are one still, and the image of others is all ABSENT."""
         assembly = self.staging[system].assemblies[rules.name]
         if parts is None or parts[0] is None:
             return None, False
         needed = columns_of(assembly.parts[0].where) | {column for column, _ in assembly.gone}
         if any(parts[0][column] is ABSENT for column in needed):
-            return (ABSENT,) * len(rules.entity.fields), False
+            width = len(rules.entity.fields)
+            return image_of(assembly, parts, width) if was() else (ABSENT,) * width, False
         if belongs(assembly, parts):
             return image_of(assembly, parts, len(rules.entity.fields)), False
         return None, not is_gone(assembly, parts[0])

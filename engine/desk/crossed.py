@@ -7,6 +7,7 @@ seen is paired with a record by its identity, or makes a new one; what cannot be
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from engine.assembly import KEY_SEPARATOR, PartRows
 from engine.crossing.staging import Place, Staged
@@ -62,7 +63,8 @@ class Crossed(Pairing):
         there: list[tuple[int, EntityRules, str, Image]] = []
         for (entity, key), parts in rows.items():
             rules = self.rules[entity]
-            image, left = self.crossing.raw_image(rules, step.system, parts)
+            was = partial(self._was, rules, key, step.system)
+            image, left = self.crossing.raw_image(rules, step.system, parts, was)
             if image is None:
                 gone.append((rules, key, parts, left))
             else:
@@ -74,6 +76,13 @@ class Crossed(Pairing):
         moved = self._came(sorted(there, key=lambda item: item[0]), position, step)
         ended |= {self._ended(rules, key, parts is None, left, position, step) for rules, key, parts, left in last}
         self._tell_joined(moved, ended, step)
+
+    def _was(self, rules: EntityRules, key: str, system: str) -> bool:
+        """True if, as far as we know, a system has a row of a record under this key, and has not put it away."""
+        id = self.crossing.keys.id_of(rules.name, system, key)
+        record = self.record(rules.name, id) if id is not None else None
+        side = record.sides.get(system) if record is not None else None
+        return record is not None and held_alive(record, side) and not (side is not None and side.out)
 
     def _refuse_truncation(self, system: str, table: int) -> None:
         named = self.book.tables[system][table]

@@ -9,7 +9,7 @@ import pytest
 from engine.desk.batches import PAGE_RECORDS
 from engine.record import REREAD
 from engine.rulebook import EXISTENCE
-from engine.vocabulary import Outcome, RowResult
+from engine.vocabulary import ABSENT, Change, Outcome, RowResult
 from tests.unit.crossed_desk import CrossedDesk, book_of
 
 SOFT = """\
@@ -78,6 +78,31 @@ def test_a_soft_deletion_here_is_a_hard_one_there(tmp_path: Path) -> None:
     desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"))
     [write] = desk.deliver("crm")
     assert (write.kind, write.rows[0][2]) == ("delete", ("1",))
+
+
+def left_out(desk: CrossedDesk, name: str) -> Change:
+    """An UPDATE of the ERP's item in a log that tells of the key and the name only."""
+    number, op, row, old = desk.update("erp", "product", id="7", name=name)
+    columns = desk.book.tables["erp"][number].columns
+    told = [v if column in ("id", "name") else ABSENT for column, v in zip(columns, row or (), strict=True)]
+    return number, op, tuple(told), old
+
+
+def test_a_log_without_the_column_that_tells_who_is_gone_loses_no_write(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("erp", left_out(desk, "Nut"))
+    [write] = desk.deliver("crm")
+    assert write.kind == "update"
+    assert desk.values("item", "crm:1") == {"code": "A", "name": "Nut"}
+
+
+def test_who_is_gone_stays_gone_where_the_log_leaves_that_column_out(tmp_path: Path) -> None:
+    desk = soft(tmp_path)
+    desk.tx("erp", desk.update("erp", "product", id="7", code="A", name="Bolt", active="f"))
+    desk.deliver("crm")
+    desk.tx("erp", left_out(desk, "Nut"))
+    assert desk.deliver("crm") == []
+    assert not desk.record("item", "crm:1").alive
 
 
 def test_what_was_deactivated_is_activated_again_not_made_a_second_time(tmp_path: Path) -> None:
