@@ -42,6 +42,9 @@ _NOT_THERE: Final = frozenset({1049, 1142, 1146})
 
 _NO_RIGHT: Final = frozenset({1227, 1142})
 
+_NO_EVENT: Final = 1220
+"""No event begins there, the file is not as long, or is not there."""
+
 _POINT: Final = (
     "point the address at the server that was set up; if this is to be the server from now on: "
     "`duolog setup RULES`, then `duolog run RULES --merge-again`"
@@ -168,7 +171,8 @@ def check_position(conn: Connection, system: str, facts: LogFacts, resume: Posit
         return
     if _gtids_at(conn, facts, resume) is None:
         _check_end(conn, system, resume)
-        raise _not_there(conn, system, facts, resume)
+        if not _is_shown(conn, facts, resume):
+            raise _not_there(conn, system, facts, resume)
     _check_ledger(conn, system, facts, engine)
 
 
@@ -255,6 +259,19 @@ def _gtids_at(conn: Connection, facts: LogFacts, position: Position) -> str | No
     return answer.decode() if isinstance(answer, bytes) else answer
 
 
+def _is_shown(conn: Connection, facts: LogFacts, position: Position) -> bool:
+    """An event ends at a position, in a file where GTIDs cannot be told: to tell them the server reads the file from
+    its beginning, and gives up at an event that is larger than a packet may be, whosever that is. This it looks up."""
+    name = text_literal(facts.file_name(position))
+    try:
+        ask(conn, f"SHOW BINLOG EVENTS IN {name} FROM {positions.parts(position)[1]} LIMIT 1")
+    except pymysql.MySQLError as error:
+        if error_number(error) != _NO_EVENT:
+            raise
+        return False
+    return True
+
+
 def _ledger_row(conn: Connection, system: str, engine: str) -> tuple[Position, str] | None:
     """(separator, GTIDs) of our newest batch, as the target wrote it down; None if there is none."""
     statement = _NEWEST.format(engine=text_literal(engine), system=text_literal(system))
@@ -292,8 +309,11 @@ def _check_ledger(conn: Connection, system: str, facts: LogFacts, engine: str) -
 
 
 def _stands(conn: Connection, facts: LogFacts, separator: Position, gtids: str) -> bool:
-    """The GTIDs before a separator are those that were written down with it, or a few less: it was read first."""
+    """The GTIDs before a separator are those that were written down with it, or a few less: it was read first. Where
+    they cannot be told, those before its file are."""
     there = _gtids_at(conn, facts, separator)
+    if there is None and _is_shown(conn, facts, separator):
+        there = _gtids_at(conn, facts, positions.number(positions.parts(separator)[0], 4))
     if there is None:
         return False
     written, found = _numbers(gtids), _numbers(there)

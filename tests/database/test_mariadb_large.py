@@ -8,10 +8,12 @@ from contextlib import closing
 
 import pytest
 
+from adapters.mariadb import positions
 from adapters.mariadb.snapshot import MariaSnapshot
-from engine.errors import SystemStopped
+from engine.errors import LogReset, SystemStopped
 from engine.vocabulary import ABSENT
 from tests.database.books import Bound, row, write
+from tests.database.maria_erp import MariaErp, names, transaction
 from tests.database.maria_target import User, batch, opened, rules
 
 FILE = Bound("file", ("id", "data", "note"), ("id",))
@@ -64,3 +66,29 @@ def test_a_long_text_is_read_whatever_the_packet(erp_maria: str, user: User) -> 
     bound = Bound("file", ("id", "note"), ("id",), missing=("more",))
     with opened(erp_maria, rules(erp_maria, bound)) as erp:
         assert erp.reread("file", ["1"])[0].row == ("1", "y" * 1_200_000, ABSENT)
+
+
+def test_reading_goes_on_behind_an_event_that_is_larger_than_a_packet(erp_maria: str) -> None:
+    erp = MariaErp(erp_maria)
+    try:
+        erp.run("CREATE TABLE file (id int PRIMARY KEY, data longblob); FLUSH BINARY LOGS")
+        before = erp.position()
+        packet = int(erp.sql.value("SELECT @@global.max_allowed_packet"))
+        erp.run(f"INSERT INTO file VALUES (1, REPEAT('x', {packet * 3 // 4}))")
+        erp.run("UPDATE file SET data = REVERSE(data), id = 2")  # both images are in one event
+        resume = erp.position()
+        erp.write_batch("unit")
+        erp.run("INSERT INTO item VALUES (1, 'one')")
+
+        assert names(transaction(erp.opened(resume))) == ["one"]
+        for nowhere in (before + 1, resume - 1, resume + 1):
+            with pytest.raises(LogReset, match="no event ends at our position"):
+                erp.opened(nowhere)
+
+        separator = positions.text(erp.position() - 1)
+        erp.run(f"UPDATE duolog.ledger SET `separator` = '{separator}' WHERE engine = 'unit'")
+        with pytest.raises(LogReset, match="our last batch was written at"):
+            erp.opened(resume)
+    finally:
+        erp.run("DELETE FROM duolog.ledger WHERE engine = 'unit'")
+        erp.close()
