@@ -10,7 +10,7 @@ Its processes are the walsenders of the sources and the apply workers of the tar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from psycopg import sql
@@ -82,6 +82,10 @@ class BuiltIn:
         for source in self._sources:
             with self._bench.connect(source) as connection:
                 self._bench.wait("the subscription to stream", partial(streaming, connection))
+
+    def threads(self) -> Mapping[str, float]:
+        """Not told."""
+        return {}
 
     def close(self) -> None:
         """The servers go away with their subscriptions; only our sessions are ours."""

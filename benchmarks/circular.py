@@ -9,7 +9,7 @@ It runs in threads of the servers: one that sends, one that receives, one that a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from benchmarks.bench import Bench, other
@@ -85,6 +85,10 @@ class Circular:
             for side, sampler in self._samplers.items()
             for (thread,) in sampler.execute(THREADS).fetchall()
         ]
+
+    def threads(self) -> Mapping[str, float]:
+        """Not told."""
+        return {}
 
     def close(self) -> None:
         """The servers go away with it; only our sessions are ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from benchmarks.bench import Bench
@@ -32,6 +32,9 @@ class Contender(Protocol):
 
     def processes(self) -> Iterable[Process]:
         """The processes that do the work now. Asked by another thread."""
+
+    def threads(self) -> Mapping[str, float]:
+        """By thread: its CPU seconds since `resume`, once it was stopped by `pause`; empty: not told."""
 
     def close(self) -> None:
         """Stops for good, and ends what it started."""

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from benchmarks.bench import Bench, TooSlow
 from service.demo.engine import Engine, quiet
+
+THREADS: Final = "threads"
+"""The file in which its threads tell their CPU time."""
 
 
 class Duolog:
@@ -48,12 +52,20 @@ class Duolog:
     def resume(self) -> None:
         """Starts the process again."""
         assert self._engine is not None
-        self._engine.start(self._environment)
+        assert self._folder is not None
+        self._engine.start({"DUOLOG_CPU": str(self._folder / THREADS), **self._environment})
 
     def processes(self) -> Iterable[int]:
         """The engine's process."""
         pid = self._engine.pid if self._engine else None
         return [pid] if pid else []
+
+    def threads(self) -> Mapping[str, float]:
+        """Of the reader of each source, the writer of each target, the store, and of who decides."""
+        assert self._folder is not None
+        file = self._folder / THREADS
+        lines = file.read_text(encoding="utf-8").split() if file.exists() else []
+        return dict(zip(lines[::2], map(float, lines[1::2]), strict=True))
 
     def close(self) -> None:
         """Stops the engine, and removes its folder."""

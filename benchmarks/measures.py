@@ -123,6 +123,7 @@ def drain(
             "rows_per_s_with_start": round(rows / (ended - began)),
             **engine_figures(sampler, rows),
             "server_cpu_us_per_row": round(served / rows * 1e6, 1),
+            "threads_us_per_row": {name: round(s / rows * 1e6, 1) for name, s in contender.threads().items()},
             "equal": equal(bench),
         }
 

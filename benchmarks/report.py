@@ -80,6 +80,13 @@ LINES: Final = (
 )
 """(measure, figure, how it is called, True if more is better)"""
 
+DRAINS: Final = {
+    "drain_one_way": "PostgreSQL → PostgreSQL",
+    "drain_both_ways": "PostgreSQL ↔ PostgreSQL",
+    **{measure: one.called for measure, one in PAIRS.items() if one.sides},
+}
+"""Plain rows: how each drain is called."""
+
 RECORDS: Final = ("records_out", "records_in")
 PLAIN: Final = "drain_one_way"
 """What records are measured against, besides built-in replication: duolog's own drain of plain rows."""
@@ -148,7 +155,7 @@ def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
         "|---|---:|---:|---:|---|",
     ]
     lines += [line(results, *one) for one in LINES if one[0] in results]
-    return "\n".join([*lines, "", *dearer(results), *otherwise(results), *remarks(results), ""])
+    return "\n".join([*lines, "", *shares(results), *dearer(results), *otherwise(results), *remarks(results), ""])
 
 
 def line(results: Results, measure: str, figure: str, called: str, more_is_better: bool) -> str:
@@ -157,6 +164,30 @@ def line(results: Results, measure: str, figure: str, called: str, more_is_bette
     ratio = f"{values[1] / values[0]:.2f}" if values[0] and values[1] is not None else ""
     shown = [f"{value:,}" if value is not None else "–" for value in values]
     return f"| {called} | {shown[0]} | {shown[1]} | {ratio} | {'more' if more_is_better else 'less'} |"
+
+
+def shares(results: Results) -> list[str]:
+    """Where duolog's CPU time goes: by drain and thread."""
+    drains = [(measure, figures["duolog"]) for measure, figures in results.items() if measure in DRAINS]
+    told = [(measure, figures) for measure, figures in drains if figures.get("threads_us_per_row")]
+    if not told:
+        return []
+    lines = [
+        "Where the CPU time of a drain goes, µs a row: of duolog's threads (both systems' together), of its whole "
+        "process without starting, and of both servers.",
+        "",
+        "| drain | reading | deciding | store | writing | process | servers |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for measure, figures in told:
+        threads: Mapping[str, float] = figures["threads_us_per_row"]
+        cells = [
+            f"{sum(spent for name, spent in threads.items() if name.startswith(kind)):.1f}"
+            for kind in ("reader", "Main", "store", "writer")
+        ]
+        cells += [f"{figures[name]:.1f}" for name in ("cpu_us_per_row", "server_cpu_us_per_row")]
+        lines.append(f"| {DRAINS[measure]} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def dearer(results: Results) -> list[str]:
