@@ -285,6 +285,7 @@ class Assembler:
                 group.receiving.changes += [(number, TRUNCATE, None, None) for number in numbers]
             case "altered":
                 self.altered = True
+                self._skip_own = False  # our writes may change more from now on
             case "dropped" | "renamed" | "unlogged":
                 raise unlogged.statement(self.system, self._where(), effect)
             case "none" | "xa_end":

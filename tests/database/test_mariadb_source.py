@@ -164,6 +164,21 @@ def test_our_own_transaction_is_known_by_the_ledgers_row(erp: MariaErp, skip_own
     assert [(item.own, item.number, names(item)) for item in read] == expected[skip_own:]
 
 
+@pytest.mark.parametrize("change", [
+    "CREATE TRIGGER t BEFORE INSERT ON foreign_table FOR EACH ROW INSERT INTO item VALUES (NEW.id, 'by a trigger')",
+    "ALTER TABLE item ADD touched timestamp NULL ON UPDATE CURRENT_TIMESTAMP",
+])  # fmt: skip
+def test_what_our_writes_do_is_told_as_soon_as_they_may_do_more(erp: MariaErp, change: str) -> None:
+    source = erp.opened(skip_own=True)
+    erp.run(f"{erp.as_engine('unit')}; INSERT INTO item (id, name) VALUES (1, 'ours'); COMMIT")
+    erp.run(change)
+    erp.run(f"BEGIN; {erp.ledger_row('unit', 2)}; INSERT INTO item (id, name) VALUES (2, 'ours'); COMMIT")
+
+    item = transaction(source)
+
+    assert (item.own, item.number) == (True, 2)
+
+
 # Large transactions
 
 

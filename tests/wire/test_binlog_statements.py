@@ -86,6 +86,15 @@ def test_a_table_that_is_another_now_but_still_there(text: str) -> None:
     assert effect(text) == Effect("altered", (ITEM,))
 
 
+@pytest.mark.parametrize("text", [
+    "CREATE TRIGGER t AFTER INSERT ON item FOR EACH ROW DELETE FROM x",
+    "CREATE OR REPLACE DEFINER=`root`@`localhost` TRIGGER t BEFORE UPDATE ON elsewhere.x FOR EACH ROW SET @a = 1",
+    "CREATE DEFINER = CURRENT_USER() TRIGGER IF NOT EXISTS t AFTER DELETE ON x FOR EACH ROW BEGIN END",
+])  # fmt: skip
+def test_a_trigger_may_change_what_a_write_of_ours_does(text: str) -> None:
+    assert effect(text) == Effect("altered")
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ("ALTER TABLE item DROP PARTITION p1", "ALTER TABLE ... DROP PARTITION"),
     ("ALTER TABLE item TRUNCATE PARTITION ALL", "ALTER TABLE ... TRUNCATE PARTITION"),
@@ -123,7 +132,7 @@ def test_a_doubt(text: str, words: str) -> None:
     ("CREATE TEMPORARY TABLE item (id int)", "erp"), ("CREATE TABLE IF NOT EXISTS item (id int)", "erp"),
     ("CREATE OR REPLACE VIEW item AS SELECT 1", "erp"), ("CREATE OR REPLACE TEMPORARY TABLE item (a int)", "erp"),
     ("CREATE TABLE other AS SELECT * FROM item", "erp"), ("CREATE INDEX a ON item (b)", "erp"),
-    ("CREATE TRIGGER t AFTER INSERT ON item FOR EACH ROW DELETE FROM x", "erp"), ("RENAME TABLE a TO b", "erp"),
+    ("CREATE PROCEDURE t() SELECT 1", "erp"), ("RENAME TABLE a TO b", "erp"),
     ("RENAME USER a TO b", "erp"), ("ALTER TABLE other DROP PARTITION p", "erp"),
     ("ALTER DATABASE erp COLLATE x", "erp"),
     ("ALTER TABLE other RENAME TO another", "erp"), ("ANALYZE TABLE item", "erp"), ("FLUSH TABLES item", "erp"),

@@ -252,6 +252,8 @@ def _create(words: _Words, bound: Bound) -> Effect:
     replaced = False
     if words.take("OR"):
         replaced = words.take("REPLACE")
+    if any(token.says("TRIGGER") for token in words.rest()[:6]):  # before it: DEFINER = `user` @ `host`
+        return Effect("altered")  # of whatever table: one that we write may wake it
     if replaced and words.take("DATABASE", "SCHEMA"):
         return _without_schema(words, bound)
     if words.take("TEMPORARY") or not words.take("TABLE"):
