@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +73,9 @@ def contender(measure: str, name: str) -> Contender:
 def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:
     """The figures of one measure, or why there are none."""
     try:
-        return {**MEASURES[measure](contender, sizes), "load": round(os.getloadavg()[0], 1)}
+        figures = MEASURES[measure](contender, sizes)
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        return {**figures, "made_at": made_at, "load": round(os.getloadavg()[0], 1)}
     except (TooSlow, CommandFailed, psycopg.Error, pymysql.Error, AssertionError) as error:
         print(f"  failed: {error}", file=sys.stderr)
         return {"failed": str(error).splitlines()[0], "equal": False}

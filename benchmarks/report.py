@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -111,8 +112,9 @@ def machine() -> dict[str, Any]:
 
 
 def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]) -> None:
-    """Writes both files."""
+    """Writes both files; what this run has not measured stays as an earlier one had it."""
     folder.mkdir(parents=True, exist_ok=True)
+    results = {**earlier(folder, sizes), **results}
     whole = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": about,
@@ -122,6 +124,22 @@ def write(folder: Path, results: Results, sizes: Sizes, about: Mapping[str, Any]
     }
     (folder / "latest.json").write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "latest.md").write_text(markdown(results, sizes, about), encoding="utf-8")
+
+
+def earlier(folder: Path, sizes: Sizes) -> Results:
+    """The measures of an earlier run of the same sizes, with the time and the load at which they were made."""
+    file = folder / "latest.json"
+    if not file.exists():
+        return {}
+    whole = json.loads(file.read_text(encoding="utf-8"))
+    same = {name: size for name, size in asdict(sizes).items() if name != "rounds"}
+    if any(size != same.get(name) for name, size in whole["sizes"].items() if name != "rounds"):
+        return {}
+    then = {"made_at": whole["made_at"], "load": whole["machine"]["load_before"][0]}
+    return {
+        measure: {name: {**then, **figures} for name, figures in contenders.items()}
+        for measure, contenders in whole["results"].items()
+    }
 
 
 def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
@@ -252,11 +270,20 @@ def remarks(results: Results) -> list[str]:
 
 
 def loads(results: Results) -> list[str]:
-    """How busy the machine was, with whatever."""
-    told = [figures["load"] for contenders in results.values() for figures in contenders.values() if "load" in figures]
-    if not told:
-        return []
+    """When measures were made, and how busy the machine was, with whatever."""
+    days: dict[str, dict[str, float]] = defaultdict(dict)
+    for measure, contenders in results.items():
+        figures = next(iter(contenders.values()))
+        busiest = max(float(each.get("load", 0.0)) for each in contenders.values())
+        days[str(figures.get("made_at", ""))[:10]][measure] = busiest
+    told = [
+        f"- Made on {day}, at a load average of {min(found.values()):g} to {max(found.values()):g}: "
+        f"{', '.join(f'`{measure}`' for measure in found)}."
+        for day, found in days.items()
+        if day
+    ]
     return [
-        f"- The machine's load average at the end of the measures: {min(told):g} to {max(told):g}. Where it is far "
-        f"above what one measure makes (about 2), others worked on it: then look at CPU a row, and not at rows/s."
+        *told,
+        "- A measure by itself makes a load of about 2. Where it was far more, others worked on the machine: then look "
+        "at CPU a row, and not at rows/s.",
     ]
