@@ -1,12 +1,13 @@
 """Turns statements into packets: they queue up, go out together, and come back one answer each.
 
 A batch of any number of statements costs one round trip for each time that somebody wants to know something. It never
-begins or ends a transaction, and never sends anything again: after an error nothing more of the packet is carried out
+begins or ends a transaction, and never sends a change again: after an error nothing more of the packet is carried out
 by the server, and what had queued up is forgotten.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,13 +16,17 @@ import msgspec
 import pymysql
 
 from adapters.mariadb.phrases import DOCUMENT
-from adapters.mariadb.session import Connection
+from adapters.mariadb.refusals import LOCK_TIMEOUT
+from adapters.mariadb.session import Connection, error_number
 from adapters.relational.refused import Unstorable
 
 packet_bytes: Final = 4 << 20
 """So much is sent at once, where the server takes as much: what one row needs may be more."""
 ROOM: Final = 4096
 """Bytes of a packet that are kept for what stands around a document."""
+
+pause_s: Final = 0.0005
+"""Between two questions for a lock that somebody else has."""
 
 SKIPPING: Final = b" SKIP LOCKED"
 PATIENTLY: Final = b"SET STATEMENT innodb_lock_wait_timeout = 1 FOR "
@@ -66,6 +71,8 @@ class Sending:
         self._waiting: list[tuple[bytes, Question]] = []
         self._size = 0
         self._patient = conn.server.flavour == "mariadb"
+        self.patient_until: float | None = None
+        """The moment (`time.monotonic`) until which a lock that somebody else has is asked for again."""
         self.failed: Question | None = None
         """Whose statement met the last error, if it was the server's."""
 
@@ -84,6 +91,26 @@ class Sending:
     def ask(self, statement: str) -> Answered:
         """Sends a statement, and whatever waits before it; its answer. Raises pymysql.MySQLError."""
         return self.send(statement).ask()
+
+    def lock(self, statement: str) -> None:
+        """Has a statement sent that locks rows; where there is time (`patient_until`), again and again as long as
+        somebody else has one of them. What it locked before it met that one stays ours.
+
+        It never stands in the queue for a lock: so the server sees no deadlock, of which a user could be the victim.
+        Raises pymysql.MySQLError."""
+        if self.patient_until is None:
+            self.send(statement)
+            return
+        self.flush()
+        while True:
+            try:
+                self.ask(statement)
+            except pymysql.MySQLError as error:
+                if error_number(error) != LOCK_TIMEOUT or time.monotonic() + pause_s > self.patient_until:
+                    raise
+            else:
+                return
+            time.sleep(pause_s)
 
     def documents(self, rows: Sequence[Sequence[Any]]) -> list[tuple[int, bytes]]:
         """Statements that give the next ones these rows (`phrases.given`), as many as their size needs, each with how

@@ -1,7 +1,8 @@
 """Turns writes of one table's rows into statements of an open MariaDB connection, and its answers into texts.
 
 What is sent is answered later, and goes out together with whatever else waits (`sending`). Nobody is waited for: a lock
-that somebody holds is an error at once, and whether that is worth another try is the target's to say.
+that somebody holds is an error at once, and whether that is worth another try, of all or of the lock, is the target's
+to say.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ import pymysql
 from adapters.mariadb import blame, refusals, statements
 from adapters.mariadb.assembled.belonging import Judged
 from adapters.mariadb.assembled.speech import Parts
-from adapters.mariadb.phrases import reading
+from adapters.mariadb.phrases import in_key_order, reading
 from adapters.mariadb.sending import Question, Sending
 from adapters.mariadb.statements import Statement
 from adapters.relational.answers import Answer
 from adapters.relational.layout import Layout
 from adapters.relational.refused import Spot, Unstorable, Verdict
 from adapters.relational.speech import Columns
-from engine.vocabulary import Row, WriteKind, WriteRow
+from engine.vocabulary import Row, Text, WriteKind, WriteRow
 
 rows_max: Final = 5000
 """Rows of one statement: ordinals are told as one text, and looked up in one."""
@@ -38,6 +39,9 @@ class MariaSpeech(Parts):
         super().__init__(sending)
         self.sending = sending
         self._timeouts_end_all = timeouts_end_all
+        self.may_be_patient = sending.conn.server.flavour == "mariadb" and not timeouts_end_all
+        """A lock that somebody else has may be asked for again, as the transaction stands, and at once, as the server
+        can do without a wait."""
         self._forms: dict[tuple[WriteKind, int, tuple[int, ...]], tuple[Layout, Statement]] = {}
         self._plain: dict[int, Layout] = {}
         """Layouts of which the engine says what belongs to them, without that; by the id of the layout."""
@@ -45,8 +49,10 @@ class MariaSpeech(Parts):
         self._tried: list[Layout] = []
         """The tables that the transaction has written."""
 
-    def begin(self) -> None:
-        """A transaction was begun."""
+    def begin(self, patient_until: float | None = None) -> None:
+        """A transaction was begun. `patient_until`: the moment (`time.monotonic`) until which the locks of rows that
+        are to be changed may be tried again."""
+        self.sending.patient_until = patient_until
         self._depth = 0
         self._tried = []
 
@@ -59,6 +65,8 @@ class MariaSpeech(Parts):
         self._tried.append(place)
         if isinstance(place.belongs, Judged):
             return self._judged(kind, place, place.belongs, columns, rows)
+        if self.sending.patient_until is not None and kind != "insert":
+            self._take(place, rows)
         form = self._form(kind, place, columns)
         told = [self._sent(kind, place, form, rows[at : at + rows_max]) for at in range(0, len(rows), rows_max)]
         asked = [each for piece in told for each in piece]
@@ -145,6 +153,13 @@ class MariaSpeech(Parts):
             return count, [records[ordinal - 1] + 1 for ordinal in written], told or None
 
         return answer
+
+    def _take(self, place: Layout, rows: Sequence[WriteRow]) -> None:
+        """Locks rows in the order of their keys. Raises pymysql.MySQLError, Unstorable."""
+        keys = in_key_order(statements.live(place, place.key), (cast("Sequence[Text]", row[2]) for row in rows))
+        for _, _, document in self._pieces(keys):
+            self.sending.send(document)
+            self.sending.lock(statements.take(place))
 
     def _form(self, kind: WriteKind, place: Layout, columns: tuple[int, ...]) -> Statement:
         key = (kind, id(place), columns)

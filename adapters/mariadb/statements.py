@@ -95,6 +95,11 @@ def ordinals_there(place: Layout, mode: Literal["lock", "look"]) -> str:
     return f"SELECT GROUP_CONCAT(u.ord) FROM {_keyed(place)}{_SKIPPING if mode == 'lock' else ''}"
 
 
+def take(place: Layout) -> str:
+    """Locks the rows of the keys that were sent, in the order of these. Answers their number."""
+    return f"SELECT COUNT(*) FROM {_keyed(place)} FOR UPDATE"
+
+
 def probe(place: Layout) -> str:
     """Answers nothing, and fails if the table or one of its columns is not as the rules need it."""
     return f"SELECT {_printed_list(place)} FROM {_table(place)} AS t WHERE FALSE"

@@ -2,9 +2,10 @@
 
 The usual batch costs two round trips, whatever its size: BEGIN, ledger row, the statements of each `Write` and the
 separator go out together; then the ledger row is completed and the transaction committed. A row that a user has locked
-ends that at once, as MariaDB's shortest wait is a second and nobody may wait so long for us: it is tried again a few
-times, until the lock timeout is over. Then, and when the server refuses a row, `isolation` takes over, in a transaction
-of its own. Nothing is ever written that is not guarded by what the target was known to hold.
+ends that at once, as MariaDB's shortest wait is a second and nobody may wait so long for us. In a second try the rows
+of each `Write` are locked first, one after the other, and the one that is missing is asked for again until the lock
+timeout is over. Then, and when the server refuses a row, `isolation` takes over, in a transaction of its own. Nothing
+is ever written that is not guarded by what the target was known to hold.
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ from engine.vocabulary import Batch, Outcome, Reread, RowResult
 clock_interval_s: Final = 60.0
 """For so long a measured clock is believed: in that time, two clocks drift apart by a few milliseconds at most."""
 
+gone_after_s: Final = 180
+"""The server ends a connection of ours that has been silent for so long, with its lock: a machine that lost its power
+does not hang up, and nobody else may write meanwhile. The clock is measured more often, so we are never silent."""
+gone_within_s: Final = 30
+"""The same in a transaction, whose locks users wait for. (MySQL has only the former.)"""
+
 first_pause_s: Final = 0.002
-"""After a first lock that somebody else holds; twice as long after the next."""
+"""Where nothing can be asked for again within a transaction (`MariaSpeech.may_be_patient`): after a first lock that
+somebody else holds; twice as long after the next."""
 
 SETUP: Final = "duolog setup RULES"
 
@@ -47,7 +55,7 @@ class MariaTarget:
     """Writes one system; implements `engine.ports.Target`. Used by one thread.
 
     `engine`: the name under which the ledger knows us; `lock_timeout_ms`: how long a batch is tried again because of
-    rows that a user has locked."""
+    rows that a user has locked; and so long, at most, it holds others meanwhile."""
 
     def __init__(self, system: str, url: str, *, engine: str, book: RuleBook, lock_timeout_ms: int = 50) -> None:
         self.system = system
@@ -112,17 +120,21 @@ class MariaTarget:
         No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
         tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
         pause, deadline = first_pause_s, time.monotonic() + self._lock_timeout_s
+        patient_until: float | None = None
         with self._translated():
             while True:
                 try:
-                    return self._at_once(batch)
+                    return self._at_once(batch, patient_until)
                 except (pymysql.MySQLError, Unstorable) as error:
                     verdict = self._verdict(error)
                     if verdict == "broken":
                         raise
                     self._rollback()
-                if verdict == "refused" or time.monotonic() + pause > deadline:
+                if verdict == "refused" or patient_until is not None or time.monotonic() + pause > deadline:
                     return self._isolated(batch)
+                if self._speech.may_be_patient:
+                    patient_until = time.monotonic() + self._lock_timeout_s
+                    continue
                 time.sleep(pause)
                 pause *= 2
 
@@ -153,10 +165,12 @@ class MariaTarget:
             raise SystemUnavailable("the connection was lost, or was never opened", system=self.system)
         return self._opened
 
-    def _at_once(self, batch: Batch) -> Outcome:
-        """The usual way: everything in one go. Raises pymysql.MySQLError, Unstorable; then nothing stands."""
+    def _at_once(self, batch: Batch, patient_until: float | None) -> Outcome:
+        """The usual way: everything in one go. Raises pymysql.MySQLError, Unstorable; then nothing stands.
+
+        `patient_until`: see `MariaSpeech.begin`."""
         exceptions: list[RowResult] = []
-        self._begin(batch)
+        self._begin(batch, patient_until)
         if batch.pages is None:
             answers = self._executor.send(batch.writes)
             end = separator.send(self._speech.sending)
@@ -172,14 +186,14 @@ class MariaTarget:
         exceptions = isolated(self._executor, batch.parts, lambda: self._begin(batch), self._rollback)
         return self._complete(batch, separator.send(self._speech.sending)(), exceptions)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, patient_until: float | None = None) -> None:
         speech = self._speech
         batch.prepare()
         speech.sending.send("START TRANSACTION READ WRITE")
         begin, forget = ledger.begin_batch(self._engine, self.system, batch.number_to, batch.forget_to)
         self._entry = speech.sending.send(begin)
         speech.sending.send(forget)
-        speech.begin()
+        speech.begin(patient_until)
         self._executor.begin()
 
     def _complete(self, batch: Batch, end: separator.End, exceptions: list[RowResult]) -> Outcome:
@@ -236,9 +250,9 @@ def _prepare_session(conn: Connection, system: str) -> bool:
     transaction here. Raises NotSetUp, pymysql.MySQLError."""
     mariadb = conn.server.flavour == "mariadb"
     least = 0 if mariadb else 1  # seconds; MySQL cannot but wait
-    settings = {"innodb_lock_wait_timeout": least, "lock_wait_timeout": least}
+    settings = {"innodb_lock_wait_timeout": least, "lock_wait_timeout": least, "wait_timeout": gone_after_s}
     if mariadb:
-        settings["skip_replication"] = 0
+        settings |= {"skip_replication": 0, "idle_transaction_timeout": gone_within_s}
     execute(conn, "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items()))
     asked = "SELECT @@log_bin, @@sql_log_bin, @@binlog_format, @@innodb_rollback_on_timeout"
     ((log, session_log, format_, ends_all),) = ask(conn, asked)

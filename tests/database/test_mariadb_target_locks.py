@@ -13,7 +13,7 @@ import pytest
 
 from adapters.mariadb.sending import Question
 from adapters.mariadb.target import MariaTarget
-from engine.vocabulary import RowResult, WriteKind
+from engine.vocabulary import Outcome, RowResult, WriteKind
 from service.embedded.mariadb import EmbeddedMariaDB
 from tests.database.books import Bound, row, write
 from tests.database.maria_target import User, batch, history, in_background, mark, opened, rules
@@ -61,6 +61,56 @@ def test_a_lock_that_is_held_for_a_moment_only_costs_nobody_a_turn(erp_maria: st
         timer.join()
 
     assert outcome.exceptions == []
+
+
+def test_rows_that_are_never_all_free_at_once_are_taken_one_after_the_other(erp_maria: str, user: User) -> None:
+    user.do("INSERT INTO account VALUES (9, 'a', 1, NULL), (10, 'b', 1, NULL)")
+    first, second, third = User(erp_maria), User(erp_maria), User(erp_maria)
+    first.do("BEGIN; UPDATE account SET note = 'first' WHERE id = 9")
+    second.do("BEGIN; UPDATE account SET note = 'second' WHERE id = 10")
+    answers: list[Outcome] = []
+
+    with opened(erp_maria, rules(erp_maria, ACCOUNT), lock_timeout_ms=20_000) as erp:
+        rows = [row(1, "10", ("B",), ("b",)), row(1, "9", ("A",), ("a",))]
+        ours = in_background(lambda: answers.append(erp.apply(batch(1, write("update", "account", (1,), rows)))))
+        first.do("COMMIT")
+        while user.do("SELECT id FROM account WHERE id = 9 FOR UPDATE SKIP LOCKED"):
+            pass  # until we have it
+        theirs = in_background(lambda: third.do("UPDATE account SET credit = (name = BINARY 'A') WHERE id = 9"))
+        second.do("COMMIT")
+        ours()
+        theirs()
+
+    assert answers[0].exceptions == []
+    assert user.do("SELECT name, credit, note FROM account ORDER BY id") == [("A", 1, "first"), ("B", 1, "second")]
+    for each in (first, second, third):
+        each.conn.close()
+
+
+def test_others_are_held_no_longer_than_the_lock_timeout_for_a_row_that_stays_locked(
+    erp_maria: str, user: User
+) -> None:
+    rows = _thousand(user)
+    other = User(erp_maria)
+    waits: list[float] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            began = time.monotonic()
+            other.do("UPDATE account SET note = 'x' WHERE id = 3")
+            waits.append(time.monotonic() - began)
+
+    with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp, user.transaction():
+        user.do("UPDATE account SET note = 'busy' WHERE id = 500")
+        join = in_background(work)
+        for number in range(1, 20):
+            erp.apply(batch(number, write("update", "account", (2,), rows[489:] + rows[:10])))
+        stop.set()
+        join()
+
+    assert max(waits) < 1.0
+    other.conn.close()
 
 
 @pytest.mark.parametrize("lock", ["LOCK TABLES account WRITE", "LOCK TABLES account READ"])

@@ -17,7 +17,7 @@ from adapters.mariadb.assembled.inserting import Inserting, Told
 from adapters.mariadb.assembled.judging import Answer, Judge, judge_of, judged
 from adapters.mariadb.assembled.ordering import steps
 from adapters.mariadb.columns import MariaColumn
-from adapters.mariadb.phrases import reading
+from adapters.mariadb.phrases import in_key_order, reading
 from adapters.mariadb.sending import Answered, Question, Sending
 from adapters.relational.assembled.places import Codes, Place
 from adapters.relational.assembled.shapes import Shape, Strength
@@ -46,9 +46,7 @@ class Parts:
 
     def lock(self, shape: Shape, at: int, strength: Strength, keys: Columns) -> None:
         """See `Speech.lock`. InnoDB has one lock that keeps others from writing, whatever the `strength`."""
-        for _, document in self._documents(keys):
-            self._sending.send(document)
-            self._sending.send(self._text(("lock", shape.entity, at), locating.lock, shape.places, at))
+        self._lock(shape.entity, at, shape.places, keys)
 
     def contested(self, shape: Shape, at: int, strength: Strength, keys: Columns) -> list[int]:
         """See `Speech.contested`."""
@@ -67,10 +65,16 @@ class Parts:
 
     def records(self, entity: str, belongs: Judged, keys: Columns) -> list[int]:
         """Locks the root rows with these keys, waiting for them; tells which of them are records, by index."""
+        self._lock(entity, 0, belongs.places, keys)
+        return [ordinal - 1 for ordinal, record, _ in self._look(entity, belongs, (0,), keys) if record]
+
+    def _lock(self, entity: str, at: int, places: Sequence[Place], keys: Columns) -> None:
+        if self._sending.patient_until is not None and all(keys):
+            columns = live(places[0].key_columns())
+            keys = cast("Columns", list(zip(*in_key_order(columns, zip(*keys, strict=True)), strict=True)))
         for _, document in self._documents(keys):
             self._sending.send(document)
-            self._sending.send(self._text(("lock", entity, 0), locating.lock, belongs.places, 0))
-        return [ordinal - 1 for ordinal, record, _ in self._look(entity, belongs, (0,), keys) if record]
+            self._sending.lock(self._text(("lock", entity, at), locating.lock, places, at))
 
     def _look(self, entity: str, what: Judged, parts: Sequence[int], keys: Columns) -> list[Answer]:
         needed = chain(what.places, [*parts, *what.assembly.members])
