@@ -44,12 +44,6 @@ does not hang up, and nobody else may write meanwhile. The clock is measured mor
 gone_within_s: Final = 30
 """The same in a transaction, whose locks users wait for. (MySQL has only the former.)"""
 
-gone_after_s: Final = 180
-"""The server ends a connection of ours that has been silent for so long, with its lock: a machine that lost its power
-does not hang up, and nobody else may write meanwhile. The clock is measured more often, so we are never silent."""
-gone_within_s: Final = 30
-"""The same in a transaction, whose locks users wait for. (MySQL has only the former.)"""
-
 first_pause_s: Final = 0.002
 """Where nothing can be asked for again within a transaction (`MariaSpeech.may_be_patient`): after a first lock that
 somebody else holds; twice as long after the next."""
