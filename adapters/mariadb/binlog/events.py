@@ -140,7 +140,7 @@ def opened(packet: bytes) -> tuple[int, int, int]:
     try:
         _, kind, _, size, end, flags = _READ_HEADER(packet, START)
     except struct.error:
-        size = kind = end = flags = -1
+        size, kind, end, flags = -2, 0, 0, 0  # the size of no packet
     if size != len(packet) - START:
         read_header(packet)
     return kind, end, flags
