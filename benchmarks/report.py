@@ -68,6 +68,7 @@ LINES: Final = (
             (measure, "rows_per_s_until_read", "the same until what was written is read back, rows/s", True),
             (measure, "cpu_us_per_row", "CPU a row, µs", False),
             (measure, "server_cpu_us_per_row", "CPU a row of both servers, µs", False),
+            (measure, "private_mb", "peak memory, MB (private; built-in: in the servers)", False),
         )
         if one.sides
         else (
