@@ -16,9 +16,10 @@ pytest_plugins = ["tests.servers"]
 
 def pytest_report_header() -> list[str]:
     """The versions that a report needs to be repeated."""
+    driver = ".".join(map(str, pymysql.VERSION[:3]))
     return [
         f"python {sys.version.split()[0]}, libpq {psycopg.pq.version()}, PostgreSQL programs: {_found(find_programs)}",
-        f"PyMySQL {pymysql.__version__}, MariaDB program: {_found(lambda: mariadb.find_programs().server)}",
+        f"PyMySQL {driver}, MariaDB program: {_found(lambda: mariadb.find_programs().server)}",
     ]
 
 
