@@ -33,6 +33,11 @@ class Source(Protocol):
     def acknowledge(self, position: Position) -> None:
         """Everything up to `position` is durable in our store: the server may forget it. Thread-safe, never blocks."""
 
+    def delivered(self, position: Position) -> None:
+        """What users committed up to `position` is in the other systems, or need not be waited for any more: those who
+        wait for it at COMMIT may go on. Told of synchronous systems only; what is acknowledged may be beyond it.
+        Thread-safe, never blocks."""
+
     def nudge(self) -> None:
         """Asks the server to tell its position soon, because a write waits for it. Thread-safe, never blocks."""
 

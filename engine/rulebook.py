@@ -329,6 +329,17 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
+class Synchronous:
+    """The users of a system wait at COMMIT until the other systems have what they wrote."""
+
+    open_after_s: float | None
+    """A commit that has waited so long waits no longer, and commits are asynchronous until all is caught up
+    (`when_away: open after 5s`); None: it waits until somebody lets it go (`closed`)."""
+    refused: Literal["release", "wait"]
+    """What a commit does that another system refuses, or leaves to a person: it cannot be undone any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleBook:
     """All rules that are in force."""
 
@@ -342,3 +353,5 @@ class RuleBook:
     """By system: the tables that are read and written, each once."""
     bound: Mapping[str, tuple[Binding, ...]]
     """By system: the binding of each entity that lives there, parents before children."""
+    synchronous: Mapping[str, Synchronous] = field(default_factory=dict)
+    """By system, of those with `commit: synchronous`."""

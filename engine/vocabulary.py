@@ -245,7 +245,7 @@ class JournalEntry:
     """The names of the fields decided together; empty when the whole record is meant."""
     kind: str
     """`insert_exists`, `update_differs`, `update_missing`, `update_deleted`, `delete_differs`, `delete_missing`,
-    `unique_conflict`, or `owner`, `hold`, `resolved`, `joined`, `unlogged`, `quarantine`."""
+    `unique_conflict`, or `owner`, `hold`, `resolved`, `joined`, `unlogged`, `quarantine`, `released`."""
     because: str
     """The reason, in words."""
     winner: Version | None

@@ -76,6 +76,10 @@ class FailingSource:
         self.point.reach("before_acknowledge")
         self.inner.acknowledge(position)
 
+    def delivered(self, position: Position) -> None:
+        """As the inner one."""
+        self.inner.delivered(position)
+
     def nudge(self) -> None:
         """As the inner one."""
         self.inner.nudge()

@@ -18,6 +18,7 @@ from adapters.mariadb.kit import MariaKit
 from adapters.postgresql import survey as postgresql
 from adapters.postgresql.kit import PostgresKit
 from adapters.relational.survey import Survey
+from adapters.relational.switch import Switch
 from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
 from engine.ports import Snapshot, Source, Target
@@ -74,6 +75,7 @@ class Kit(Protocol):
     def picture(self, book: RuleBook) -> Snapshot: ...
     def reading(self, book: RuleBook) -> AbstractContextManager[Rows]: ...
     def position_text(self, position: Position) -> str: ...
+    def switch(self, book: RuleBook) -> Switch: ...
 
 
 KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit}

@@ -159,6 +159,9 @@ class MariaSource:
     def acknowledge(self, position: Position) -> None:
         """Everything up to `position` is durable in our store. The server does not want to know."""
 
+    def delivered(self, position: Position) -> None:
+        """Users need not wait for what they committed up to `position`. Any thread; never blocks."""
+
     def nudge(self) -> None:
         """Somebody waits for the server's position. It sends every event at once, so there is nothing to ask it; a
         `read` that waits looks again. Any thread."""

@@ -24,6 +24,7 @@ class MemorySource:
         self.skip_own = skip_own
         self.read_to: Position = 0
         self.acknowledged: Position = 0
+        self.delivered_to: Position = 0
 
     def open(self, resume: Position) -> None:
         """Resumes after `resume`."""
@@ -56,6 +57,10 @@ class MemorySource:
     def acknowledge(self, position: Position) -> None:
         """Remembers the highest acknowledged position."""
         self.acknowledged = max(self.acknowledged, position)
+
+    def delivered(self, position: Position) -> None:
+        """Remembers up to where users need not wait any more."""
+        self.delivered_to = max(self.delivered_to, position)
 
     def nudge(self) -> None:
         """The log's end is always known."""

@@ -160,6 +160,9 @@ class PostgresSource:
                 self._acknowledged = position
                 self._wake()
 
+    def delivered(self, position: Position) -> None:
+        """Users need not wait for what they committed up to `position`. Any thread; never blocks."""
+
     def nudge(self) -> None:
         """Asks the server for its position now: `read` soon tells it as Progress, if it is news. Any thread."""
         with self._lock:
