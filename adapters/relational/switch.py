@@ -57,6 +57,8 @@ class SwitchState:
     """The end of the log now."""
     degraded: Degraded | None
     """The open range."""
+    stood_in: bool = False
+    """Others can answer for us at COMMIT while our reader is away: what returns then has not waited for us."""
 
 
 class Switch(Protocol):
