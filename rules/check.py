@@ -35,6 +35,7 @@ from rules.ruling import (
     whole_of,
 )
 from rules.shape import Shaped, unknown_key
+from rules.synchronous import check_synchronous
 from rules.syntax import FIELD_OPTIONS, LATER_KEYS, EntitySyntax, FileSyntax
 from rules.values.maps import check_maps
 from rules.values.suits import check_words
@@ -51,6 +52,7 @@ def check(shaped: Shaped, findings: Findings) -> None:
             findings.error("R206", ("systems", system), "a system cannot bear a name that means something in a field",
                            key=True, found=quoted(system), mend="choose another name")  # fmt: skip
     crossed = crossed_entities(syntax.entities)
+    check_synchronous(shaped, crossed, findings)
     for name, entity in syntax.entities.items():
         _check_entity(name, entity, shared_key(name, entity, crossed), syntax, findings)
         check_words(name, entity, crossed, findings)

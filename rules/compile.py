@@ -97,6 +97,7 @@ def _book(
         entities=entities,
         tables={system: tables.tables() for system, tables in where.tables.items()},
         bound={system: tuple(bindings) for system, bindings in listed.items()},
+        synchronous=rules.synchronous,
     )
 
 

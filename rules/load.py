@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from os.path import abspath
 from pathlib import Path
 
+from engine.rulebook import Synchronous
 from rules.addresses import addresses, check_loops, store_address
 from rules.check import check
 from rules.findings import Findings
@@ -21,6 +22,7 @@ from rules.problem import Problem, in_order
 from rules.qualified import qualified
 from rules.secrets import Secret
 from rules.shape import shape
+from rules.synchronous import synchronous_of
 from rules.syntax import SYSTEM_NAME, EntitySyntax
 from rules.trials import check_tests
 
@@ -48,6 +50,8 @@ class RuleFile:
     store: Secret | None
     """Our own state, as a URL for SQLAlchemy; None if the file was loaded without an environment."""
     systems: Mapping[str, System]
+    synchronous: Mapping[str, Synchronous]
+    """By system, of those with `commit: synchronous`. Not part of `System`, whose words all decide something."""
     entities: Mapping[str, EntitySyntax]
     document: Document = field(repr=False)
     """Knows the place of everything, for problems that only the catalogs show."""
@@ -105,7 +109,8 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
         )
         for system, entry in shaped.syntax.systems.items()
     }
-    rules = RuleFile(path, name, found.store if found else None, systems, shaped.syntax.entities, document)
+    waits = synchronous_of(shaped.syntax.systems)
+    rules = RuleFile(path, name, found.store if found else None, systems, waits, shaped.syntax.entities, document)
     return Loaded(rules, [], in_order(warnings))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from engine.rulebook import Clearing, Removal
-from rules.syntax.words import Digits, Factor, Names, Nonempty, Parting, PartName, Syntax, TimeZone, Truth
+from rules.syntax.words import Away, Digits, Factor, Names, Nonempty, Parting, PartName, Syntax, TimeZone, Truth
 
 
 class SystemSyntax(Syntax):
@@ -18,6 +18,16 @@ class SystemSyntax(Syntax):
     insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
     time_zone: TimeZone | None = Field(
         default=None, description="In which zone its times without one are: `Asia/Shanghai`, `UTC`."
+    )
+    commit: Literal["asynchronous", "synchronous"] = Field(
+        default="asynchronous", description="Whether its users wait at COMMIT until the other systems have it."
+    )
+    when_away: Away | None = Field(
+        default=None,
+        description="How long a commit waits that cannot be carried over: `open after 5s`, or `closed` (no end).",
+    )
+    when_refused: Literal["release", "wait"] | None = Field(
+        default=None, description="What a commit does that another system refuses; `release` unless said."
     )
 
 

@@ -136,6 +136,10 @@ Truth = Annotated[bool, BeforeValidator(_truth)]
 TimeZone = Annotated[str, BeforeValidator(_zone)]
 Factor = Annotated[str, BeforeValidator(_factor), WithJsonSchema({"type": ["string", "number"]})]
 Parting = Annotated[str, BeforeValidator(_parting), WithJsonSchema({"type": "string", "minLength": 1})]
+Away = Annotated[
+    str, WithJsonSchema({"anyOf": [{"const": "closed"}, {"type": "string", "pattern": "^open after [0-9]"}]})
+]
+"""`closed`, or `open after 5s`: judged with the other words on commits (`rules/synchronous.py`)."""
 Names = Annotated[
     list[str],
     OnceEach,
