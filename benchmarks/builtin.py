@@ -17,6 +17,7 @@ from psycopg import sql
 
 from benchmarks.bench import Bench, other
 from benchmarks.postgresql import Connection, streaming
+from benchmarks.standby import name_nobody, name_standby
 
 WORKERS = (
     "SELECT pid FROM pg_stat_activity WHERE backend_type IN "
@@ -69,6 +70,18 @@ class BuiltIn:
     def processes(self) -> Iterable[int]:
         """All walsenders and apply workers of both servers."""
         return [row[0] for watcher in self._watchers for row in watcher.execute(WORKERS)]
+
+    def arm(self, bench: Bench, side: str) -> None:
+        """Its subscription becomes the synchronous standby of this side; it commits durably, as documented for that."""
+        statement = sql.SQL("ALTER SUBSCRIPTION {} SET (synchronous_commit = local)").format(subscription(side))
+        with bench.connect(other(side)) as connection:
+            connection.execute(statement)
+        self._until_streaming()
+        name_standby(bench, side)
+
+    def disarm(self, bench: Bench, side: str) -> None:
+        """Nobody waits for it any more."""
+        name_nobody(bench, side)
 
     def _subscriptions(self, verb: str) -> None:
         assert self._bench is not None

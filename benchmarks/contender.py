@@ -38,3 +38,13 @@ class Contender(Protocol):
 
     def close(self) -> None:
         """Stops for good, and ends what it started."""
+
+
+class Standby(Contender, Protocol):
+    """A contender that users can be made to wait for at COMMIT."""
+
+    def arm(self, bench: Bench, side: str) -> None:
+        """Users of this side wait from now on, until what they wrote is on the other."""
+
+    def disarm(self, bench: Bench, side: str) -> None:
+        """They wait no longer."""

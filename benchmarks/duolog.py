@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.bench import Bench, TooSlow
+from benchmarks.standby import until_counted
 from service.demo.engine import Engine, quiet
+
+SYNCHRONOUS: Final = "commit: synchronous, when_away: closed, "
+"""What the rules say of a system whose users wait. Closed: a bench that hangs is better than one that measures what did
+not wait."""
 
 THREADS: Final = "threads"
 """The file in which its threads tell their CPU time."""
@@ -31,6 +36,8 @@ class Duolog:
         """`profile`: where `duolog run` leaves one profile per thread."""
         self._engine: Engine | None = None
         self._folder: Path | None = None
+        self._asynchronous = ""
+        """The rules, while others are in force."""
         self._environment = {"DUOLOG_PROFILE": str(profile)} if profile else {}
 
     def connect(self, bench: Bench, sources: Sequence[str]) -> None:
@@ -54,6 +61,25 @@ class Duolog:
         assert self._engine is not None
         assert self._folder is not None
         self._engine.start({"DUOLOG_CPU": str(self._folder / THREADS), **self._environment})
+
+    def arm(self, bench: Bench, side: str) -> None:
+        """Starts anew with rules by which this side is synchronous, and waits until the server counts it."""
+        assert self._engine is not None
+        self.pause()
+        said = self._engine.rules.read_text(encoding="utf-8")
+        self._asynchronous, named = said, f"{side}: {{adapter: postgresql, "
+        assert named in said, "the rules say a system in one line"
+        self._engine.rules.write_text(said.replace(named, named + SYNCHRONOUS), encoding="utf-8")
+        self._engine.call("setup")
+        self.resume()
+        until_counted(bench, side)
+
+    def disarm(self, bench: Bench, side: str) -> None:
+        """Starts anew with the rules as they were."""
+        assert self._engine is not None
+        self.pause()
+        self._engine.rules.write_text(self._asynchronous, encoding="utf-8")
+        self.resume()
 
     def processes(self) -> Iterable[int]:
         """The engine's process."""

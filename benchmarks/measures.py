@@ -10,6 +10,7 @@ the source's log, `target_rows` those that were written in the target, as its ow
 ways also reads back what it wrote: `seconds_until_read` ends when a row that was written behind that in the target is
 visible in the source, and memory and CPU are those until then.
 * latency: see `benchmarks.latency`.
+* synchronous: see `benchmarks.synchronous`.
 * big: one transaction inserts a million rows; time from its commit until they are visible.
 
 Memory is the peak of the contender's own processes, and `equal` says whether both sides showed the same rows at the
@@ -24,11 +25,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from benchmarks import items, postgresql, workload
+from benchmarks import items, postgresql, synchronous, workload
 from benchmarks.bench import POSTGRESQL, Bench, other, two_servers
-from benchmarks.contender import Contender
+from benchmarks.contender import Contender, Standby
 from benchmarks.latency import trickle
 from benchmarks.pairs import PAIRS, Pair, Paired
 from benchmarks.probe import Sampler, whole_cpu_s
@@ -160,11 +161,20 @@ def big_transaction(contender: Contender, sizes: Sizes) -> Figures:
         }
 
 
+def commits(contender: Contender, sizes: Sizes) -> Figures:
+    """What a COMMIT takes its user, who waits for the other side or does not."""
+    with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
+        stack.callback(contender.close)
+        figures = synchronous.measure(bench, cast("Standby", contender))
+        return {**figures, "equal": settled(bench) and figures["late"] == 0}
+
+
 MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "drain_one_way": drain_one_way,
     "drain_both_ways": drain_both_ways,
     "latency": latency,
     "big_transaction": big_transaction,
+    "synchronous": commits,
     "records_out": records_out,
     "records_in": records_in,
     **{measure: partial(values, variant) for measure, variant in VARIANTS.items()},
@@ -176,6 +186,7 @@ HEADLINES: Final = {
     "drain_both_ways": "rows_per_s",
     "latency": "p50_from_sending_ms",
     "big_transaction": "rows_per_s",
+    "synchronous": "remote_apply_p50_ms",
     "records_out": "rows_per_s",
     "records_in": "rows_per_s",
     **dict.fromkeys(VARIANTS, "rows_per_s"),

@@ -26,6 +26,10 @@ class Sizes:
     latency_warmup_s: float
     big_rows: int
     """Rows of the one large transaction."""
+    commit_s: int
+    """Of each kind of commit, with each number of clients."""
+    commit_turns: int
+    """In so many turns, where kinds take turns."""
     rounds: int
     """How often each measure is made; the contenders take turns, and the median round is reported."""
     patience_s: float
@@ -43,6 +47,8 @@ FULL: Final = Sizes(
     latency_per_s=100,
     latency_warmup_s=2,
     big_rows=1_000_000,
+    commit_s=9,
+    commit_turns=3,
     rounds=3,
     patience_s=900,
 )
@@ -58,6 +64,8 @@ QUICK: Final = Sizes(
     latency_per_s=50,
     latency_warmup_s=0.5,
     big_rows=10_000,
+    commit_s=1,
+    commit_turns=1,
     rounds=1,
     patience_s=120,
 )
