@@ -1,0 +1,83 @@
+"""Lends the lab servers of its own, with a database and a publication each: nobody else may hang in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from service.embedded import EmbeddedMariaDB, EmbeddedServer, NoServerProgram, find_programs
+from tests.lab.clients import Observer, observed
+from tests.lab.standby import Standby
+from tests.servers import unavailable, without_mariadb
+
+SETTINGS = {"max_prepared_transactions": "5", "deadlock_timeout": "100ms", "autovacuum": "off"}
+TABLE = "CREATE TABLE item (id integer PRIMARY KEY, value text NOT NULL)"
+
+
+@dataclass
+class Side:
+    """One server with its database, its slot and whoever looks on."""
+
+    server: EmbeddedServer
+    url: str
+    dba: Observer
+    slot: str
+
+    def standby(self, name: str | None = None) -> Standby:
+        """A reader of the slot, that streams."""
+        return Standby(self.url, name or self.slot).start(self.slot, "everything")
+
+
+@pytest.fixture(scope="session")
+def lab_servers() -> Iterator[tuple[EmbeddedServer, EmbeddedServer]]:
+    """Two PostgreSQL servers of the lab's own, at work."""
+    try:
+        find_programs()
+    except NoServerProgram as missing:
+        unavailable(str(missing))
+    with EmbeddedServer(settings=SETTINGS) as erp, EmbeddedServer(settings=SETTINGS) as crm:
+        yield erp, crm
+
+
+@pytest.fixture
+def erp(lab_servers: tuple[EmbeddedServer, EmbeddedServer]) -> Iterator[Side]:
+    """The ERP's side, not armed."""
+    yield from _side(lab_servers[0], "erp")
+
+
+@pytest.fixture
+def crm(lab_servers: tuple[EmbeddedServer, EmbeddedServer]) -> Iterator[Side]:
+    """The CRM's side, not armed."""
+    yield from _side(lab_servers[1], "crm")
+
+
+@pytest.fixture(scope="session")
+def maria_server() -> Iterator[EmbeddedMariaDB]:
+    """A MariaDB of the lab's own, at work."""
+    without_mariadb()
+    with EmbeddedMariaDB() as server:
+        yield server
+
+
+def _side(server: EmbeddedServer, name: str) -> Iterator[Side]:
+    with server.connect() as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+    url = server.create_database(name)
+    with observed(server, name) as dba:
+        dba.ask(TABLE)
+        dba.ask("INSERT INTO item SELECT i, 'start' FROM generate_series(1, 20) i")
+        dba.ask("CREATE PUBLICATION everything FOR ALL TABLES")
+        dba.ask("SELECT pg_create_logical_replication_slot('lab', 'pgoutput')")
+        yield Side(server, url, dba, "lab")
+    server.start()
+    server.drop_database(name)
+
+
+@pytest.fixture
+def armed(erp: Side) -> Iterator[Side]:
+    """The ERP's side, where every commit waits for a standby that confirms nothing."""
+    with erp.standby():
+        erp.dba.arm("lab")
+        yield erp
