@@ -112,6 +112,7 @@ class PostgresKit:
             skip_own=capabilities["skip_own"],
             origin_none=capabilities["origin_none"],
             spool_dir=spool_dir,
+            synchronous=self.system in book.synchronous,
         )
 
     def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> BorrowedSource:

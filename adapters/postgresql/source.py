@@ -3,7 +3,8 @@
 The shell around the pure parts: `resume.py` says whether reading may go on, `walsender.py` knows the frames,
 `pgoutput.py` the messages, `assemble.py` the transactions. Here are the connection and its one reading loop. It never
 reconnects or waits to try again (the runner does), and it confirms nothing to the server but what `acknowledge` was
-told: positions of Progress, too, go into our store first. So the slot never gets ahead of the store.
+told: positions of Progress, too, go into our store first. So the slot never gets ahead of the store. Of a synchronous
+system the server hears no position that was not `delivered`, as its users wait for that at COMMIT.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from psycopg import pq
 
 from adapters.postgresql import session, walsender
 from adapters.postgresql.assemble import Assembler
+from adapters.postgresql.feedback import Feedback
 from adapters.postgresql.resume import (
     ServerIdentity,
     check_identity,
@@ -65,7 +67,8 @@ class PostgresSource:
     the bound ones; their place here is their number in changes. `identity`: which server the positions belong to;
     None: not known yet. `skip_own`: tell own transactions as Progress. `origin_none`: have the server leave out every
     replicator's transactions, where it can. `spool_dir`: where transactions too large for memory are kept meanwhile.
-    `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the slot."""
+    `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the slot.
+    `synchronous`: users wait at COMMIT for what `delivered` tells."""
 
     _messages = False
     """The server is asked for messages, too: they tell the numbers of own transactions."""
@@ -84,6 +87,7 @@ class PostgresSource:
         origin_none: bool = False,
         spool_dir: Path | None = None,
         application_name: str | None = None,
+        synchronous: bool = False,
     ) -> None:
         self.system = system
         self._url = url
@@ -103,10 +107,13 @@ class PostgresSource:
         self._quiet: Position = 0
         """Nothing for us up to here: Progress that has not been told yet, if beyond `_told`."""
         self._reported_at = 0.0
+        self._feedback = Feedback(synchronous=synchronous)
+        """What was acknowledged, not where reading resumes: that may be read already, and not be durable."""
         self._lock = threading.Lock()
         """Guards what follows: written by any thread, read by the reading one."""
-        self._acknowledged: Position = 0
         self._nudged = False
+        self._news = False
+        """There is something to tell the server."""
         self._waker: socket.socket | None = None
         self._woken: socket.socket | None = None
 
@@ -119,8 +126,7 @@ class PostgresSource:
         stream = self._start(resume, identity, origin_none=self._origin_none and version >= origin_filter_version)
         stream.nonblocking = 1
         with self._lock:
-            self._acknowledged = resume
-            self._nudged = False
+            self._nudged = self._news = False
             self._woken, self._waker = socket.socketpair()
             self._woken.setblocking(False)
             self._waker.setblocking(False)
@@ -138,6 +144,8 @@ class PostgresSource:
         Raises SystemUnavailable when the connection is lost, WireError, SchemaChanged, and what stopped the stream."""
         deadline = time.monotonic() + timeout_s
         while True:
+            if self._news:  # also while one transaction follows the other
+                self._attend()
             transaction = self._drain()
             if transaction is not None:
                 return transaction
@@ -155,19 +163,26 @@ class PostgresSource:
 
     def acknowledge(self, position: Position) -> None:
         """Everything up to `position` is durable in our store: the server may forget it. Any thread; never blocks."""
-        with self._lock:
-            if position > self._acknowledged:
-                self._acknowledged = position
-                self._wake()
+        if self._feedback.acknowledge(position):
+            self._wake()
 
     def delivered(self, position: Position) -> None:
         """Users need not wait for what they committed up to `position`. Any thread; never blocks."""
+        if self._feedback.deliver(position):
+            self._wake()
+
+    @contextlib.contextmanager
+    def withholding(self) -> Iterator[None]:
+        """Inside, the server hears of nothing newly delivered, so that a commit can be seen to wait. Any thread."""
+        try:
+            with self._feedback.withholding():
+                yield
+        finally:
+            self._wake()
 
     def nudge(self) -> None:
         """Asks the server for its position now: `read` soon tells it as Progress, if it is news. Any thread."""
-        with self._lock:
-            self._nudged = True
-            self._wake()
+        self._wake(nudge=True)
 
     def verify(self) -> None:
         """Looks again at the server's catalog while the stream runs: a table taken out of the publication falls silent
@@ -318,17 +333,16 @@ class PostgresSource:
     def _attend(self) -> None:
         """Reports, and asks for the server's position if somebody wants to know it."""
         with self._lock:
-            nudged, self._nudged = self._nudged, False
+            nudged, self._nudged, self._news = self._nudged, False, False
             if self._woken is not None:
                 with contextlib.suppress(BlockingIOError):
-                    while self._woken.recv(4096):
-                        pass
+                    self._woken.recv(4096)
         self._report(reply=nudged)
 
     def _report(self, *, reply: bool = False) -> None:
-        """Tells the server what it may forget."""
+        """Tells the server what it may forget, and whom it may answer."""
         stream = self._connected()
-        frame = walsender.status_update(self._acknowledged, time.time_ns() // 1000, reply=reply)
+        frame = self._feedback.frame(time.time_ns() // 1000, reply=reply)
         self._reported_at = time.monotonic()
         try:
             stream.put_copy_data(frame)
@@ -336,11 +350,14 @@ class PostgresSource:
         except psycopg.Error as error:
             raise session.translate(error, self.system) from None
 
-    def _wake(self) -> None:
-        """Interrupts `_wait`. The lock is held."""
-        if self._waker is not None:
-            with contextlib.suppress(BlockingIOError):  # then enough wakes are under way
-                self._waker.send(b"\0")
+    def _wake(self, *, nudge: bool = False) -> None:
+        """Interrupts `_wait`."""
+        with self._lock:
+            self._nudged |= nudge
+            if self._waker is not None and not self._news:
+                self._news = True
+                with contextlib.suppress(BlockingIOError):  # then enough wakes are under way
+                    self._waker.send(b"\0")
 
     def _connected(self) -> pq.abc.PGconn:
         if self._stream is None:

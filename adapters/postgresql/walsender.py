@@ -42,12 +42,12 @@ def decode_keepalive(frame: bytes) -> Keepalive:
     return Keepalive(position, reply != 0)
 
 
-def status_update(acknowledged: int, now_us: int, *, reply: bool) -> bytes:
-    """The frame that tells the server what it may forget.
+def status_update(written: int, flushed: int, applied: int, now_us: int, *, reply: bool) -> bytes:
+    """The frame that tells the server how far we are.
 
-    `acknowledged`: a commit's end position; it is all that we call written, flushed and applied, since nothing else
-    of us outlives a crash. `now_us`: microseconds since 1970 UTC. `reply`: the server shall tell its position."""
-    return _STATUS.pack(b"r", acknowledged, acknowledged, acknowledged, now_us - EPOCH_2000_US, reply)
+    `written`, `flushed`, `applied`: ends of commits, 0 for not known; `flushed` is what the slot may forget.
+    `now_us`: microseconds since 1970 UTC. `reply`: the server shall tell its position."""
+    return _STATUS.pack(b"r", written, flushed, applied, now_us - EPOCH_2000_US, reply)
 
 
 def start_replication(
