@@ -73,10 +73,32 @@ class Lane:
     committed_at: int = 0
     """Commit time of the last transaction decided, microseconds since 1970."""
     acknowledged: Position = 0
+    delivered: Position = 0
+    """Of a synchronous system: up to where its users' transactions are in the others."""
+    undelivered: int = 0
+    """How many of them are not, as far as they are decided."""
+    undelivered_since: float = 0.0
+    """When the first of these was decided, on the runner's clock; 0: there is none."""
+    waits_for: str = ""
+    """What it waits for, in words."""
     ask_again_at: float = 0.0
     """Rows that a user had locked are not asked for before."""
     recovered: bool = False
     """The ledger has been asked what was committed before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How it stands with those who wait at a synchronous system's COMMIT, as far as the engine knows."""
+
+    position: Position
+    """Up to here nobody has to wait any more."""
+    undelivered: int
+    """Transactions that have been decided and are not everywhere; before the first answer, all that was due is one."""
+    oldest_s: float
+    """For how long the first of them has been decided."""
+    waits_for: str
+    """What the first of them waits for, in words; empty: nothing."""
 
 
 Order = Batch | Ask

@@ -22,6 +22,7 @@ from engine.lanes import (
     STUCK_TARGET_S,
     Arrival,
     Ask,
+    Delivered,
     Lane,
     Limits,
     Observer,
@@ -71,6 +72,7 @@ class Rounds:
         self.failed: DuologError | None = None
         self.taken_up = False
         self.last_requests = -REQUESTS_EVERY_S
+        decider.attend(book.synchronous)
         self.last_commit = clock.monotonic()
 
     def turn(self) -> bool:
@@ -85,12 +87,40 @@ class Rounds:
             self.taken_up = True
         self._retry_deferred()
         self._requests()
+        self._deliver()
         worked = self._decide_some()
         while self.decider.news:
             self.observe(*self.decider.news.pop(0))
         if self.storing is not None:
             return worked  # what is decided meanwhile is taken when the store has finished
-        return self._keep() or worked
+        sent = self._keep()
+        self._deliver()
+        return sent or worked
+
+    def _deliver(self) -> None:
+        """Tells the readers up to where their users' transactions are in the other systems."""
+        for system, queue in self.decider.queues.items():
+            lane = self.lanes[system]
+            position = self.decider.delivered(system)
+            if position > lane.delivered:
+                lane.delivered = position
+                self.sources[system].delivered(position)
+            for expected in reversed(queue.expected):
+                if expected.since:
+                    break
+                expected.since = self.clock.monotonic()
+            lane.undelivered = len(queue.expected)
+            lane.undelivered_since = queue.expected[0].since if queue.expected else 0.0
+            lane.waits_for = self.decider.told(system)
+        if len(self.decider.queues) > 1:
+            self.decider.untangle(self.clock.monotonic())
+
+    def delivery(self, system: str) -> Delivered:
+        """How it stands with those who wait at a synchronous system's COMMIT. May be asked from another thread."""
+        lane = self.lanes[system]
+        since = lane.undelivered_since
+        waited_s = self.clock.monotonic() - since if since else 0.0
+        return Delivered(lane.delivered, lane.undelivered, waited_s, lane.waits_for)
 
     def _take_arrivals(self) -> None:
         while True:
@@ -189,6 +219,7 @@ class Rounds:
                 rows += event.rows
             else:
                 self.decider.pass_position(system, event.position)
+                self.decider.hurried |= event.awaited
             done += 1
         if done:
             with self.bell:

@@ -110,6 +110,8 @@ class Progress:
 
     system: str
     position: Position
+    awaited: bool = False
+    """Somebody may wait at COMMIT until just this position is acknowledged."""
 
 
 class KeyOf(NamedTuple):

@@ -22,6 +22,8 @@ class Due(Stopping):
 
     def _note_due(self, name: Name, record: Record, systems: Iterable[str]) -> None:
         self.due[name] = None
+        systems = list(systems)
+        self._owe([(system, name) for system in systems])
         for system in systems:
             if self.stops:
                 self._put_off(name, record, system, record.side(system))
@@ -34,12 +36,14 @@ class Due(Stopping):
 
     def _due_again(self, name: Name, record: Record, system: str, side: Side) -> None:
         """A write that did not take place is due as a step of its own."""
-        self.stuck.pop((system, name), None)
+        since = self.stuck.pop((system, name), self.marks[system].applied)
         self.dirty[name] = record
         if side.out:
             return
         self.number += 1
         side.due = self.number
+        if self.book.synchronous:
+            self.again[system, name] = (self.number, since)
         self._note_due(name, record, [system])
 
     def _ask_again(self, name: Name, system: str) -> None:
@@ -57,6 +61,7 @@ class Due(Stopping):
         side.wait, side.due = REREAD, 0
         self.dirty[(rules.name, key)] = record
         self.due[(rules.name, key)] = None
+        self._owe([(system, (rules.name, key))])
         self._ask_again((rules.name, key), system)
 
     def _check_values(self, rules: EntityRules, key: str, record: Record, system: str) -> None:
@@ -75,6 +80,7 @@ class Due(Stopping):
         """The record waits, for this system, until it changes or somebody asks to retry it; all else flows."""
         side = record.side(system)
         side.bad, side.due, side.wait = reason, 0, 0
+        self._owe([(system, (rules.name, key))])
         self.stuck.pop((system, (rules.name, key)), None)
         self.dirty[(rules.name, key)] = record
         self.quarantined[(rules.name, key, system)] = reason

@@ -21,6 +21,15 @@ from engine.vocabulary import Outcome, Position, Row, Text, Version
 Name = tuple[str, str]
 """(entity, record key)"""
 
+Debt = tuple[str, Name]
+"""(system, record): something that is due there."""
+
+ANYWHERE = ""
+"""In the place of a system: the record is left to a person, so that nobody knows yet to whom it is due."""
+
+OVERRULED = "acknowledged, then overruled"
+"""What the journal says of a write that lost, whose user is answered only when the others have what is current."""
+
 
 def key_maker(table: Table) -> Callable[[Row], str]:
     """How the record key is read out of a table's row. A key value is never ABSENT."""
@@ -91,6 +100,12 @@ class Records:
         self.wait_until_stored: Callable[[], None] = lambda: None
         """Called before this thread writes into the store's open transaction itself, a part at a time."""
         self.number = 0
+        self.owed: dict[Debt, None] | None = None
+        """What the transaction under decision made due, if its user waits for that."""
+        self.hurried = False
+        """Somebody waits for a position that is not durable yet, though nothing was decided there."""
+        self.again: dict[Debt, tuple[int, int]] = {}
+        """Writes that did not take place: the step by which they are due again, and since which they wait."""
         self.forgotten = 0
         self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
         self.durable_positions: dict[str, Position] = {}
@@ -164,9 +179,13 @@ class Records:
 
     def _close(self, step: Step) -> None:
         """Takes over what came of a step."""
+        for entry in step.journal if self.book.synchronous else ():
+            if entry.loser is not None and entry.loser.system in self.book.synchronous and entry.kind != "hold":
+                entry.because = f"{entry.because}; {OVERRULED}"
         self.delta.journal += step.journal
         step.journal = []
         if step.holds:
+            self._owe([(ANYWHERE, place[:2]) for place, why in step.holds.items() if why is not None])
             self.delta.holds.update(step.holds)
             for place, why in step.holds.items():
                 self.held.add(place) if why is not None else self.held.discard(place)
@@ -174,6 +193,11 @@ class Records:
         for what, n in step.counts.items():
             self._count(what, n)
         step.counts = {}
+
+    def _owe(self, debts: Iterable[Debt]) -> None:
+        """The transaction under decision made something due, or nobody knows yet where."""
+        if self.owed is not None:
+            self.owed.update(dict.fromkeys(debts))
 
     def commit(self) -> None:
         """Makes everything decided so far durable, before it returns."""
@@ -187,6 +211,7 @@ class Records:
         return bool(
             self.dirty
             or self.due
+            or self.hurried
             or self.half_written
             or self.delta.requests_done
             or self.delta.journal
@@ -198,6 +223,7 @@ class Records:
 
         Until `stored` is called the records in it stay in memory, and no further one may be taken."""
         delta = self._delta()
+        self.hurried = False
         floor = min([mark.applied for mark in self.marks.values()] + list(self.stuck.values()))
         if floor > self.forgotten:
             self.forgotten = floor

@@ -1,0 +1,315 @@
+"""Which users' transactions the other systems have, so that those who wait for it at COMMIT may go on.
+
+Turns what was decided, and what became of the writes, into a position for each synchronous system: what its users
+committed up to there is delivered. A log can be answered only up to a place, so one write that waits holds back all
+that was committed after it. It decides nothing, and lets nobody go whose decision is not durable.
+
+A transaction is delivered when no other system still has something of it due, under way, locked or waiting. What lost
+is due nowhere: its user is answered at once, which frees his locks for what won. Where systems wait for each other's
+locks over different rows, one of them is let go early, as the journal says (`released`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from engine.desk.answers import Answers
+from engine.desk.records import ANYWHERE, Debt, Name
+from engine.merge import Step
+from engine.ports import Delta
+from engine.record import STOPPED
+from engine.rulebook import Synchronous
+from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
+
+KNOT_S: Final = 1.0
+"""Systems that seem to wait for each other's locks, though no lock is known for certain, are given so long."""
+
+@dataclass(slots=True)
+class Expected:
+    """A transaction whose user waits, or all that was due when the engine started."""
+
+    number: int
+    """The deciding step."""
+    position: Position
+    through: Position
+    """Up to here follows nothing that anybody waits for: own transactions, other tables, other databases."""
+    owed: dict[Debt, None] | None
+    """What is not known to be delivered; None: whatever was due by `number`."""
+    names: frozenset[Name] = frozenset()
+    """The records that it changed: its user holds their locks."""
+    since: float = 0.0
+    """When it was decided, on the runner's clock; 0: not told yet."""
+    let_go: bool = False
+    """Nothing is waited for any more."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """One synchronous system's users, in the order of its log."""
+
+    rules: Synchronous
+    expected: deque[Expected] = field(default_factory=deque)
+    passed: Position = 0
+    """Delivered up to here."""
+    lacking: Debt | None = None
+    """What the first one waits for, as far as it is one record."""
+
+
+class Delivery(Answers):
+    """The room where it is known who waits."""
+
+    queues: Mapping[str, Queue] = {}
+    """By synchronous system; empty: nobody waits for this engine."""
+    parting: Sequence[Expected] = ()
+    """To be let go as soon as the journal says so durably."""
+    letting_go: Sequence[Expected] = ()
+    """Those of whom that is just being made durable."""
+
+    def attend(self, synchronous: Mapping[str, Synchronous]) -> None:
+        """From here on, users of these systems wait for what is decided. To be called before `take_up`."""
+        self.queues = {system: Queue(rules) for system, rules in synchronous.items()}
+        self.locked: dict[Debt, None] = {}
+        """What somebody else's lock kept from being written, until it is."""
+        self.knot: tuple[tuple[str, ...], float] | None = None
+        """Systems that seem to wait for each other, and since when."""
+
+    def take_up(self) -> None:
+        """What was due before the start counts as one transaction in front of all others."""
+        super().take_up()
+        for system, queue in self.queues.items():
+            read = self.marks[system].read
+            queue.expected.append(Expected(self.number, read, read, None))
+
+    # ------------------------------------------------------------ what is owed
+
+    def decide(self, transaction: Transaction) -> None:
+        """As below; of a user's transaction is noted what it made due, and where."""
+        queue = self.queues.get(transaction.system)
+        if queue is None:
+            super().decide(transaction)
+            return
+        if not transaction.own:
+            self.owed = {}
+        super().decide(transaction)
+        owed, self.owed = self.owed, None
+        if owed is None:
+            return
+        names = frozenset([name for _, name in owed])
+        due: dict[Debt, None] | None = None
+        if transaction.spool is None:
+            if not owed and not queue.expected and not self.delta.journal:
+                self._pass(transaction.system, transaction.position)
+                return
+            due = {debt: None for debt in owed if debt[0] != transaction.system or self._is_unread(*debt)}
+        queue.expected.append(Expected(self.number, transaction.position, transaction.position, due, names))
+
+    def _write_chunk(self, step: Step) -> None:
+        super()._write_chunk(step)
+        if self.owed is not None:
+            self.owed = {}  # too much to be told one by one: all that is due by its end is waited for
+
+    def _is_unread(self, system: str, name: Name) -> bool:
+        """True if the system's own row could not be read or understood so far, so that what is due is not known."""
+        record = self.record(*name)
+        side = record.sides.get(system) if record is not None else None
+        return (system, name) in self.stuck or (side is not None and bool(side.bad))
+
+    def pass_position(self, system: str, position: Position) -> None:
+        """As below; what follows the last transaction is passed with it."""
+        super().pass_position(system, position)
+        if system in self.queues and self.owed is None:
+            self._pass(system, position)
+
+    def _pass(self, system: str, position: Position) -> None:
+        queue = self.queues[system]
+        if queue.expected:
+            queue.expected[-1].through = max(queue.expected[-1].through, position)
+        else:
+            queue.passed = max(queue.passed, position)
+
+    def confirm(self, outcome: Outcome) -> None:
+        """As below; what met a lock is remembered until it is written."""
+        super().confirm(outcome)
+        system = outcome.system
+        if self.queues:
+            self.locked.update(((system, (e.entity, e.key)), None) for e in outcome.exceptions if e.kind == "deferred")
+        if self.again:
+            done = [debt for debt, (due, _) in self.again.items() if debt[0] == system and due <= outcome.number_to]
+            for debt in done:
+                del self.again[debt]
+
+    # ------------------------------------------------------------ what is delivered
+
+    def delivered(self, system: str) -> Position:
+        """Up to where the users of a synchronous system may go on. Never goes back."""
+        queue = self.queues[system]
+        durable = self.durable_positions.get(system, 0)
+        while queue.expected:
+            first = queue.expected[0]
+            if first.position > durable or not (first.let_go or self._is_paid(system, queue, first)):
+                break
+            queue.passed = max(queue.passed, first.through)
+            queue.expected.popleft()
+            queue.lacking = None
+        if not any(other.expected for other in self.queues.values()):
+            self.locked.clear()
+        return queue.passed
+
+    def _is_paid(self, system: str, queue: Queue, first: Expected) -> bool:
+        """True if nothing is waited for any more; what was found to be delivered is not looked at again."""
+        if first.owed is None:
+            return all(other == system or self._has_all(other, queue, first.number) for other in self.marks)
+        while first.owed:
+            debt = next(iter(first.owed))
+            if self._lacks(system, queue, debt, first.number):
+                queue.lacking = debt
+                return False
+            del first.owed[debt]
+            self.locked.pop(debt, None)
+        return True
+
+    def _lacks(self, user: str, queue: Queue, debt: Debt, number: int) -> bool:
+        """True if a system has not what was decided of a record by this step, nor anything later. `user`: whose users
+        wait for it."""
+        system, name = debt
+        record = self.record(*name)
+        if record is None:
+            return False
+        if system == ANYWHERE:
+            return bool(record.holds) and queue.rules.refused == "wait"
+        side = record.sides.get(system)
+        if side is not None and (side.bad or side.wait == STOPPED):
+            return queue.rules.refused == "wait"
+        if debt in self.stuck:
+            return True
+        if system == user:  # read again by now: what that made due elsewhere was decided later
+            others = [(other, name) for other in record.sides if other != user]
+            return any(self._lacks(user, queue, other, self.number) for other in others)
+        if side is None or side.out:
+            return False
+        mark = self.marks[system]
+        if mark.applied >= max(number, self.again.get(debt, (0, 0))[0]):
+            return False
+        return mark.under_way(side) or side.due > mark.applied
+
+    def _has_all(self, system: str, queue: Queue, number: int) -> bool:
+        """True if a system has all that was due to it by this step."""
+        mark = self.marks[system]
+        if queue.rules.refused == "wait" and any(place[2] == system for place in self.quarantined):
+            return False
+        if any(at == system and since < number for (at, _), since in self.stuck.items()):
+            return False
+        if any(at == system and since < number and due > mark.applied for (at, _), (due, since) in self.again.items()):
+            return False
+        idle = not self.open[system] and not self.spilled[system] and mark.applied == mark.dispatched
+        return idle or mark.applied >= number
+
+    def told(self, system: str) -> str:
+        """What the first user of a synchronous system who is not answered waits for, in words; "" if nobody waits."""
+        queue = self.queues[system]
+        if not queue.expected:
+            return ""
+        debt = queue.lacking
+        if debt is None:
+            return "what was due at the start" if queue.expected[0].owed is None else "being written"
+        at, (entity, key) = debt
+        reason = self.quarantined.get((entity, key, at), "")
+        if reason:
+            return f"{entity} `{key}` in {at}: quarantine: {reason}"
+        if debt in self.locked:
+            return f"{entity} `{key}` in {at}: somebody has locked it"
+        return f"{entity} `{key}`: left to a person" if at == ANYWHERE else f"{entity} `{key}` in {at}: being written"
+
+    # ------------------------------------------------------------ who waits for whom
+
+    def untangle(self, now: float) -> None:
+        """Looks whether synchronous systems wait for each other's locks, and lets one of them go early.
+
+        `now`: the runner's clock, seconds. Who loses a row is answered anyway; this is for systems that each hold a
+        row which the other one's write needs."""
+        knot = self._knot()
+        if knot is None:
+            self.knot = None
+            return
+        if self.knot is None or set(self.knot[0]) != set(knot):
+            self.knot = (knot, now)
+        if now - self.knot[1] < KNOT_S and not all(self._holder(system) is not None for system in knot):
+            return
+        self.knot = None
+        self._part(knot)
+
+    def _knot(self) -> tuple[str, ...] | None:
+        """Systems each of which waits for a lock in the next one, and the last for one in the first."""
+        for start in self.queues:
+            way = [start]
+            while (following := self._waits_in(way[-1])) is not None:
+                if following in way:
+                    return tuple(way[way.index(following) :])
+                way.append(following)
+        return None
+
+    def _waits_in(self, system: str) -> str | None:
+        """The synchronous system in which somebody's lock holds back what the first of this one's users waits for."""
+        queue = self.queues[system]
+        if not queue.expected or self._is_parting(queue):
+            return None
+        if queue.expected[0].owed is None:
+            others = [other for other in self.queues if other != system and self.deferred[other]]
+            return others[0] if others and self.queues[others[0]].expected else None
+        debt = queue.lacking
+        if debt is None or debt not in self.locked or debt[0] not in self.queues:
+            return None
+        return debt[0] if self.queues[debt[0]].expected else None
+
+    def _is_parting(self, queue: Queue) -> bool:
+        return any(first is queue.expected[0] for first in self.parting)
+
+    def _holder(self, system: str) -> int | None:
+        """How many users of the next system have to be answered until the lock is free that this one waits for; None
+        if none of them is known to hold it."""
+        debt = self.queues[system].lacking
+        if debt is None:
+            return None
+        holders = [at for at, one in enumerate(self.queues[debt[0]].expected, 1) if debt[1] in one.names]
+        return holders[-1] if holders else None
+
+    def _part(self, knot: tuple[str, ...]) -> None:
+        """Lets the users of one system go up to the one who holds the lock: where that concerns the fewest."""
+        choices = []
+        for at, system in enumerate(knot):
+            holding = self._waits_in(system) or knot[(at + 1) % len(knot)]
+            count = self._holder(system) or len(self.queues[holding].expected)
+            choices.append((count, -self.book.systems.index(holding), holding, system))
+        count, _, holding, waiting = min(choices)
+        because = f"{waiting} and {holding} waited for each other's locks: acknowledged before it was everywhere"
+        going = list(islice(self.queues[holding].expected, count))
+        self.parting = [*self.parting, *going]
+        for one in going:
+            self.delta.journal += _released(one, self.stuck, because)
+            self._count("released")
+        self.news.append(("let go early", f"{count} commits of {holding}: {because}"))
+
+    def take(self) -> Delta | None:
+        """As below; whom the journal says to be let go, is when that is durable."""
+        if not self.parting:
+            return super().take()
+        self.delta.number = self.number  # something to be committed, even where no record was named
+        self.letting_go, self.parting = self.parting, ()
+        return super().take()
+
+    def stored(self) -> None:
+        """What was last taken is durable."""
+        super().stored()
+        for one in self.letting_go:
+            one.let_go = True
+        self.letting_go = ()
+
+
+def _released(one: Expected, stuck: Iterable[Debt], because: str) -> Iterator[JournalEntry]:
+    """What its user was answered for too early; of what is not known one by one, all that waits."""
+    for entity, key in sorted({name for _, name in (stuck if one.owed is None else one.owed)}):
+        yield JournalEntry(entity, key, (), "released", because, None, (), None, (), one.number)
