@@ -106,7 +106,11 @@ class PostgresSource:
         """Everything up to here has been handed over, or told as Progress."""
         self._quiet: Position = 0
         """Nothing for us up to here: Progress that has not been told yet, if beyond `_told`."""
+        self._awaited: Position = 0
+        """Somebody may wait for this position, which ends no transaction that we were sent: what is beside our tables
+        and databases waits for us, too."""
         self._reported_at = 0.0
+        self._synchronous = synchronous
         self._feedback = Feedback(synchronous=synchronous)
         """What was acknowledged, not where reading resumes: that may be read already, and not be durable."""
         self._lock = threading.Lock()
@@ -152,7 +156,7 @@ class PostgresSource:
             now = time.monotonic()
             if self._quiet > self._told:
                 self._told = self._quiet
-                return Progress(self.system, self._quiet)
+                return Progress(self.system, self._quiet, awaited=self._synchronous and self._awaited == self._quiet)
             if now >= deadline:
                 return None
             self._wait(min(deadline, self._reported_at + status_interval_s) - now)
@@ -307,8 +311,8 @@ class PostgresSource:
             raise WireError(f"a frame `w` or `k` expected, found byte 0x{frame[0]:02x}", 0)
         keepalive = walsender.decode_keepalive(frame)
         # In the midst of a transaction its position says nothing of that transaction's end.
-        if self._assembler.idle:
-            self._quiet = max(self._quiet, keepalive.position)
+        if self._assembler.idle and keepalive.position > max(self._quiet, self._told):
+            self._quiet = self._awaited = keepalive.position
         if keepalive.reply:
             self._report()
 
