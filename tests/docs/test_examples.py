@@ -1,6 +1,7 @@
 """Every example runs as it stands: its tables are made, its rules checked, both ways carried, and the systems agree.
 
-Only the addresses are replaced, where the file names machines that are not here; nothing else is touched.
+Only the addresses are replaced, where the file names machines that are not here; nothing else is touched. An example
+with a synchronous system has servers of its own: there every commit waits, whichever database it is in.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from service.embedded import EmbeddedServer
 from tests.cli.desk import Desk
 from tests.docs.scenarios import SCENARIOS
 from tests.docs.scenarios.rounds import Round
@@ -28,9 +31,21 @@ LENT = {
 
 
 @pytest.fixture
-def lent(request: pytest.FixtureRequest) -> Callable[[str], str]:
-    """A fresh database, by the name of its fixture: only those that an example asks for are made."""
+def lent(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """A fresh database (or two), by the name of its fixture: only those that an example asks for are made."""
     return request.getfixturevalue
+
+
+@pytest.fixture
+def own_pair() -> Iterator[list[str]]:
+    """A database on each of two servers of its own. Whatever becomes of the engine, nobody waits at the end."""
+    with EmbeddedServer() as one, EmbeddedServer() as other:
+        yield [server.create_database("example") for server in (one, other)]
+        for server in (one, other):
+            with server.connect() as connection:
+                connection.execute("SET synchronous_commit = local")
+                connection.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+                connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture
@@ -44,9 +59,8 @@ def test_every_example_has_a_scenario() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_runs_as_it_stands(name: str, lent: Callable[[str], str], tmp_path: Path) -> None:
-    desk = desk_of(name, {system: lent(LENT[adapter][at]) for at, (system, adapter) in enumerate(systems_of(name))},
-                   tmp_path)  # fmt: skip
+def test_an_example_runs_as_it_stands(name: str, lent: Callable[[str], Any], tmp_path: Path) -> None:
+    desk = desk_of(name, addresses_of(name, lent), tmp_path)
     assert "nothing wrong" in desk.call("check").stdout
     desk.call("setup")
 
@@ -109,6 +123,14 @@ def systems_of(name: str) -> list[tuple[str, str]]:
     """The systems of an example, in its order, each with its adapter."""
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
     return re.findall(r"(?m)^  (\w+): +\{adapter: (\w+)", text)
+
+
+def addresses_of(name: str, lent: Callable[[str], Any]) -> dict[str, str]:
+    """By system of the example: the database that stands for it."""
+    systems = systems_of(name)
+    if "commit: synchronous" in (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"):
+        return dict(zip((system for system, _ in systems), lent("own_pair"), strict=True))
+    return {system: lent(LENT[adapter][at]) for at, (system, adapter) in enumerate(systems)}
 
 
 def desk_of(name: str, urls: dict[str, str], folder: Path) -> Desk:

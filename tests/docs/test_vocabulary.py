@@ -22,7 +22,8 @@ WORDS = re.findall(r"^\| ([^|]+?) \|", FIRST_TABLE, re.MULTILINE)[1:]
 DESIGN = """
 system, adapter, entity, binding, part, member, assembly, lookup, record, crossed, cross-reference, identity, joined,
 alias, field, group, version, held, position, change, successor / conflict,
-owner (system of record), policy, overruled, hold, stopped, quarantine, ledger, separator, store
+owner (system of record), policy, overruled, hold, stopped, quarantine, ledger, separator, store,
+synchronous, armed, waiting, delivered, degraded, release, switch
 """
 """The words of the design, in its order; what it says of a binding and of a record is taken apart into more words."""
 
@@ -54,6 +55,13 @@ IN_CODE = {
     "ledger": "adapters.postgresql.ledger",
     "separator": "engine.vocabulary.Outcome.separator",
     "store": "engine.ports.Store",
+    "synchronous": "engine.rulebook.Synchronous",
+    "armed": "adapters.relational.switch.SwitchState.armed",
+    "waiting": "adapters.relational.switch.SwitchState.waiting",
+    "delivered": "engine.ports.Source.delivered",
+    "degraded": "adapters.relational.switch.Degraded",
+    "release": "adapters.relational.switch.Switch.release",
+    "switch": "adapters.relational.switch.Switch",
     "adapter": "rules.syntax.SystemSyntax.adapter",
 }
 """Where a word is a noun of the code."""

@@ -11,6 +11,7 @@ from tests.docs.scenarios import (
     on_mariadb,
     own_keys,
     prices,
+    seats,
     shared_keys,
     spellings,
     stock,
@@ -36,5 +37,6 @@ SCENARIOS: dict[str, list[Round]] = {
     "14_stock": stock.STOCK,
     "15_held": held.HELD,
     "16_crm_on_mariadb": on_mariadb.CRM_ON_MARIADB,
+    "17_synchronous": seats.SEATS,
 }
 """By the name of the example."""
