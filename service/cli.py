@@ -15,6 +15,7 @@ from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
 from service.commands.test import test
+from service.commands.waiting import arm, release, watchdog
 
 app = typer.Typer(
     name="duolog",
@@ -26,7 +27,7 @@ app = typer.Typer(
 
 for verb in (
     init, check, test, plan, setup, match, run, status, explain, journal, held, resolve, allow, merge_records,
-    quarantine, retry, verify, teardown, demo,
+    quarantine, retry, verify, release, arm, watchdog, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -33,6 +33,7 @@ from service.passing import Passed, fit, tried
 from service.profiling import profiled
 from service.reload import Reload
 from service.stops import stop_document
+from service.synchronous.arrangement import Arrangement
 from service.wiring import SystemClock, Wired, open_store, wire
 
 STATUS_EVERY_S = 1.0
@@ -65,10 +66,11 @@ class Daemon:
         self.runner: Runner | None = None
         self.wired: Wired | None = None
         self.reload = Reload(options.rules, tell)
+        self.arrangement = Arrangement(options.rules, tell)
         self.stop_asked = False
         self.phase = "starting"
         self.last: dict[str, Any] = {
-            "systems": {}, "counters": {}, "queues": {}, "holds": 0, "quarantine": 0, "stops": [],
+            "systems": {}, "counters": {}, "queues": {}, "synchronous": {}, "holds": 0, "quarantine": 0, "stops": [],
         }  # fmt: skip
         """What `status` tells while no runner works."""
         self.merged: dict[str, int] = {}
@@ -96,16 +98,7 @@ class Daemon:
             self._signals()
             self.wired = wired
             teller.start()
-            with suppress(StopAsked):
-                self._base(wired, store)
-            reloader.start()
-            passed = fit(wired, self.tell) if not self.stop_asked else None
-            while passed is not None and not self.stop_asked:
-                self._run_once(passed, store)
-                passed = self.reload.take() or passed
-        except SystemStopped as error:
-            self._blame(error)
-            raise
+            self._run_on(wired, store, reloader)
         finally:
             self.stop_asked = True
             if reloader.ident is not None:
@@ -114,6 +107,26 @@ class Daemon:
                 teller.join(timeout=5)
                 self._write_status(store, running=False)
             store.close()
+
+    def _run_on(self, wired: Wired, store: SqlStore, reloader: threading.Thread) -> None:
+        """From the base on, with one set of rules after another."""
+        error: BaseException | None = None
+        try:
+            self.arrangement.begin(wired)
+            with suppress(StopAsked):
+                self._base(wired, store)
+            reloader.start()
+            passed = fit(wired, self.tell) if not self.stop_asked else None
+            while passed is not None and not self.stop_asked:
+                self._run_once(passed, store)
+                passed = self.reload.take() or passed
+        except BaseException as stopped:
+            error = stopped
+            if isinstance(stopped, SystemStopped):
+                self._blame(stopped)
+            raise
+        finally:
+            self.arrangement.end(self._running(), error)
 
     def _signals(self) -> None:
         signal.signal(signal.SIGTERM, self._on_stop)
@@ -125,7 +138,11 @@ class Daemon:
         self.stop_asked = True
         if self.runner is not None:
             # `stop` takes a lock that the interrupted thread may hold: another thread asks for it.
-            threading.Thread(target=self.runner.stop, daemon=True).start()
+            threading.Thread(target=self._stop, args=(self.runner,), daemon=True).start()
+
+    def _stop(self, runner: Runner) -> None:
+        self.arrangement.stop()  # while the readers still read
+        runner.stop()
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         self.reload.asked = True
@@ -151,6 +168,7 @@ class Daemon:
         if not self.options.merge_again and has_base(wired, store, self.options.rules):
             return
         self.phase = "first merge"
+        self.arrangement.comparing(wired)
         self.tell("first merge", "comparing all systems")
         tally = agree(wired, store, Watch(self._merging, self._reading, self._reach))
         self.tell(
@@ -186,6 +204,7 @@ class Daemon:
             targets[name] = kit.target(wired.book)
         decider = Decider(wired.book, _Watched(store, self.point) if self.point else store)  # type: ignore[arg-type]
         decider.start()
+        plain = sources
         if self.point is not None:
             sources = {name: FailingSource(source, self.point) for name, source in sources.items()}
             targets = {name: FailingTarget(target, self.point) for name, target in targets.items()}
@@ -194,7 +213,10 @@ class Daemon:
         self.phase = "running"
         try:
             if not self.stop_asked and self.reload.passed is None:
+                self.arrangement.keep(wired, plain, runner, store)
                 runner.run()
+                if not self.stop_asked and self.reload.passed is not None:
+                    self.arrangement.pass_on(self.reload.passed.wired.book.synchronous)
         finally:
             self.last = self._doing(runner, wired)
             for system in self.last["systems"].values():
@@ -214,6 +236,7 @@ class Daemon:
         verified_at = time.monotonic()
         while not self.stop_asked:
             self._write_status(store, running=True)
+            self.arrangement.look_after()
             runner = self.runner
             if runner is not None and time.monotonic() - verified_at > VERIFY_EVERY_S:
                 verified_at = time.monotonic()
@@ -260,6 +283,7 @@ class Daemon:
                 "read": lane.inbox_rows, "due": decider.backlog(name), "waiting": len(decider.waiting[name]),
                 "locked": len(decider.deferred[name]),
             }
+        document["synchronous"] = self.arrangement.document()
         document["counters"] = {key: decider.counts.get(key, 0) for key in COUNTERS} | dict(decider.counts)
         document["quarantine"] = len(decider.quarantined)
         document["holds"] = len(decider.held)

@@ -25,6 +25,7 @@ from engine.ports import Snapshot, Source, Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
 from rules import Loaded, Problem, RuleFile, compile_book, load
+from rules.synchronous import ADAPTERS
 
 
 class Rows(Protocol):
@@ -140,6 +141,11 @@ def kits(rules: RuleFile) -> dict[str, Kit]:
         assert system.url is not None, "loaded with an environment"
         found[name] = KITS[system.adapter](name, system.url.reveal(), insecure=system.insecure)
     return found
+
+
+def watched(rules: RuleFile, book: RuleBook) -> list[str]:
+    """The synchronous systems whose servers let nobody go by themselves: a watchdog has to."""
+    return [name for name in book.synchronous if not ADAPTERS[rules.systems[name].adapter].ends]
 
 
 def offline_book(loaded: Loaded) -> RuleBook:

@@ -18,6 +18,7 @@ from engine.errors import StoreMissing
 from rules import Loaded, Problem, find_store
 from rules.durations import ALLOWED, microseconds
 from service.commands.shadowed import shadow
+from service.commands.standing import print_standing, seen, unanswered
 from service.commands.terms import (
     RULES_WRONG,
     STOPPED,
@@ -92,14 +93,15 @@ def status(rules: Rules, as_json: Json = False) -> None:
     Example: duolog status erp_crm.yaml --json
 
     Exit codes: 0 running or stopped in order, 2 the rules on the disk do not pass,
-    3 a system or an entity is stopped."""
+    3 a system or an entity is stopped, or users wait at COMMIT and nobody answers."""
     with told():
         document = read_status(rules)
     if as_json:
         print_json(document)
     else:
-        _print_status(document)
-    if document.get("stops") or any(system.get("state") == "stopped" for system in document["systems"].values()):
+        _print_status(document, rules)
+    stopped = any(system.get("state") == "stopped" for system in document["systems"].values())
+    if document.get("stops") or stopped or unanswered(document["synchronous"]):
         raise typer.Exit(STOPPED)
     if document["rules"]["refused"] or document["rules"]["problems"]:
         raise typer.Exit(RULES_WRONG)
@@ -129,6 +131,8 @@ def read_status(rules: Rules) -> dict[str, Any]:
     if not engine["running"]:  # a start that was refused has told nothing of them
         document.update(counted)
     document["quiet"] = bool(document["quiet"]) and engine["running"]
+    if not engine["running"] or not document.get("synchronous"):
+        document["synchronous"] = seen(rules)
     return document
 
 
@@ -176,7 +180,7 @@ def _lives(engine: dict[str, Any]) -> bool:
     return True
 
 
-def _print_status(document: dict[str, Any]) -> None:
+def _print_status(document: dict[str, Any], rules: Path) -> None:
     engine = document["engine"]
     phase = "" if engine.get("phase") == "running" else f", {engine.get('phase')}"
     running = f"running (pid {engine.get('pid')}){phase}" if engine["running"] else f"not running{phase}"
@@ -188,6 +192,7 @@ def _print_status(document: dict[str, Any]) -> None:
     ]
     if systems:
         print_table("systems", ["system", "state", "position", "lag", "trouble"], systems, "")
+    print_standing(document["synchronous"], rules)
     for stop in document.get("stops", []):
         typer.echo(f"STOPPED {stop['entity']} since {stop['since']}: {harmless(stop['why'])}")
         typer.echo(f"  mend: {harmless(stop['mend'])}")

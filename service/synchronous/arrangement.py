@@ -1,0 +1,153 @@
+"""What one `duolog run` does for its synchronous systems, from its start to its end.
+
+Turns the life of an engine (it starts, compares, runs, takes on new rules, is stopped, fails) into a watchdog beside
+it, keepers within it, and the order in which they let go: the setting first, then the stream, for a stop must not wait
+for readers that somebody waits for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.store import SqlStore
+from engine.errors import DuologError, LogLost, LogReset, SlotLost, SlotMissing
+from engine.ports import Source
+from engine.runner import Runner
+from service.synchronous import watching
+from service.synchronous.guarding import Guard
+from service.synchronous.keeping import Keepers, Post, Tell, withholding_of
+from service.wiring import Wired, watched
+
+LETS_GO_WITHIN_S: Final = 10.0
+"""How long a stop waits for a server that does not answer. The watchdog goes on trying afterwards."""
+ARMED: Final = "synchronous"
+"""The store's note of which systems this engine has armed, for a start with rules that have changed meanwhile."""
+NEVER_AGAIN: Final = (SlotMissing, SlotLost, LogLost, LogReset)
+"""The log cannot be read on from our position: no engine could ever deliver what is waited for."""
+
+
+class Arrangement:
+    """See the module. Its methods are called by the engine's own thread, `stop` by another."""
+
+    def __init__(self, rules: Path, tell: Tell) -> None:
+        self.tell = tell
+        self.guard = Guard(rules, tell)
+        self.keepers: Keepers | None = None
+
+    def begin(self, wired: Wired) -> None:
+        """The engine starts: from here on somebody watches, also over what an engine before left armed."""
+        if watched(wired.rules, wired.book):
+            self.guard.watch()
+
+    def comparing(self, wired: Wired) -> None:
+        """Everything is going to be compared. A picture of a database waits for all who write, so nobody may wait for
+        us meanwhile."""
+        self._let_go(wired, wired.book.synchronous, "everything is compared again")
+
+    def keep(self, wired: Wired, sources: Mapping[str, Source], runner: Runner, store: SqlStore) -> None:
+        """The runner is about to run on these rules: each of their synchronous systems gets a keeper."""
+        former = set((store.recall(ARMED) or "").split()) & wired.kits.keys()
+        self._let_go(wired, former - wired.book.synchronous.keys(), "the rules say asynchronous now")
+        if former or wired.book.synchronous:
+            store.remember(ARMED, " ".join(wired.book.synchronous))
+        guarded = watched(wired.rules, wired.book)
+        if guarded:
+            self.guard.watch()
+        elif self.guard.watches:
+            self.guard.end(all_let_go=True)
+        posts = {
+            name: Post(
+                rule, kit.switch(wired.book), withholding_of(sources[name]), sources[name].nudge,
+                delivery=partial(runner.delivery, name),
+                runs=partial(_all_run, runner),
+                guarded=partial(self._is_guarded, name not in guarded),
+                watched=name in guarded,
+                text=kit.position_text,
+            )
+            for name, rule in wired.book.synchronous.items()
+            for kit in [wired.kits[name]]
+        }  # fmt: skip
+        self.keepers = Keepers(posts, self.tell)
+        self.keepers.start()
+
+    def look_after(self) -> None:
+        """To be called every second: a watchdog that has died is replaced."""
+        keepers = self.keepers
+        if keepers is not None and any(keeper.post.watched for keeper in keepers.keepers):
+            self.guard.watch()
+
+    def stop(self) -> None:
+        """Somebody asked the engine to stop: lets go, while its readers still read. By another thread."""
+        if self.keepers is not None:
+            self.keepers.end(lambda system: "the engine was stopped", LETS_GO_WITHIN_S)
+
+    def pass_on(self, synchronous: Collection[str]) -> None:
+        """The engine goes on with rules in which these systems are synchronous: there, commits wait for the moment."""
+        if self.keepers is not None:
+            self.keepers.end(
+                lambda system: "" if system in synchronous else "the rules say asynchronous now", LETS_GO_WITHIN_S
+            )
+        self.keepers = None
+
+    def end(self, wired: Wired, error: BaseException | None) -> None:
+        """The engine has ended: in order, or by this error.
+
+        Where the rules say `open`, all are let go at once: nobody is left to answer. Where they say `closed`, a commit
+        waits for as long as the engine is away, and an error, unlike a clean stop, is nothing that a person has chosen;
+        but where the log is lost, no engine could ever answer."""
+        closed = {name for name, rule in wired.book.synchronous.items() if rule.open_after_s is None}
+
+        def why(system: str) -> str:
+            if error is None:
+                return "the engine was stopped"
+            lost = isinstance(error, NEVER_AGAIN) and error.system == system
+            code = error.code if isinstance(error, DuologError) else type(error).__name__
+            return f"the engine stopped: {code}" if lost or system not in closed else ""
+
+        keepers, self.keepers = self.keepers, None
+        if keepers is not None:
+            all_let_go = keepers.end(why, LETS_GO_WITHIN_S)
+        else:
+            all_let_go = self._let_go(wired, wired.book.synchronous, why)
+        if error is None or all_let_go:
+            self.guard.end(all_let_go=all_let_go)
+        else:
+            self.guard.leave()
+        if not all_let_go:
+            self.tell("still armed", "users wait at COMMIT until an engine runs, or `duolog release RULES`")
+
+    def document(self) -> dict[str, Any]:
+        """For `duolog status`, by synchronous system."""
+        keepers = self.keepers
+        return keepers.document() if keepers is not None else {}
+
+    def _is_guarded(self, by_itself: bool) -> bool:
+        return by_itself or self.guard.watches
+
+    def _let_go(self, wired: Wired, systems: Collection[str], why: str | Callable[[str], str]) -> bool:
+        """Lets these systems go that an engine before this one left armed. True if nobody waits afterwards."""
+        free = True
+        for name in systems:
+            rule = wired.book.synchronous.get(name)
+            with closing(wired.kits[name].switch(wired.book)) as switch:
+                try:
+                    state = switch.look()
+                    because = why if isinstance(why, str) else why(name)
+                    if not because and rule is not None:
+                        because = watching.why_let_go(rule, state, slack_s=float("inf"))
+                    if state.armed and because:
+                        switch.release(because, "engine")
+                        self.tell("let go", f"{name}: {because}")
+                    free = free and not (state.armed and not because)
+                except DuologError as error:
+                    self.tell("synchronous", str(error))
+                    free = False
+        return free
+
+
+def _all_run(runner: Runner) -> bool:
+    return all(lane.reader == lane.writer == "running" for lane in list(runner.lanes.values()))
