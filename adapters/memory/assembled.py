@@ -143,7 +143,7 @@ class Assembled:
         work = self._work(entity, KEY_SEPARATOR.join([str(text) for text in key]))
         tables = [part.table for part in work.assembly.parts]
         rows = [(self.database.names[t], k) for t, k in zip(tables, work.keys, strict=True) if k is not None]
-        return any(row in self.database.locked for row in rows)
+        return any(self.database.is_locked(*row) for row in rows)
 
     def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
         """The rows of these records as they are now; those that a user has locked are left out."""

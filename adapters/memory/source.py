@@ -25,12 +25,15 @@ class MemorySource:
         self.read_to: Position = 0
         self.acknowledged: Position = 0
         self.delivered_to: Position = 0
+        self.connected = False
 
     def open(self, resume: Position) -> None:
-        """Resumes after `resume`."""
+        """Resumes after `resume`; what was delivered while nobody listened is told."""
         if resume > self.database.end:
             raise PositionForeign(f"the log ends at {self.database.end}, before {resume}", system=self.system)
         self.read_to = resume
+        self.connected = True
+        self.database.answer(self.delivered_to)
 
     def read(self, timeout_s: float) -> Transaction | Progress | None:
         """The next transaction; Progress once at the end of the log; never waits."""
@@ -59,8 +62,10 @@ class MemorySource:
         self.acknowledged = max(self.acknowledged, position)
 
     def delivered(self, position: Position) -> None:
-        """Remembers up to where users need not wait any more."""
+        """Answers those who wait for what was committed up to here, now or when the connection is back."""
         self.delivered_to = max(self.delivered_to, position)
+        if self.connected:
+            self.database.answer(self.delivered_to)
 
     def nudge(self) -> None:
         """The log's end is always known."""
@@ -69,7 +74,8 @@ class MemorySource:
         """Nothing can be taken out of the log."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Tells the database nothing more until it is opened again."""
+        self.connected = False
 
 
 def _position(transaction: Transaction) -> Position:

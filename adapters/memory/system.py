@@ -1,14 +1,14 @@
 """One database in memory: tables, a change log, users' transactions, triggers, row locks and foreign keys.
 
 Turns users' operations into committed rows and log entries, as a real database would: with unchanged large columns left
-out of the log, and keys drawn where none is given. Deterministic: it has no clock of its own (commit times are given)
-and no randomness. It knows nothing of records; a table is named by its number, by its name, or by the entity that lives
-in it alone.
+out of the log, keys drawn where none is given, and users who wait at COMMIT for whoever reads the log. Deterministic:
+it has no clock of its own (commit times are given) and no randomness. It knows nothing of records; a table is named by
+its number, by its name, or by the entity that lives in it alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.assembly import key_of
@@ -48,6 +48,16 @@ class LedgerRow:
     outcome: Outcome
 
 
+@dataclass(slots=True)
+class Waiting:
+    """A commit that is in the log, whose user waits for the answer: he keeps his locks, and nobody sees his rows."""
+
+    rows: frozenset[tuple[str, str]]
+    """(name of the table, key)"""
+    made: frozenset[tuple[str, str]]
+    """Those of them that were not there before."""
+
+
 @dataclass
 class MemorySystem:
     """The database. See the module."""
@@ -73,6 +83,12 @@ class MemorySystem:
     """The end of the log."""
     locked: set[tuple[str, str]] = field(default_factory=set)
     """Rows that some user holds a lock on: (name of the table, key)."""
+    waiting: dict[Position, Waiting] = field(default_factory=dict)
+    """Commits whose users wait, by position, ascending."""
+    held: dict[tuple[str, str], Position] = field(default_factory=dict)
+    """The rows that they keep locked."""
+    answered: Callable[[Position], None] = lambda position: None
+    """Told of each commit whose user is answered because it is delivered."""
     ledger: list[LedgerRow] = field(default_factory=list)
     written: int = 0
     """Rows that our batches have changed."""
@@ -132,12 +148,49 @@ class MemorySystem:
         """The names of a table's columns here."""
         return self.tables[self.number_of(table)].columns
 
-    def commit(self, changes: list[Change], committed_at: int, own: bool = False) -> Position:
-        """Writes a committed transaction to the log."""
+    def commit(self, changes: list[Change], committed_at: int, own: bool = False, *, waits: bool = False) -> Position:
+        """Writes a committed transaction to the log. `waits`: its user waits until `answer` reaches it."""
         self.end += 10
+        if waits:
+            self._wait(self.end, changes)
         self.undo.clear()
         self.log.append(Transaction(self.system, self.end, committed_at, own, changes, len(changes)))
         return self.end
+
+    def _wait(self, position: Position, changes: list[Change]) -> None:
+        rows, made = dict[tuple[str, str], None](), set[tuple[str, str]]()
+        for number, _, *images in changes:
+            for image in images:
+                if image is not None:
+                    rows[self.names[number], key_of(self.tables[number], image)] = None
+        before: dict[tuple[str, str], bool] = {}
+        for table, key, old in self.undo:
+            name = next(n for n, stored in zip(self.names, self.stored, strict=True) if stored is table)
+            before.setdefault((name, key), old is not None)
+        made.update(name for name, there in before.items() if not there)
+        self.waiting[position] = Waiting(frozenset(rows), frozenset(made))
+        self.held.update(dict.fromkeys(rows, position))
+
+    def answer(self, to: Position, *, delivered: bool = True) -> list[Position]:
+        """Users who wait for what was committed up to `to` go on; returns where their commits are. `delivered`: because
+        the others have it, not because somebody let go."""
+        going = [position for position in self.waiting if position <= to]
+        for position in going:
+            for row in self.waiting.pop(position).rows:
+                if self.held.get(row) == position:
+                    del self.held[row]
+            if delivered:
+                self.answered(position)
+        return going
+
+    def is_locked(self, name: str, key: str) -> bool:
+        """True if some user holds a lock on a row, in a transaction or waiting at COMMIT."""
+        return (name, key) in self.locked or (name, key) in self.held
+
+    def is_unseen(self, name: str, key: str) -> bool:
+        """True if a row was made by a user who waits at COMMIT: to all others it is not there."""
+        position = self.held.get((name, key))
+        return position is not None and (name, key) in self.waiting[position].made
 
     def draw(self, number: int) -> str:
         """The next free key of a table."""
@@ -217,8 +270,25 @@ class MemorySystem:
         """True if a foreign key refuses this row: it refers to a parent that is not here."""
         number = self.number_of(table)
         return self.foreign_keys and any(
-            row[place] is not None and row[place] not in self.stored[parent]
-            for child, place, parent in self.parents if child == number
+            key is not None and (key not in self.stored[parent] or self.is_unseen(self.names[parent], key))
+            for child, place, parent in self.parents if child == number for key in [row[place]]
+        )
+
+    def is_parent_going(self, table: str | int, row: Mapping[int, Text | bool]) -> bool:
+        """True if a row refers to one that a user has deleted who waits at COMMIT. `row`: by position."""
+        number = self.number_of(table)
+        return any(
+            isinstance(key, str) and key not in self.stored[parent] and (self.names[parent], key) in self.held
+            for child, place, parent in self.parents if child == number for key in [row.get(place)]
+        )
+
+    def is_referred_unseen(self, table: str | int, key: str) -> bool:
+        """True if a user who waits at COMMIT has written a row that refers to this one."""
+        number = self.number_of(table)
+        return any(
+            row[place] == key and (self.names[child], own) in self.held
+            for child, place, parent in self.parents if parent == number
+            for own, row in self.stored[child].items()
         )
 
     def has_children(self, table: str | int, key: str) -> bool:

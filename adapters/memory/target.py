@@ -71,7 +71,7 @@ class MemoryTarget:
 
     def _write_all(self, number_to: int, writes: list[Write]) -> tuple[Outcome, list[Change]]:
         """Starts over until no row is left that only a later one shows to be impossible."""
-        locked = {row[0] for write in writes for row in write.rows if self._locked(write.entity, row)}
+        locked = {row[0] for write in writes for row in write.rows if self._locked(write, row)}
         attempt = Attempt()
         while True:
             outcome, changes = Outcome(self.system, number_to, 0), list[Change]()
@@ -89,11 +89,21 @@ class MemoryTarget:
                 return outcome, changes
             self.database.roll_back()
 
-    def _locked(self, entity: str, row: WriteRow) -> bool:
-        """True if a user holds a lock on any row of the record."""
-        if entity not in self.database.assemblies:
-            return (entity, row[1]) in self.database.locked
-        return self.assembled.locked(entity, row[2])
+    def _locked(self, write: Write, row: WriteRow) -> bool:
+        """True if a user holds a lock on any row of the record, or on one that a foreign key would have to look at."""
+        database = self.database
+        if write.entity in database.assemblies:
+            return self.assembled.locked(write.entity, row[2])
+        if database.is_locked(write.entity, row[1]):
+            return True
+        if not database.held or not database.foreign_keys:
+            return False
+        if write.kind == "delete":
+            return database.is_referred_unseen(write.entity, row[1])
+        columns = database.layouts[write.entity].binding.columns
+        return database.is_parent_going(
+            write.entity, {columns.index(f): v for f, v in zip(write.columns, row[3], strict=True)}
+        )
 
     def _write(self, write: Write, row: WriteRow, outcome: Outcome) -> list[Change]:
         _, key, key_values, new, held = row
@@ -149,7 +159,7 @@ class MemoryTarget:
         layout = database.layouts[entity]
         answers = []
         for key in keys:
-            if (entity, key) in database.locked:
+            if database.is_locked(entity, key):
                 continue
             there = database.rows[entity].get(key)
             row: Row | None = None

@@ -235,7 +235,7 @@ class Answers(Changes):
             side = record.sides.get(system) if record is not None else None
             if record is not None and side is not None and side.wait == DEFERRED:
                 side.wait = 0
-                self.stuck.pop((system, name), None)
+                self._note_again(name, system)
                 side.due = self.number  # all under one step: what came together goes together
                 self.dirty[name] = record
                 self._note_due(name, record, [system])

@@ -36,15 +36,20 @@ class Due(Stopping):
 
     def _due_again(self, name: Name, record: Record, system: str, side: Side) -> None:
         """A write that did not take place is due as a step of its own."""
-        since = self.stuck.pop((system, name), self.marks[system].applied)
         self.dirty[name] = record
         if side.out:
+            self.stuck.pop((system, name), None)
             return
         self.number += 1
         side.due = self.number
-        if self.book.synchronous:
-            self.again[system, name] = (self.number, since)
+        self._note_again(name, system)
         self._note_due(name, record, [system])
+
+    def _note_again(self, name: Name, system: str) -> None:
+        """What waited is due as the step that has just been begun: whoever waits for it waits for that."""
+        since = self.stuck.pop((system, name), self.marks[system].applied)
+        if self.book.synchronous:
+            self.again[system, name] = (self.number, min(since, self.again.get((system, name), (0, since))[1]))
 
     def _ask_again(self, name: Name, system: str) -> None:
         self.rereads[system][name] = None

@@ -24,6 +24,9 @@ POINTS = (
 )
 """Where an engine can be killed; "after read" is a crash between two rounds."""
 
+DELIVERY_POINTS = ("before it is told what is delivered", "after it is told what is delivered")
+"""Where users wait at COMMIT, besides."""
+
 
 class SimCrash(Exception):
     """The process was killed here."""
@@ -64,7 +67,7 @@ class MortalStore(MemoryStore):
 
 
 class MortalSource(MemorySource):
-    """A source that checks that nothing is acknowledged which the store does not have."""
+    """A source that checks that nothing is acknowledged which the store does not have, and nothing delivered twice."""
 
     def __init__(self, database: MemorySystem, store: MemoryStore, killer: Killer, rows_max: int) -> None:
         super().__init__(database, rows_max)
@@ -78,6 +81,15 @@ class MortalSource(MemorySource):
         self.killer.at("before the acknowledgement")
         super().acknowledge(position)
         self.killer.at("after the acknowledgement")
+
+    def delivered(self, position: Position) -> None:
+        """Never less than before, nor more than was read."""
+        read_to = max(self.read_to, self.store.positions.get(self.system, 0))
+        assert position <= read_to, f"S3: {self.system} delivered to {position}, read to {read_to}"
+        assert position > self.delivered_to, f"S3: {self.system} delivered to {position} after {self.delivered_to}"
+        self.killer.at(DELIVERY_POINTS[0])
+        super().delivered(position)
+        self.killer.at(DELIVERY_POINTS[1])
 
 
 class MortalTarget(MemoryTarget):

@@ -121,7 +121,8 @@ class Oracle:
         current: set[str] = set()
         gone = {
             (entry.entity, entry.key)
-            for entry in self.store.journal if not entry.fields or entry.kind == "delete_differs"
+            for entry in self.store.journal
+            if (not entry.fields and entry.kind != "released") or entry.kind == "delete_differs"
         }
         for database in self.databases.values():
             for table in database.rows.values():

@@ -77,6 +77,8 @@ class Users:
         self.tell = tell
         self.may: Callable[[str, str, str], bool] = lambda system, entity, key: True
         """Whether a user of a system may write a record now (the kind of history says so)."""
+        self.waits: Callable[[str], bool] = lambda system: False
+        """Whether the user of a system who commits now waits until the others have it."""
         self.tokens = 0
         self.unstamped: list[str] = []
         """Tokens that are not committed yet."""
@@ -96,7 +98,8 @@ class Users:
         self.now += self.dice.choice((0, 1, 1000, 1000))
         self.fate.when.update(dict.fromkeys(self.unstamped, self.now))
         self.unstamped.clear()
-        self.databases[system].commit(changes, self.now + self.features.skew[system])
+        at = self.now + self.features.skew[system]
+        self.databases[system].commit(changes, at, waits=self.waits(system))
 
     def sneak(self, system: str) -> None:
         """Changes that the log never tells: a restored table, a switched-off log."""
@@ -117,7 +120,7 @@ class Users:
         for _ in range(self.dice.choice(sizes)):
             order = self.features.orders and self.dice.random() < 0.35
             entity, key = ("order", self.dice.choice(ORDER_KEYS)) if order else ("item", self.dice.choice(KEYS))
-            if (entity, key) not in self.databases[system].locked and self.may(system, entity, key):
+            if not self.databases[system].is_locked(entity, key) and self.may(system, entity, key):
                 changes += self._operation(system, entity, key)
         return changes
 
@@ -140,7 +143,7 @@ class Users:
     def insert(self, system: str, entity: str, key: str) -> list[Change]:
         """INSERT of a whole row."""
         values: dict[str, Text] = {"code": key}
-        there = sorted(self.databases[system].rows["item"])
+        there = self._seen_items(system)
         if entity == "order" and not there:
             return []
         for name in self.databases[system].columns(entity):
@@ -165,7 +168,7 @@ class Users:
         values: dict[str, Text] = {}
         for name in names:
             if name == "item":
-                values[name] = self.dice.choice(sorted(self.databases[system].rows["item"]) or [row[name] or ""])
+                values[name] = self.dice.choice(self._seen_items(system) or [row[name] or ""])
             else:
                 values[name] = self._value(system, entity, key, name, row[name])
         self._judge(system, key, row, values)
@@ -194,7 +197,7 @@ class Users:
         """UPDATE of the key itself, sometimes of something else too, where the new key is free and nobody refers."""
         database = self.databases[system]
         free = [k for k in (KEYS if entity == "item" else ORDER_KEYS) if k not in database.rows[entity]]
-        free = [k for k in free if self.may(system, entity, k) and (entity, k) not in database.locked]
+        free = [k for k in free if self.may(system, entity, k) and not database.is_locked(entity, k)]
         if not free or database.has_children(entity, key):
             return []
         new = self.dice.choice(free)
@@ -218,6 +221,10 @@ class Users:
         for _, names, _ in self.fate.written.values():
             if (entity, key) in names:
                 names.append((entity, new))
+
+    def _seen_items(self, system: str) -> list[str]:
+        database = self.databases[system]
+        return [key for key in sorted(database.rows["item"]) if not database.is_unseen("item", key)]
 
     # ------------------------------------------------------------ values
 

@@ -286,7 +286,7 @@ class World:
 
     def run_calm_twin(self) -> None:
         """L6: the same users in a world with another schedule and without crashes: the same rows."""
-        twin = World(self.seed, calm=True, tracing=self.tracing)
+        twin = type(self)(self.seed, calm=True, tracing=self.tracing)
         try:
             twin.run()
         finally:
@@ -469,14 +469,23 @@ class World:
 
     def become_quiet(self) -> None:
         """No users; everything is delivered, decided and written."""
+        self.leave_alone()
+        if not self.settle_down(QUIET_ROUNDS_MAX):
+            raise AssertionError("it does not become quiet")
+
+    def leave_alone(self) -> None:
+        """Nothing happens to the engine any more: no locks, no outages, no crashes."""
         self.killer.point = ""
         for system, database in self.databases.items():
             database.locked.clear()
             self.targets[system].lose_answer = False
             if system in self.away:
                 self.connect(system)
+
+    def settle_down(self, rounds_max: int) -> bool:
+        """Lets the engine work until nothing is left to do. False: that takes more rounds."""
         idle = 0
-        for _ in range(QUIET_ROUNDS_MAX):
+        for _ in range(rounds_max):
             worked = False
             for system in self.systems:
                 before = self.sources[system].read_to
@@ -485,10 +494,14 @@ class World:
                 self.write(system)
             worked |= self.turn()
             worked |= self.store_on() or bool(self.engine.arrived) or bool(self.store.asked)
-            idle = 0 if worked or not self.engine.decider.quiet() else idle + 1
+            idle = 0 if worked or not self.at_rest() else idle + 1
             if idle > 3:
-                return
-        raise AssertionError("it does not become quiet")
+                return True
+        return False
+
+    def at_rest(self) -> bool:
+        """True if nothing is due to anybody."""
+        return self.engine.decider.quiet()
 
     def check(self) -> None:
         """The laws, as it stands; and once more when a person has put everything right."""
