@@ -42,10 +42,12 @@ Secret('***')
 """
 
 from rules.compile import compile_book
+from rules.known import Known, find_systems
 from rules.load import Loaded, RuleFile, System, find_store, load
 from rules.problem import Place, Problem, printed
 from rules.secrets import Secret
 
 __all__ = [
-    "Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "find_store", "load", "printed",
+    "Known", "Loaded", "Place", "Problem", "RuleFile", "Secret", "System", "compile_book", "find_store",
+    "find_systems", "load", "printed",
 ]  # fmt: skip

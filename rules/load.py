@@ -120,14 +120,20 @@ def find_store(path: Path, environ: Mapping[str, str]) -> tuple[str, Secret] | N
     Of a file that is not even YAML, what they are when nothing is said of them. None if they cannot be found out."""
     document, _ = read_folder(path) if path.is_dir() else read_file(path)
     root = document.root if document is not None and isinstance(document.root, dict) else {}
-    said, template = root.get("name"), root.get("store")
-    named = isinstance(said, str) and re.fullmatch(SYSTEM_NAME, said) is not None
-    name = str(said) if named else default_name(path)
+    name, template = name_of(document, path), root.get("store")
     if template is not None and not isinstance(template, str):
         return None
     findings = Findings(document or Document(str(path), []))
     store = store_address(template, name, home(path), environ, findings)
     return (name, store) if store is not None else None
+
+
+def name_of(document: Document | None, path: Path) -> str:
+    """The engine's name in rules that may be wrong otherwise."""
+    root = document.root if document is not None and isinstance(document.root, dict) else {}
+    said = root.get("name")
+    named = isinstance(said, str) and re.fullmatch(SYSTEM_NAME, said) is not None
+    return str(said) if named else default_name(path)
 
 
 def default_name(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from engine.rulebook import Synchronous
-from rules import Loaded, compile_book, load
+from rules import Loaded, compile_book, find_systems, load
 from rules.schema import schema
 from rules.synchronous import ADAPTERS, Waiting
 from rules.syntax import SystemSyntax
@@ -118,3 +118,35 @@ def test_no_such_warning_while_an_entity_cannot_be_read(tmp_path: Path) -> None:
 
 def test_an_editor_knows_both_ways() -> None:
     assert '"const": "closed"' in schema() and '"pattern": "^open after [0-9]"' in schema()
+
+
+def test_who_waits_is_known_of_rules_that_are_wrong_otherwise(tmp_path: Path) -> None:
+    wrong = CUSTOMER.replace("identity: [no]", "identity: no")
+    assert loaded(tmp_path, erp=WORDS + ", pasword: x", crm=WORDS, entity=wrong).rules is None
+
+    known = find_systems(tmp_path / "rules.yaml", {**ENVIRON, "CRM_URL": ""})
+
+    assert known is not None and known.name == "rules"
+    assert dict(known.book.synchronous) == {"erp": Synchronous(5.0, "release")}
+    assert known.book.systems == ("erp",), "the other's address is missing"
+    url = known.systems["erp"].url
+    assert url is not None and url.reveal() == ENVIRON["ERP_URL"] and "hunter2" not in repr(known)
+
+
+def test_a_wait_whose_length_cannot_be_understood_is_known_to_be_one(tmp_path: Path) -> None:
+    assert loaded(tmp_path, erp="commit: synchronous, when_away: open after lunch").rules is None
+
+    known = find_systems(tmp_path / "rules.yaml", ENVIRON)
+
+    assert known is not None and dict(known.synchronous) == {"erp": Synchronous(None, "release")}
+    assert list(known.systems) == ["erp", "crm"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "systems: erp", HEAD.replace("adapter: postgresql", "adapter: postgres") + CUSTOMER]
+)
+def test_nothing_is_known_of_rules_that_do_not_even_say_which_systems_there_are(text: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text)
+
+    assert find_systems(tmp_path / "rules.yaml", ENVIRON) is None
+    assert find_systems(tmp_path / "absent.yaml", ENVIRON) is None
