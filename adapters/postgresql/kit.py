@@ -22,6 +22,7 @@ from adapters.postgresql.resume import ServerIdentity, read_identity
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import connect, lsn_number, lsn_text, translate
 from adapters.postgresql.source import PostgresSource
+from adapters.postgresql.switch import PostgresSwitch
 from adapters.postgresql.target import PostgresTarget
 from adapters.relational.judging import SetupStep
 from adapters.relational.ledger import outcome
@@ -126,6 +127,7 @@ class PostgresKit:
             tables=book.tables[self.system],
             identity=ServerIdentity.parse(identity),
             spool_dir=spool_dir,
+            application_name="shadow:" + slot_name(book.name, self.system),  # or it would answer at COMMIT for us
         )
 
     def committed(self, book: RuleBook, after: int) -> list[Outcome]:
@@ -139,6 +141,10 @@ class PostgresKit:
         return PostgresTarget(
             self.system, self._url, engine=book.name, origin=origin_name(book.name, self.system), book=book
         )
+
+    def switch(self, book: RuleBook) -> PostgresSwitch:
+        """What makes its users wait at COMMIT; of a synchronous system that is set up."""
+        return PostgresSwitch(self.system, self._url, slot=slot_name(book.name, self.system), engine=book.name)
 
     def picture(self, book: RuleBook) -> snapshot.PostgresSnapshot:
         """What is there now, for a look that needs nothing but the right to read."""

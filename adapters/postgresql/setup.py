@@ -15,7 +15,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from adapters.postgresql import ledger
+from adapters.postgresql import degraded, ledger
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import translate
@@ -30,6 +30,8 @@ OBJECTS: Final = """
 SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'duolog'),
        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'duolog' AND c.relname = 'ledger'),
+       EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'duolog' AND c.relname = 'degraded'),
        EXISTS (SELECT FROM pg_replication_origin WHERE roname = %(origin)s),
        (SELECT plugin || ' ' || database FROM pg_replication_slots WHERE slot_name = %(slot)s),
        (SELECT puballtables OR NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot)
@@ -66,6 +68,10 @@ class SetupFacts:
 
     schema: bool = False
     ledger: bool = False
+    degraded: bool = False
+    """The table of the ranges in which commits did not wait."""
+    ranges: bool = False
+    """It has some of this engine."""
     origin: bool = False
     slot: bool = False
     publication: bool = False
@@ -83,9 +89,18 @@ def statements(book: RuleBook, system: str, facts: SetupFacts) -> list[SetupStep
     return [
         SetupStep("schema `duolog`", "CREATE SCHEMA IF NOT EXISTS duolog", facts.schema),
         SetupStep("table `duolog.ledger`", ledger.CREATE, facts.ledger),
+        *(_degraded_steps(book, facts) if system in book.synchronous else ()),
         SetupStep(f"replication origin `{origin}`", make_origin, facts.origin),
         *_publication_steps(book, system, facts),
         SetupStep(f"logical slot `{slot}`", make_slot.as_string(), facts.slot),
+    ]
+
+
+def _degraded_steps(book: RuleBook, facts: SetupFacts) -> list[SetupStep]:
+    first = sql.SQL(degraded.FIRST).format(engine=sql.Literal(book.name)).as_string()
+    return [
+        SetupStep(f"table `{degraded.TABLE}`", degraded.CREATE, facts.degraded),
+        SetupStep(f"table `{degraded.TABLE}`: never armed yet", first, facts.ranges),
     ]
 
 
@@ -98,7 +113,7 @@ def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
     }
     row = conn.execute(OBJECTS.encode(), names).fetchone()
     assert row is not None
-    schema, has_ledger, origin, slot, differs, database = row
+    schema, has_ledger, has_degraded, origin, slot, differs, database = row
     if slot is not None and slot != "pgoutput " + database:
         raise NotSetUp(
             f"the replication slot `{names['slot']}` belongs to another plugin or database: `{slot}`",
@@ -106,8 +121,9 @@ def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
             mend=f"if nobody needs it: SELECT pg_drop_replication_slot('{names['slot']}')",
         )
     published = conn.execute(PUBLISHED.encode(), [names["publication"]]).fetchall()
+    ranges = has_degraded and conn.execute(degraded.ANY.encode(), [book.name]).fetchone() is not None
     return SetupFacts(
-        schema=schema, ledger=has_ledger, origin=origin, slot=slot is not None,
+        schema=schema, ledger=has_ledger, degraded=has_degraded, ranges=ranges, origin=origin, slot=slot is not None,
         publication=differs is not None, publication_differs=bool(differs),
         published={(schema, table): bool(partial) for schema, table, partial in published},
     )  # fmt: skip
