@@ -13,21 +13,34 @@ from tests.lab.standby import Standby
 from tests.servers import unavailable, without_mariadb
 
 SETTINGS = {"max_prepared_transactions": "5", "deadlock_timeout": "100ms", "autovacuum": "off"}
-TABLE = "CREATE TABLE item (id integer PRIMARY KEY, value text NOT NULL)"
+EMPTIED = (
+    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+    "WHERE datname IS NOT NULL AND pid <> pg_backend_pid()",
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
+    "DROP PUBLICATION IF EXISTS everything",
+    "DROP SCHEMA public CASCADE",
+    "CREATE SCHEMA public",
+)
+"""What an earlier test left: a database of its own for each would cost more than the test."""
+FILLED = (
+    "CREATE TABLE item (id integer PRIMARY KEY, value text NOT NULL)",
+    "INSERT INTO item SELECT i, 'start' FROM generate_series(1, 20) i",
+    "CREATE PUBLICATION everything FOR ALL TABLES",
+    "SELECT pg_create_logical_replication_slot('lab', 'pgoutput')",
+)
 
 
 @dataclass
 class Side:
-    """One server with its database, its slot and whoever looks on."""
+    """One server with its database and whoever looks on."""
 
     server: EmbeddedServer
     url: str
     dba: Observer
-    slot: str
 
-    def standby(self, name: str | None = None) -> Standby:
-        """A reader of the slot, that streams."""
-        return Standby(self.url, name or self.slot).start(self.slot, "everything")
+    def standby(self, name: str = "lab", slot: str = "lab") -> Standby:
+        """A reader of the slot, that streams. `name`: its application_name."""
+        return Standby(self.url, name).start(slot, "everything")
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +51,8 @@ def lab_servers() -> Iterator[tuple[EmbeddedServer, EmbeddedServer]]:
     except NoServerProgram as missing:
         unavailable(str(missing))
     with EmbeddedServer(settings=SETTINGS) as erp, EmbeddedServer(settings=SETTINGS) as crm:
+        erp.create_database("erp")
+        crm.create_database("crm")
         yield erp, crm
 
 
@@ -62,17 +77,10 @@ def maria_server() -> Iterator[EmbeddedMariaDB]:
 
 
 def _side(server: EmbeddedServer, name: str) -> Iterator[Side]:
-    with server.connect() as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
-    url = server.create_database(name)
     with observed(server, name) as dba:
-        dba.ask(TABLE)
-        dba.ask("INSERT INTO item SELECT i, 'start' FROM generate_series(1, 20) i")
-        dba.ask("CREATE PUBLICATION everything FOR ALL TABLES")
-        dba.ask("SELECT pg_create_logical_replication_slot('lab', 'pgoutput')")
-        yield Side(server, url, dba, "lab")
-    server.start()
-    server.drop_database(name)
+        for statement in (*EMPTIED, *FILLED):
+            dba.ask(statement)
+        yield Side(server, server.url(name), dba)
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from psycopg import pq
 
 NOTHING: Final = 0
 """A position that PostgreSQL takes for none."""
-EVERYTHING: Final = 2**62
-"""Beyond the end of any log."""
 EPOCH_2000_S: Final = 946_684_800
 
 
@@ -60,12 +58,6 @@ class Standby:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def create(self, slot: str) -> None:
-        """Makes the slot. It hangs as long as a transaction is under way that was there before it."""
-        result = self._stream.exec_(f'CREATE_REPLICATION_SLOT "{slot}" LOGICAL pgoutput (SNAPSHOT \'nothing\')'.encode())
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise psycopg.errors.error_from_result(result)
-
     def start(self, slot: str, publication: str) -> Self:
         """Reads from now on."""
         options = f"proto_version '1', publication_names '{publication}'"
@@ -103,6 +95,7 @@ class Standby:
                     if self.reads and not listening:
                         waits.register(self._stream.socket, selectors.EVENT_READ)
                         listening = True
+                        self._take()  # what came along with the answer to START_REPLICATION
                     ready = [key.fileobj for key, _ in waits.select(timeout=1.0)]
                     if self._woken in ready:
                         self._woken.recv(4096)

@@ -5,10 +5,12 @@ Each test's docstring is the line that it recreates."""
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
+from service.embedded import EmbeddedServer
 from tests.lab.clients import Client, Observer
 from tests.lab.conftest import Side
-from tests.lab.standby import EVERYTHING, until
+from tests.lab.standby import Standby, until
 
 CHANGE = "UPDATE item SET value = 'changed' WHERE id = {}"
 BACKLOG_BYTES = 64_000_000
@@ -257,15 +259,69 @@ def test_locked_catalogs_and_decoding_wait_for_each_other(erp: Side) -> None:
         until(lambda: len(standby.commits) > before)
 
 
-def test_nothing_may_be_confirmed_beyond_the_end(erp: Side) -> None:
-    """A report beyond the end of the log releases everything from then on, also what is written later: whoever reports
-    more than it has gives away the promise."""
-    with erp.standby() as standby:
-        erp.dba.arm("lab")
-        standby.confirm(EVERYTHING)
-        until(lambda: erp.dba.standby("lab")["apply"] == EVERYTHING)
+def test_others_stand_in_where_more_are_named_than_waited_for(erp: Side) -> None:
+    """With more names than are waited for, another standby's confirmation releases a commit that the first has not
+    confirmed, as soon as the first is away; with `FIRST 2` of the two it does not."""
+    erp.dba.ask("SELECT pg_create_logical_replication_slot('other', 'pgoutput')")
+    with erp.standby("other", "other") as other:
+        with erp.standby() as standby:
+            erp.dba.arm("FIRST 1 (lab, other)")
+            standby.confirm(1)  # it counts from now on
+            until(lambda: erp.dba.standby("lab")["sync"] == "sync")
+            client = Client(erp.url).sends(CHANGE.format(1))
+            erp.dba.hangs(client)
+            end = _confirms_all(erp, other)
+            assert erp.dba.standby("other") == {"state": "streaming", "sync": "potential"} | _all(end)
+            assert erp.dba.waits(client)
+        until(lambda: erp.dba.standby("lab")["state"] == "absent")
+        other.confirm(end)
+        client.is_told_ok()
 
-        Client(erp.url).sends(CHANGE.format(1)).is_told_ok()
+        erp.dba.arm("FIRST 2 (lab, other)")
+        client.sends(CHANGE.format(2))
+        erp.dba.hangs(client)
+        _confirms_all(erp, other)
+        assert erp.dba.waits(client)
+
+
+def test_one_report_beyond_the_end_gives_the_promise_away(own_server: EmbeddedServer) -> None:
+    """A report beyond the end of the log releases everything that is written up to there, for all users, whoever reads
+    and whatever is set afterwards: the server keeps the highest position until it is restarted."""
+    own_server.start()
+    with closing(Observer(own_server)) as dba:
+        dba.ask("CREATE PUBLICATION everything")
+        dba.ask("SELECT pg_create_logical_replication_slot('lab', 'pgoutput')")
+        with Standby(own_server.url(), "lab").start("lab", "everything") as standby:
+            dba.arm("lab")
+            beyond = end_of_log(dba) + 1_000_000_000
+            standby.confirm(beyond)
+            until(lambda: dba.standby("lab")["apply"] == beyond)
+        dba.disarm()
+        dba.ask("ALTER SYSTEM SET synchronous_standby_names = 'nobody, noone'")
+        dba.ask("SELECT pg_reload_conf()")
+        user = Client(own_server.url())
+        until(lambda: user.connection.execute("SHOW synchronous_standby_names").fetchone() == ("nobody, noone",))
+
+        for _ in range(20):
+            user.sends("SELECT pg_logical_emit_message(true, 'lab', '')").is_told_ok()
+    own_server.restart("immediate")
+    with closing(Observer(own_server)) as dba:
+        hanging = Client(own_server.url()).sends("SELECT pg_logical_emit_message(true, 'lab', '')")
+        dba.hangs(hanging)
+        dba.disarm()
+        hanging.is_told_ok()
+
+
+def _confirms_all(side: Side, standby: Standby) -> int:
+    """A standby confirms all there is; the server has heard it, and how far that was."""
+    end = end_of_log(side.dba)
+    standby.confirm(end)
+    until(lambda: side.dba.standby(standby.name)["apply"] == end)
+    return end
+
+
+def _all(position: int) -> dict[str, int]:
+    return {"write": position, "flush": position, "apply": position}
 
 
 def _slot(side: Side) -> int:
