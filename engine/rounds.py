@@ -84,6 +84,7 @@ class Rounds:
             if not all(lane.recovered for lane in self.lanes.values()):
                 return False
             self.decider.take_up()
+            self._acknowledge()  # of what was durable before; a server that is shut down waits until it hears of its end
             self.taken_up = True
         self._retry_deferred()
         self._requests()
@@ -261,12 +262,15 @@ class Rounds:
         """What was taken is durable: the sources may forget it, the targets may have it."""
         self.decider.stored()
         self.storing = None
+        self._acknowledge()
+        self._send(orders)
+
+    def _acknowledge(self) -> None:
         for system, lane in self.lanes.items():
             position = self.decider.durable_positions.get(system, 0)
             if position > lane.acknowledged:
                 lane.acknowledged = position
                 self.sources[system].acknowledge(position)
-        self._send(orders)
 
     def _orders(self) -> list[Order]:
         """What each idle target is to do next, as far as is decided now."""

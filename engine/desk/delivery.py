@@ -12,7 +12,7 @@ locks over different rows, one of them is let go early, as the journal says (`re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -21,7 +21,7 @@ from engine.desk.answers import Answers
 from engine.desk.records import ANYWHERE, Debt, Name
 from engine.merge import Step
 from engine.ports import Delta
-from engine.record import STOPPED
+from engine.record import REREAD, STOPPED
 from engine.rulebook import Synchronous
 from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
 
@@ -44,7 +44,9 @@ class Expected:
     since: float = 0.0
     """When it was decided, on the runner's clock; 0: not told yet."""
     let_go: bool = False
-    """Nothing is waited for any more."""
+    """Nothing is waited for any more, but that the journal says so durably."""
+    not_before: int = 0
+    """The commit of the store, counted since the start, that must be durable before: it holds what the journal says."""
 
 
 @dataclass(slots=True)
@@ -64,10 +66,10 @@ class Delivery(Answers):
 
     queues: Mapping[str, Queue] = {}
     """By synchronous system; empty: nobody waits for this engine."""
-    parting: Sequence[Expected] = ()
-    """To be let go as soon as the journal says so durably."""
-    letting_go: Sequence[Expected] = ()
-    """Those of whom that is just being made durable."""
+    takes = 0
+    """How often something was taken to be committed by the store."""
+    kept = 0
+    """The last of these that is durable."""
 
     def attend(self, synchronous: Mapping[str, Synchronous]) -> None:
         """From here on, users of these systems wait for what is decided. To be called before `take_up`."""
@@ -107,6 +109,15 @@ class Delivery(Answers):
             due = {debt: None for debt in owed if debt[0] != transaction.system or self._is_unread(*debt)}
         queue.expected.append(Expected(self.number, transaction.position, transaction.position, due, names))
 
+    def _owe(self, debts: Sequence[Debt]) -> None:
+        """As below; what is left to a person now, is so for all who have written it and are not answered."""
+        super()._owe(debts)
+        for debt in debts:
+            for queue in self.queues.values() if debt[0] == ANYWHERE else ():
+                for one in queue.expected:
+                    if one.owed is not None and debt[1] in one.names:
+                        one.owed[debt] = None
+
     def _write_chunk(self, step: Step) -> None:
         super()._write_chunk(step)
         if self.owed is not None:
@@ -116,7 +127,7 @@ class Delivery(Answers):
         """True if the system's own row could not be read or understood so far, so that what is due is not known."""
         record = self.record(*name)
         side = record.sides.get(system) if record is not None else None
-        return (system, name) in self.stuck or (side is not None and bool(side.bad))
+        return side is not None and (side.wait == REREAD or bool(side.bad))
 
     def pass_position(self, system: str, position: Position) -> None:
         """As below; what follows the last transaction is passed with it."""
@@ -140,7 +151,8 @@ class Delivery(Answers):
         if self.again:
             done = [debt for debt, (due, _) in self.again.items() if debt[0] == system and due <= outcome.number_to]
             for debt in done:
-                del self.again[debt]
+                if debt not in self.stuck:  # else it did not take place once more: since when, is not forgotten
+                    del self.again[debt]
 
     # ------------------------------------------------------------ what is delivered
 
@@ -151,6 +163,8 @@ class Delivery(Answers):
         while queue.expected:
             first = queue.expected[0]
             if first.position > durable or not (first.let_go or self._is_paid(system, queue, first)):
+                break
+            if first.not_before > self.kept:
                 break
             queue.passed = max(queue.passed, first.through)
             queue.expected.popleft()
@@ -168,9 +182,29 @@ class Delivery(Answers):
             if self._lacks(system, queue, debt, first.number):
                 queue.lacking = debt
                 return False
+            self._tell_refused(first, debt)
             del first.owed[debt]
             self.locked.pop(debt, None)
         return True
+
+    def _tell_refused(self, first: Expected, debt: Debt) -> None:
+        """What is answered without being there, because it was refused, is told once and for all."""
+        system, name = debt
+        record = self.record(*name)
+        side = record.sides.get(system) if record is not None else None
+        if side is None or not (side.bad or side.wait == STOPPED):
+            return
+        why = f"{system} refused it" if side.bad else f"a limit stopped `{name[0]}`"
+        self._tell(first, [name], f"{why}: acknowledged all the same")
+        self.news.append(("acknowledged, not delivered", f"{name[0]} `{name[1]}`: {system}: {side.bad or why}"))
+
+    def _tell(self, one: Expected, names: Iterable[Name], because: str) -> None:
+        """Journals what somebody is answered for though it is not everywhere; he is, when that is durable."""
+        self.delta.journal += [
+            JournalEntry(entity, key, (), "released", because, None, (), None, (), one.number) for entity, key in names
+        ]
+        self.delta.number = self.number  # so that there is something to commit, even if no record is named
+        one.not_before = self.takes + 1
 
     def _lacks(self, user: str, queue: Queue, debt: Debt, number: int) -> bool:
         """True if a system has not what was decided of a record by this step, nor anything later. `user`: whose users
@@ -184,11 +218,14 @@ class Delivery(Answers):
         side = record.sides.get(system)
         if side is not None and (side.bad or side.wait == STOPPED):
             return queue.rules.refused == "wait"
-        if debt in self.stuck:
-            return True
-        if system == user:  # read again by now: what that made due elsewhere was decided later
+        if system == user:
+            if side is not None and side.wait == REREAD:
+                return True
+            # Read again by now: what that made due elsewhere was decided later.
             others = [(other, name) for other in record.sides if other != user]
             return any(self._lacks(user, queue, other, self.number) for other in others)
+        if debt in self.stuck:
+            return True
         if side is None or side.out:
             return False
         mark = self.marks[system]
@@ -201,12 +238,16 @@ class Delivery(Answers):
         mark = self.marks[system]
         if queue.rules.refused == "wait" and any(place[2] == system for place in self.quarantined):
             return False
-        if any(at == system and since < number for (at, _), since in self.stuck.items()):
+        if any(at == system and self._stuck_since((at, name)) < number for at, name in self.stuck):
             return False
         if any(at == system and since < number and due > mark.applied for (at, _), (due, since) in self.again.items()):
             return False
         idle = not self.open[system] and not self.spilled[system] and mark.applied == mark.dispatched
         return idle or mark.applied >= number
+
+    def _stuck_since(self, debt: Debt) -> int:
+        since = self.stuck[debt]
+        return min(since, self.again.get(debt, (0, since))[1])
 
     def told(self, system: str) -> str:
         """What the first user of a synchronous system who is not answered waits for, in words; "" if nobody waits."""
@@ -253,20 +294,18 @@ class Delivery(Answers):
         return None
 
     def _waits_in(self, system: str) -> str | None:
-        """The synchronous system in which somebody's lock holds back what the first of this one's users waits for."""
+        """The synchronous system in which somebody's lock holds back what the first of this one's users waits for; the
+        system itself, if his own row is to be read again, which he holds a lock of."""
         queue = self.queues[system]
-        if not queue.expected or self._is_parting(queue):
+        if not queue.expected or queue.expected[0].let_go:
             return None
         if queue.expected[0].owed is None:
             others = [other for other in self.queues if other != system and self.deferred[other]]
             return others[0] if others and self.queues[others[0]].expected else None
         debt = queue.lacking
-        if debt is None or debt not in self.locked or debt[0] not in self.queues:
+        if debt is None or debt[0] not in self.queues or (debt not in self.locked and debt[0] != system):
             return None
         return debt[0] if self.queues[debt[0]].expected else None
-
-    def _is_parting(self, queue: Queue) -> bool:
-        return any(first is queue.expected[0] for first in self.parting)
 
     def _holder(self, system: str) -> int | None:
         """How many users of the next system have to be answered until the lock is free that this one waits for; None
@@ -285,31 +324,24 @@ class Delivery(Answers):
             count = self._holder(system) or len(self.queues[holding].expected)
             choices.append((count, -self.book.systems.index(holding), holding, system))
         count, _, holding, waiting = min(choices)
-        because = f"{waiting} and {holding} waited for each other's locks: acknowledged before it was everywhere"
-        going = list(islice(self.queues[holding].expected, count))
-        self.parting = [*self.parting, *going]
-        for one in going:
-            self.delta.journal += _released(one, self.stuck, because)
+        why = f"{waiting} and {holding} waited for each other's locks"
+        if waiting == holding:
+            why = f"its row has to be read again in {holding}, and is locked until its user is answered"
+        because = f"{why}: acknowledged before it was everywhere"
+        for one in islice(self.queues[holding].expected, count):
+            debts = self.stuck if one.owed is None else one.owed  # of what is not known one by one, all that waits
+            self._tell(one, sorted({name for _, name in debts}), because)
+            one.let_go = True
             self._count("released")
         self.news.append(("let go early", f"{count} commits of {holding}: {because}"))
 
     def take(self) -> Delta | None:
-        """As below; whom the journal says to be let go, is when that is durable."""
-        if not self.parting:
-            return super().take()
-        self.delta.number = self.number  # something to be committed, even where no record was named
-        self.letting_go, self.parting = self.parting, ()
-        return super().take()
+        """As below; counted."""
+        delta = super().take()
+        self.takes += delta is not None
+        return delta
 
     def stored(self) -> None:
         """What was last taken is durable."""
         super().stored()
-        for one in self.letting_go:
-            one.let_go = True
-        self.letting_go = ()
-
-
-def _released(one: Expected, stuck: Iterable[Debt], because: str) -> Iterator[JournalEntry]:
-    """What its user was answered for too early; of what is not known one by one, all that waits."""
-    for entity, key in sorted({name for _, name in (stuck if one.owed is None else one.owed)}):
-        yield JournalEntry(entity, key, (), "released", because, None, (), None, (), one.number)
+        self.kept = self.takes

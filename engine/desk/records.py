@@ -194,7 +194,7 @@ class Records:
             self._count(what, n)
         step.counts = {}
 
-    def _owe(self, debts: Iterable[Debt]) -> None:
+    def _owe(self, debts: Sequence[Debt]) -> None:
         """The transaction under decision made something due, or nobody knows yet where."""
         if self.owed is not None:
             self.owed.update(dict.fromkeys(debts))
