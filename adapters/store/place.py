@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.store.lock import Holder
-from adapters.store.schema import Insert
+from adapters.store.schema import Insert, Removal
 from engine.errors import EngineFault, StoreUnfit
 from engine.ports import Entry
 
@@ -66,6 +66,9 @@ class Place(Protocol):
 
     def insert(self, writing: Connection, statement: Insert, rows: Sequence[tuple[Any, ...]]) -> None:
         """Inserts the rows, in order."""
+
+    def remove(self, writing: Connection, statement: Removal, values: tuple[Any, ...]) -> None:
+        """Deletes the rows of which all conditions are true; `values`: what they compare with."""
 
     def put_records(self, writing: Connection, rows: list[RecordRow]) -> None:
         """Inserts or replaces records; they come sorted."""

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from adapters.store.copying import copy_tables
 from adapters.store.lock import Holder, take_advisory
 from adapters.store.place import EntryRow, FoundRow, PendingRow, RecordRow, checked, grouped, no_nul, told
-from adapters.store.schema import SCHEMA, Insert
+from adapters.store.schema import SCHEMA, Insert, Removal
 from adapters.store.schema import status as status_table
 from engine.ports import Entry
 
@@ -81,6 +81,10 @@ class PostgresSchema:
         """Inserts in one pipeline."""
         row = "(" + ", ".join(["%s"] * statement.columns) + ")"
         writing.exec_driver_sql(statement.head + row + statement.tail, list(rows))
+
+    def remove(self, writing: Connection, statement: Removal, values: tuple[Any, ...]) -> None:
+        """See `Place`."""
+        _driver(writing).execute(statement.text("%s").encode(), values, prepare=True)
 
     def put_records(self, writing: Connection, rows: list[RecordRow]) -> None:
         """Inserts or replaces in one statement. Raises EngineFault for a key with NUL."""

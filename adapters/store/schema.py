@@ -201,3 +201,21 @@ PUT_HOLD: Final = Insert(
 PUT_ANSWER: Final = Insert(
     "INSERT INTO answer (id, done_at, answer) VALUES ", 3, " ON CONFLICT (id) DO NOTHING"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One DELETE: conditions that each compare a column with a value, all of which must be true."""
+
+    head: str
+    conditions: tuple[str, ...]
+
+    def text(self, mark: str) -> str:
+        """The statement; `mark`: what stands for a value."""
+        return self.head + " AND ".join([condition + mark for condition in self.conditions])
+
+
+DROP_PENDING: Final = Removal("DELETE FROM pending WHERE ", ("number <= ",))
+DROP_APPLIED: Final = Removal("DELETE FROM applied WHERE ", ("system = ", "number_to < "))
+DROP_QUARANTINE: Final = Removal("DELETE FROM quarantine WHERE ", ("entity = ", "key = ", "system = "))
+DROP_HOLD: Final = Removal("DELETE FROM hold WHERE ", ("entity = ", "key = ", "register = "))

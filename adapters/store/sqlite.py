@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -28,7 +29,7 @@ from adapters.store.checkpoint import Checkpointer
 from adapters.store.copying import copy_file
 from adapters.store.lock import FileLock, Holder
 from adapters.store.place import EntryRow, FoundRow, PendingRow, RecordRow, damaged, grouped, no_nul, told
-from adapters.store.schema import PUT_ENTRY, PUT_RECORD, Insert
+from adapters.store.schema import PUT_ENTRY, PUT_RECORD, Insert, Removal
 from engine.errors import StoreUnfit
 from engine.ports import Entry
 
@@ -87,12 +88,13 @@ class SqliteFile:
 
     def begin(self, writing: Connection) -> None:
         """See `Place`."""
-        writing.exec_driver_sql("BEGIN IMMEDIATE")
+        _driver(writing).execute("BEGIN IMMEDIATE")
 
     def end(self, writing: Connection, rows: int) -> None:
         """Commits: one fsync of the log. Raises StoreUnfit if an earlier checkpoint failed."""
-        writing.exec_driver_sql("COMMIT")
-        self._checkpointer.committed(_driver(writing), rows)
+        driver = _driver(writing)
+        driver.execute("COMMIT")
+        self._checkpointer.committed(driver, rows)
 
     def undo(self, writing: Connection) -> None:
         """See `Place`."""
@@ -109,6 +111,10 @@ class SqliteFile:
                 text = text or _many(statement, size)
                 execute(text, tuple(chain.from_iterable(rows[start : start + size])))
                 start += size
+
+    def remove(self, writing: Connection, statement: Removal, values: tuple[Any, ...]) -> None:
+        """See `Place`."""
+        _driver(writing).execute(statement.text("?"), values)
 
     def put_records(self, writing: Connection, rows: list[RecordRow]) -> None:
         """Inserts or replaces. Raises EngineFault for a key with NUL."""
@@ -241,6 +247,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
+@cache
 def _many(statement: Insert, rows: int) -> str:
     """The INSERT of `rows` rows."""
     row = "(" + ", ".join("?" * statement.columns) + ")"

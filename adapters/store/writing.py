@@ -9,7 +9,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete
+from sqlalchemy import Connection
 
 from adapters.store import schema
 from adapters.store.journal import to_row
@@ -52,13 +52,12 @@ def _put_progress(place: Place, writing: Connection, delta: Delta) -> None:
         steps = [(step.number, msgspec.msgpack.encode(step.records)) for step in delta.pending]
         place.insert(writing, schema.PUT_PENDING, steps)
     if delta.pending_done_to is not None:
-        _delete(writing, schema.pending, schema.pending.c.number <= delta.pending_done_to)
+        place.remove(writing, schema.DROP_PENDING, (delta.pending_done_to,))
     if delta.applied:
         batches = [(batch.system, batch.number_to, batch.separator) for batch in delta.applied]
         place.insert(writing, schema.PUT_APPLIED, batches)
-    applied = schema.applied.c
-    for system, below in delta.applied_forget.items():
-        _delete(writing, schema.applied, applied.system == system, applied.number_to < below)
+    for gone in delta.applied_forget.items():
+        place.remove(writing, schema.DROP_APPLIED, gone)
     if delta.positions:
         place.insert(writing, schema.PUT_POSITION, list(delta.positions.items()))
     named = [("number", delta.number), ("phase", delta.phase)]
@@ -67,11 +66,10 @@ def _put_progress(place: Place, writing: Connection, delta: Delta) -> None:
 
 
 def _put_quarantine(place: Place, writing: Connection, delta: Delta, now_us: int) -> None:
-    row = schema.quarantine.c
     inside: list[tuple[Any, ...]] = []
     for (entity, key, system), reason in delta.quarantine.items():
         if reason is None:
-            _delete(writing, schema.quarantine, row.entity == entity, row.key == key, row.system == system)
+            place.remove(writing, schema.DROP_QUARANTINE, (entity, key, system))
         else:
             inside.append((entity, key, system, now_us, reason))
     if inside:
@@ -79,16 +77,11 @@ def _put_quarantine(place: Place, writing: Connection, delta: Delta, now_us: int
 
 
 def _put_holds(place: Place, writing: Connection, delta: Delta, now_us: int) -> None:
-    row = schema.hold.c
     held: list[tuple[Any, ...]] = []
     for (entity, key, register), why in delta.holds.items():
         if why is None:
-            _delete(writing, schema.hold, row.entity == entity, row.key == key, row.register == register)
+            place.remove(writing, schema.DROP_HOLD, (entity, key, register))
         else:
             held.append((entity, key, register, now_us, why))
     if held:
         place.insert(writing, schema.PUT_HOLD, held)
-
-
-def _delete(writing: Connection, table: Table, *where: ColumnElement[bool]) -> None:
-    writing.execute(delete(table).where(and_(*where)))
