@@ -84,7 +84,7 @@ class Rounds:
             if not all(lane.recovered for lane in self.lanes.values()):
                 return False
             self.decider.take_up()
-            self._acknowledge()  # of what was durable before; a server that is shut down waits until it hears of its end
+            self._acknowledge()  # what was durable before: a server that is shut down waits until it hears of it
             self.taken_up = True
         self._retry_deferred()
         self._requests()
