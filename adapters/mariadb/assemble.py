@@ -104,6 +104,11 @@ class Assembler:
         """True between transactions."""
         return self._group is None
 
+    @property
+    def position(self) -> Position:
+        """How far the log was fed."""
+        return self._position()
+
     def describe(self, hints: Hints, *, folded: bool) -> None:
         """Tells what the live catalog knows. `folded`: names of tables are the same in capital letters."""
         self._hints = hints

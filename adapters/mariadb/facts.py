@@ -29,6 +29,7 @@ from adapters.mariadb.rights import (
     updated,
 )
 from adapters.mariadb.session import Connection, Flavour, ask, error_number, text_literal
+from adapters.mariadb.waiting import log_status
 from adapters.relational.judging import LooseJoin, both_create, loose_joins
 from adapters.relational.live import TableName
 from adapters.relational.rights import TableRights
@@ -210,15 +211,14 @@ def _held(conn: Connection) -> set[str]:
 
 
 def _log_status(conn: Connection) -> tuple[Any, ...] | None:
-    """(file, offset, binlog_do_db, binlog_ignore_db, ...); () if there is no binlog, None if we may not see it."""
-    newer = conn.server.flavour == "mysql" and conn.server.version >= (8, 2, 0)
+    """(file, offset, binlog_do_db, binlog_ignore_db, ...); () if there is no binlog or it cannot be asked now, None if
+    we may not see it."""
     try:
-        rows = ask(conn, "SHOW BINARY LOG STATUS" if newer else "SHOW MASTER STATUS")
+        return log_status(conn) or ()
     except pymysql.MySQLError as error:
         if error_number(error) != NOT_PERMITTED:
             raise
         return None
-    return rows[0] if rows else ()
 
 
 def _replicas(conn: Connection) -> int:

@@ -107,6 +107,7 @@ class MariaKit:
             tables=book.tables[self.system],
             identity=ServerIdentity.parse(identity),
             skip_own=capabilities["skip_own"],
+            synchronous=self.system in book.synchronous,
             spool_dir=spool_dir,
         )
 

@@ -18,6 +18,7 @@ from adapters.mariadb.binlog.reading import Hint
 from adapters.mariadb.catalog import read_columns
 from adapters.mariadb.session import Connection, ask, error_number, text_literal
 from adapters.mariadb.unlogged import COMPARE
+from adapters.mariadb.waiting import at_once, is_held_up, log_status
 from engine.errors import (
     LogIncomplete,
     LogLost,
@@ -145,15 +146,14 @@ def check_settings(conn: Connection, system: str, facts: LogFacts, tables: Seque
 
 def _check_filters(conn: Connection, system: str, tables: Sequence[Table]) -> None:
     """Databases can be left out of the log by options of the server's start."""
-    words = "BINARY LOG" if conn.server.flavour == "mysql" and conn.server.version >= (8, 2, 0) else "MASTER"
     try:
-        row = next(iter(ask(conn, f"SHOW {words} STATUS")), None)
+        row = log_status(conn)
     except pymysql.MySQLError as error:
         if error_number(error) in _NO_RIGHT:
             return  # `check` asks for the right; reading does not need it
         raise
-    if row is None:
-        return
+    if not row:
+        return  # or it cannot be asked now: only a restart changes them, and nobody waited when that was checked
     only, never = ({name for name in str(listed or "").split(",") if name} for listed in row[2:4])
     for schema in sorted({table.schema for table in tables}):
         if schema in never or (only and schema not in only):
@@ -169,7 +169,7 @@ def check_position(conn: Connection, system: str, facts: LogFacts, resume: Posit
     if conn.server.flavour == "mysql":
         _check_end(conn, system, resume)  # the rest is told by the server when it is asked to send
         return
-    if _gtids_at(conn, facts, resume) is None:
+    if gtids_at(conn, facts, resume) is None:
         _check_end(conn, system, resume)
         if not _is_shown(conn, facts, resume):
             raise _not_there(conn, system, facts, resume)
@@ -220,7 +220,7 @@ def foreign(system: str, resume: Position, end: str) -> PositionForeign:
 
 def _not_there(conn: Connection, system: str, facts: LogFacts, resume: Position) -> SystemStopped:
     file, _ = positions.parts(resume)
-    if _gtids_at(conn, facts, positions.number(file, 4)) is None:
+    if gtids_at(conn, facts, positions.number(file, 4)) is None:
         return lost(system, facts, resume)
     return reset(system, facts, resume)
 
@@ -252,7 +252,7 @@ def read_end(conn: Connection) -> Position:
     return positions.number(positions.file_number(file), int(offset))
 
 
-def _gtids_at(conn: Connection, facts: LogFacts, position: Position) -> str | None:
+def gtids_at(conn: Connection, facts: LogFacts, position: Position) -> str | None:
     """Which GTIDs stand before a position, as the server reads its log; None if it has no such position."""
     name = text_literal(facts.file_name(position))
     answer: Any = ask(conn, f"SELECT BINLOG_GTID_POS({name}, {positions.parts(position)[1]})")[0][0]
@@ -262,9 +262,12 @@ def _gtids_at(conn: Connection, facts: LogFacts, position: Position) -> str | No
 def _is_shown(conn: Connection, facts: LogFacts, position: Position) -> bool:
     """An event ends at a position, in a file where GTIDs cannot be told: to tell them the server reads the file from
     its beginning, and gives up at an event that is larger than a packet may be, whosever that is. This it looks up."""
+    if is_held_up(conn):
+        return True  # it would not look before those who wait have gone on; when it is to send the log, it does
     name = text_literal(facts.file_name(position))
     try:
-        ask(conn, f"SHOW BINLOG EVENTS IN {name} FROM {positions.parts(position)[1]} LIMIT 1")
+        with at_once(conn):
+            ask(conn, f"SHOW BINLOG EVENTS IN {name} FROM {positions.parts(position)[1]} LIMIT 1")
     except pymysql.MySQLError as error:
         if error_number(error) != _NO_EVENT:
             raise
@@ -296,7 +299,7 @@ def _check_ledger(conn: Connection, system: str, facts: LogFacts, engine: str) -
     if row is None:
         return
     separator, gtids = row
-    first = _gtids_at(conn, facts, positions.number(positions.parts(separator)[0], 4))
+    first = gtids_at(conn, facts, positions.number(positions.parts(separator)[0], 4))
     purged = first is None and separator < read_end(conn)
     if purged or _stands(conn, facts, separator, gtids):
         return
@@ -311,9 +314,9 @@ def _check_ledger(conn: Connection, system: str, facts: LogFacts, engine: str) -
 def _stands(conn: Connection, facts: LogFacts, separator: Position, gtids: str) -> bool:
     """The GTIDs before a separator are those that were written down with it, or a few less: it was read first. Where
     they cannot be told, those before its file are."""
-    there = _gtids_at(conn, facts, separator)
+    there = gtids_at(conn, facts, separator)
     if there is None and _is_shown(conn, facts, separator):
-        there = _gtids_at(conn, facts, positions.number(positions.parts(separator)[0], 4))
+        there = gtids_at(conn, facts, positions.number(positions.parts(separator)[0], 4))
     if there is None:
         return False
     written, found = _numbers(gtids), _numbers(there)

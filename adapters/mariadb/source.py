@@ -22,20 +22,13 @@ from typing import Final, TypeVar
 import pymysql
 from pymysql.constants import COMMAND
 
-from adapters.mariadb import names, positions, resume, session, unlogged
+from adapters.mariadb import names, positions, resume, semisync, session
 from adapters.mariadb.assemble import Assembler
-from adapters.mariadb.binlog.frames import ENDED, EVENT, FAILED, Failure, Frames, failure
+from adapters.mariadb.binlog.frames import ENDED, EVENT, FAILED, Frames, failure
+from adapters.mariadb.endings import failed
 from adapters.mariadb.resume import LogFacts, ServerIdentity, read_identity
-from engine.errors import (
-    AccessDenied,
-    DuologError,
-    LogIncomplete,
-    LogUnreadable,
-    ReaderBusy,
-    SystemStopped,
-    SystemUnavailable,
-    WireError,
-)
+from adapters.mariadb.waiting import is_held_up
+from engine.errors import DuologError, SystemUnavailable, WireError
 from engine.rulebook import Table
 from engine.vocabulary import Position, Progress, Transaction
 
@@ -71,8 +64,9 @@ class MariaSource:
 
     `engine`: whose rows in the ledger make a transaction ours. `tables`: the bound ones; their place here is their
     number in changes. `identity`: which server the positions belong to; None: not known yet. `skip_own`: tell own
-    transactions as Progress. `spool_dir`: where transactions too large for memory are kept meanwhile. `server_id`: the
-    number by which the server tells its readers apart; None: the one that belongs to engine and system."""
+    transactions as Progress. `synchronous`: users may wait at COMMIT for what `delivered` says. `spool_dir`: where
+    transactions too large for memory are kept meanwhile. `server_id`: the number by which the server tells its readers
+    apart; None: the one that belongs to engine and system."""
 
     def __init__(
         self,
@@ -83,6 +77,7 @@ class MariaSource:
         tables: Sequence[Table],
         identity: ServerIdentity | None,
         skip_own: bool = False,
+        synchronous: bool = False,
         spool_dir: Path | None = None,
         server_id: int | None = None,
     ) -> None:
@@ -93,6 +88,9 @@ class MariaSource:
         self._identity = identity
         self._server_id = names.reader_id(engine, system) if server_id is None else server_id
         self._assembler = Assembler(system, tables, engine=engine, skip_own=skip_own, spool_dir=spool_dir)
+        self._answers = semisync.Answers() if synchronous else None
+        self._unsent = b""
+        """What the line has not taken yet of an answer."""
         self._stream: session.Connection | None = None
         self._frames = Frames()
         self._facts: LogFacts | None = None
@@ -139,6 +137,7 @@ class MariaSource:
         Raises SystemUnavailable when the connection is lost, WireError, and what stopped the reading."""
         deadline = time.monotonic() + timeout_s
         while True:
+            self._answer()
             transaction = self._drain()
             if transaction is not None:
                 return transaction
@@ -154,6 +153,7 @@ class MariaSource:
     def keep_alive(self) -> None:
         """To be called at least every second while nobody reads: the server's patience needs nothing from us."""
         self._connected()
+        self._answer()
         self._heard_at = time.monotonic()
 
     def acknowledge(self, position: Position) -> None:
@@ -161,6 +161,10 @@ class MariaSource:
 
     def delivered(self, position: Position) -> None:
         """Users need not wait for what they committed up to `position`. Any thread; never blocks."""
+        if self._answers is not None and position > self._answers.delivered:
+            self._answers.delivered = position
+            if self._answers:
+                self.nudge()
 
     def nudge(self) -> None:
         """Somebody waits for the server's position. It sends every event at once, so there is nothing to ask it; a
@@ -188,6 +192,9 @@ class MariaSource:
             _hang_up(self._stream)
             self._stream = None
         self._assembler.reset()
+        self._unsent = b""
+        if self._answers is not None:
+            self._answers.forget()
         with self._lock:
             for end in (self._waker, self._woken):
                 if end is not None:
@@ -219,8 +226,9 @@ class MariaSource:
     def _verify(self, conn: session.Connection) -> None:
         told = self._told
         facts = self._look(conn, newest=False)
-        # After RESET MASTER the server goes on giving signs of life, at the former position, and sends nothing.
-        if resume.read_end(conn) < told:
+        # After RESET MASTER the server goes on giving signs of life, at the former position, and sends nothing. But
+        # we have also read more than is done where somebody waits for us.
+        if resume.read_end(conn) < told and not is_held_up(conn):
             resume.check_position(conn, self.system, facts, told, engine=self._engine)
 
     def _start(self, conn: session.Connection, position: Position) -> None:
@@ -228,9 +236,13 @@ class MariaSource:
         facts = self._facts
         assert facts is not None
         session.execute(conn, _SETTINGS.format(ns=int(heartbeat_s * 1e9)))
-        _, offset = positions.parts(position)
+        begin = position
+        if self._answers is not None:
+            begin = semisync.reading_from(conn, facts, position, self._answers.delivered)
+            session.execute(conn, semisync.BEGIN)
+        _, offset = positions.parts(begin)
         asked = struct.pack("<IHI", offset if offset <= offset_max else 4, 0, self._server_id)
-        conn._execute_command(COMMAND.COM_BINLOG_DUMP, asked + facts.file_name(position).encode())
+        conn._execute_command(COMMAND.COM_BINLOG_DUMP, asked + facts.file_name(begin).encode())
         conn._sock.setblocking(False)
 
     def _describe(self) -> None:
@@ -262,7 +274,7 @@ class MariaSource:
                 taken += len(packet)
                 if not packet or packet[0] != EVENT:
                     raise self._ended(packet)
-                item = feed(packet)
+                item = feed(packet) if self._answers is None else self._fed(self._answers, packet)
                 if self._assembler.altered:
                     self._describe()
                 if item is None or item.position <= self._told:
@@ -275,6 +287,30 @@ class MariaSource:
             error.system = self.system
             raise
         return None
+
+    def _fed(self, answers: semisync.Answers, packet: bytes) -> Transaction | Progress | None:
+        """Feeds an event that comes with what the server wants to be told about it."""
+        packet, wanted = answers.stripped(packet)
+        item = self._assembler.feed(packet)
+        if wanted:
+            self._frames.restart()
+            answers.want(self._assembler.position)
+        return item
+
+    def _answer(self) -> None:
+        """Lets those go on who need not wait any longer. Never blocks."""
+        due = self._answers.due() if self._answers is not None else None
+        if due is not None and self._facts is not None:
+            _, offset = positions.parts(due)
+            self._unsent += semisync.answer(self._facts.file_name(due), offset)
+        if not self._unsent:
+            return
+        try:
+            self._unsent = self._unsent[self._connected()._sock.send(self._unsent) :]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError, InterruptedError):
+            return
+        except OSError as error:
+            raise self._cut(f"the connection was lost ({type(error).__name__})") from None
 
     def _receive(self) -> bool:
         """Receives what is there. False: nothing is."""
@@ -289,6 +325,7 @@ class MariaSource:
             raise self._cut("the server hung up")
         self._heard_at = time.monotonic()
         self._frames.feed(data)
+        self._answer()
         return True
 
     def _wait(self, seconds: float) -> None:
@@ -316,55 +353,13 @@ class MariaSource:
         """Why the server ended the stream, or did not start it."""
         kind = packet[0] if packet else -1
         if kind == FAILED:
-            return self._failed(failure(packet))
+            assert self._facts is not None
+            return failed(
+                self.system, self._facts, self._told, failure(packet), engine=self._engine, server_id=self._server_id
+            )
         if kind == ENDED and len(packet) < 9:
             return self._cut("the server ended the stream")
         return WireError(f"a packet with an event expected, found byte 0x{max(kind, 0):02x}", 0)
-
-    def _failed(self, why: Failure) -> DuologError:
-        """The server's own words, as one of our errors. Its number 1236 means many things."""
-        said = why.said.lower()
-        facts, place = self._facts, positions.text(self._told)
-        quoted = f"{why.said} (error {why.number}, after {place})"
-        assert facts is not None
-        if "same server_uuid/server_id" in said or why.number == 1927:
-            return self._taken(quoted)
-        if why.number == 1236:
-            if "could not find first log" in said:
-                return resume.lost(self.system, facts, self._told)
-            if "could not find next log" in said:
-                return resume.reset(self.system, facts, self._told)
-            if "impossible position" in said or "position > file size" in said:
-                return resume.foreign(self.system, self._told, f"less than that (error {why.number})")
-            if "server id was not set" in said or "server_id was not set" in said:
-                mend = "SET GLOBAL server_id to a number of its own, and in its configuration"
-                return LogIncomplete(quoted, system=self.system, mend=mend)
-            if "binary log is not open" in said:
-                mend = f"put `log_bin` into its configuration, start it again; then {unlogged.COMPARE}"
-                return LogIncomplete(quoted, system=self.system, mend=mend)
-            if "max_allowed_packet" in said:
-                mend = (
-                    "SET GLOBAL max_allowed_packet = 1073741824; if it is that already, the log's file is damaged: "
-                    + unlogged.COMPARE
-                )
-                return LogUnreadable(f"the server cannot send an event: {quoted}", system=self.system, mend=mend)
-            mend = f"see the server's error log; if the log's file is damaged: {unlogged.COMPARE}"
-            return LogUnreadable(f"the server cannot read its log: {quoted}", system=self.system, mend=mend)
-        if why.number in (1227, 1045):
-            return AccessDenied(
-                quoted, system=self.system, mend="GRANT REPLICATION SLAVE ON *.* to the user of the address"
-            )
-        error = session.translate(pymysql.err.OperationalError(why.number, why.said), self.system)
-        return SystemStopped(quoted, system=self.system) if type(error) is SystemStopped else error
-
-    def _taken(self, quoted: str) -> ReaderBusy:
-        return ReaderBusy(
-            f"the server ended our reading: {quoted}; another reader has our number {self._server_id}, or somebody "
-            "ended the connection",
-            system=self.system,
-            mend=f"if it comes again: SHOW PROCESSLIST tells who else reads; end the second engine called "
-            f"`{self._engine}`",
-        )
 
 
 def _hang_up(stream: session.Connection) -> None:

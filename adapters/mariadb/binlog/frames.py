@@ -42,6 +42,7 @@ class Frames:
     def __init__(self, number: int = 1) -> None:
         """`number`: the sequence number that the first packet must have."""
         self._number = number
+        self._restarts = False
         self._buffer = b""
         self._at = 0
         self._fresh: list[bytes] = []
@@ -54,6 +55,10 @@ class Frames:
         """Some more bytes of the stream."""
         self._fresh.append(data)
         self._fresh_bytes += len(data)
+
+    def restart(self) -> None:
+        """The next packet may be the first of a new sequence: the server wants an answer to the last."""
+        self._restarts = True
 
     def take(self) -> bytes | None:
         """The next whole packet, without its header; None: it has not all arrived. Raises WireError."""
@@ -69,9 +74,10 @@ class Frames:
                     return None
                 buffer, at = self._buffer, 0
                 continue
-            if word >> 24 != self._number:
+            if word >> 24 != self._number and not (self._restarts and word >> 24 == 1):
                 raise WireError(f"packet number {self._number} expected, found {word >> 24}", 3)
-            self._number = (self._number + 1) & 0xFF
+            self._number = ((word >> 24) + 1) & 0xFF
+            self._restarts = False
             self._at = at = end
             packet = buffer[start:end]
             if end - start == whole_bytes:
