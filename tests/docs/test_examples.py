@@ -29,6 +29,9 @@ LENT = {
 }  # fmt: skip
 """By adapter: the databases that stand for an example's systems, in their order."""
 
+EVERYBODY_WAITS = "SELECT bool_and(until_at IS NOT NULL) FROM duolog.degraded"
+"""No range of the log is open in which commits do not wait."""
+
 
 @pytest.fixture
 def lent(request: pytest.FixtureRequest) -> Callable[[str], Any]:
@@ -103,8 +106,10 @@ def test_the_tests_of_an_example_pass_without_a_database(name: str, tmp_path: Pa
 
 
 def carry_out(desk: Desk, turn: Round) -> None:
-    """One round, until all of it has arrived."""
+    """One round, until all of it has arrived; or until its last COMMIT has returned, where that is to say the same."""
     desk.settle()
+    if turn.at_once:
+        desk.eventually(lambda: all(desk.sql(system, EVERYBODY_WAITS)[0][0] for system in desk.urls))
     if turn.unseen:
         assert desk.stop() == 0, desk.log_tail()
     for system, transactions in turn.written.items():
@@ -112,6 +117,8 @@ def carry_out(desk: Desk, turn: Round) -> None:
             desk.sql(system, transaction)
     if turn.unseen:
         desk.start()
+    if turn.at_once:
+        return
     desk.settle()
     for command, answer in turn.asked.items():
         verb, *rest = shlex.split(command)

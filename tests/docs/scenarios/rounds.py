@@ -17,5 +17,7 @@ class Round:
     """By system: a query, and its rows."""
     unseen: bool = False
     """It is written while duolog is stopped: nobody has seen what is written elsewhere."""
+    at_once: bool = False
+    """It is seen as soon as the last COMMIT has returned: everybody waits there, and nobody looks later."""
     asked: Mapping[str, str] = field(default_factory=dict)
     """Commands, and words of what they answer."""

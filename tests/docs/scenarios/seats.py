@@ -13,10 +13,11 @@ SEATS = [
         {"office": ["INSERT INTO seat VALUES ('2026-03-01', 'A1', 20), ('2026-03-01', 'A2', 20)"]},
         {"web": (_WEB, [("A1", "20.00", None, None), ("A2", "20.00", None, None)])},
     ),
-    Round(
+    Round(  # whoever looks into the office's database, once the shop has been told that it is done, sees it
         {"web": ["UPDATE shop.place SET sold_to = 'Ada' WHERE place_no = 'A1'",
                  "UPDATE shop.place SET paid_on = '2026-02-01' WHERE place_no = 'A1'"]},
         {"office": (_OFFICE, [_A1, ("A2", "20.00", None, None)])},
+        at_once=True,
     ),
     Round(  # duolog is stopped, and has let everybody go: both sell A2, both are told so, and the first has it
         {"office": ["UPDATE seat SET guest = 'Bob' WHERE seat_no = 'A2'"],
