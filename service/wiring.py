@@ -24,7 +24,7 @@ from engine.catalog import Catalog, Finding
 from engine.ports import Snapshot, Source, Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
-from rules import Loaded, Problem, RuleFile, compile_book, load
+from rules import Known, Loaded, Problem, RuleFile, compile_book, find_systems, load
 from rules.synchronous import ADAPTERS
 
 
@@ -134,7 +134,7 @@ def read_rules(path: Path) -> Loaded:
     return loaded
 
 
-def kits(rules: RuleFile) -> dict[str, Kit]:
+def kits(rules: RuleFile | Known) -> dict[str, Kit]:
     """The systems of a rule file. Nothing is opened yet."""
     found: dict[str, Kit] = {}
     for name, system in rules.systems.items():
@@ -143,7 +143,15 @@ def kits(rules: RuleFile) -> dict[str, Kit]:
     return found
 
 
-def watched(rules: RuleFile, book: RuleBook) -> list[str]:
+def known(path: Path) -> Known:
+    """The systems of a rule file that may be wrong otherwise: enough for their switches. Raises RulesRefused."""
+    found = find_systems(path, os.environ)
+    if found is None:
+        raise RulesRefused(load(path, os.environ).problems)
+    return found
+
+
+def watched(rules: RuleFile | Known, book: RuleBook) -> list[str]:
     """The synchronous systems whose servers let nobody go by themselves: a watchdog has to."""
     return [name for name in book.synchronous if not ADAPTERS[rules.systems[name].adapter].ends]
 

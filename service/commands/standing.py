@@ -14,20 +14,19 @@ import typer
 from engine.errors import DuologError
 from service.commands.terms import moment, print_table
 from service.synchronous.keeping import document
-from service.wiring import RulesRefused, kits, offline_book, read_rules
+from service.wiring import RulesRefused, kits, known
 
 
 def seen(rules: Path) -> dict[str, Any]:
     """Each synchronous system as its server tells it now; empty where the rules cannot be read."""
     try:
-        loaded = read_rules(rules)
-        assert loaded.rules is not None
-        book = offline_book(loaded)
+        told = known(rules)
     except RulesRefused:
         return {}
+    at_hand, book = kits(told), told.book
     found: dict[str, Any] = {}
     for name, rule in book.synchronous.items():
-        kit = kits(loaded.rules)[name]
+        kit = at_hand[name]
         with closing(kit.switch(book)) as switch:
             try:
                 found[name] = document(rule, switch.look(), kit.position_text)

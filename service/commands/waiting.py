@@ -1,7 +1,7 @@
 """`release`, `arm`, `watchdog`: what a person, or a service beside the database, does about commits that wait.
 
 Turns a command into calls of a database's own switch. It needs no store, no catalog and no engine, so that it works
-when all of these are gone.
+when all of these are gone; nor do the rules have to be right beyond their systems.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.errors import DuologError, SystemStopped
 from service.commands.engine import log
 from service.commands.terms import FINDINGS, STOPPED, Json, Rules, moment, print_json, told
 from service.synchronous.watchdog import OF_ENGINE, Watchdog
-from service.wiring import Kit, kits, offline_book, read_rules
+from service.wiring import Kit, kits, known
 
 ARMED_WITHIN_S = 15.0
 """How long `arm` looks whether the engine arms."""
@@ -121,10 +121,8 @@ def watchdog(rules: Rules) -> None:
 
 def _switches(rules: Path, system: str) -> Iterator[tuple[Kit, Switch]]:
     """The switches that are meant, one after the other: of all synchronous systems, or of one that may have been."""
-    loaded = read_rules(rules)
-    assert loaded.rules is not None
-    book = offline_book(loaded)
-    at_hand = kits(loaded.rules)
+    found = known(rules)
+    book, at_hand = found.book, kits(found)
     if system and system not in at_hand:
         raise typer.BadParameter(f"--system is one of {', '.join(at_hand)}")
     if not system and not book.synchronous:

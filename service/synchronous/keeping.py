@@ -69,6 +69,7 @@ class Keeper(threading.Thread):
         """As it was seen last."""
         self.trouble = ""
         self._ended = threading.Event()
+        self._arming = False
         self._why = ""
         """Why the server is to be let go at the end; empty: it is not."""
         self._goal: tuple[Position, float] | None = None
@@ -89,6 +90,11 @@ class Keeper(threading.Thread):
         if not self._ended.is_set():
             self._why = why
             self._ended.set()
+
+    def hurry(self) -> None:
+        """After `end`: has it give up arming, if it is at that."""
+        if self._arming:
+            self.post.switch.close()
 
     @property
     def let_go(self) -> bool:
@@ -113,9 +119,13 @@ class Keeper(threading.Thread):
         why = watching.why_let_go(post.rule, state, slack_s=slack)
         if why:
             self._let_go(why)
-        elif not state.armed and self._may_be_armed(state):
+        elif (not state.armed or state.degraded is not None) and self._may_be_armed(state):
             self._goal = None
-            position = post.switch.arm(post.withholding)
+            self._arming = True
+            try:
+                position = post.switch.arm(post.withholding)
+            finally:
+                self._arming = False
             self.state = post.switch.look()
             self.tell("armed", f"{self.system}: from {post.text(position)} on, COMMIT waits for the other systems")
 
@@ -176,6 +186,8 @@ class Keepers:
         deadline = time.monotonic() + within_s
         for keeper in self.keepers:
             keeper.end(why(keeper.system))
+        for keeper in self.keepers:
+            keeper.hurry()
         for keeper in self.keepers:
             if keeper.ident is not None:
                 keeper.join(max(0.0, deadline - time.monotonic()))

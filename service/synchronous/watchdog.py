@@ -19,7 +19,7 @@ from adapters.relational.switch import Switch, SwitchState
 from engine.errors import DuologError
 from engine.rulebook import Synchronous
 from service.synchronous import watching
-from service.wiring import Kit, RulesRefused, kits, offline_book, read_rules, watched
+from service.wiring import Kit, RulesRefused, kits, known, watched
 
 OF_ENGINE: Final = "DUOLOG_WATCHDOG_OF_ENGINE"
 """The environment of a watchdog whose standard input is the pipe of the engine that started it."""
@@ -84,14 +84,9 @@ class Watchdog:
             time.sleep(0.05)  # the pause between two looks at the flags
 
     def _systems(self) -> list[tuple[Kit, Synchronous, Switch]]:
-        loaded = read_rules(self.path)
-        assert loaded.rules is not None
-        book = offline_book(loaded)
-        at_hand = kits(loaded.rules)
-        return [
-            (at_hand[name], book.synchronous[name], at_hand[name].switch(book))
-            for name in watched(loaded.rules, book)
-        ]  # fmt: skip
+        rules = known(self.path)
+        book, at_hand = rules.book, kits(rules)
+        return [(at_hand[name], book.synchronous[name], at_hand[name].switch(book)) for name in watched(rules, book)]
 
     def _read_again(self) -> list[tuple[Kit, Synchronous, Switch]] | None:
         try:

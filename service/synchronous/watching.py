@@ -45,6 +45,8 @@ def why_let_go(rule: Synchronous, state: SwitchState, *, slack_s: float = 0.0) -
     `slack_s`: how much longer than the rule says is left to somebody else to do it."""
     if not state.armed:
         return ""
+    if state.degraded is not None and state.degraded.stays:
+        return state.degraded.why  # begun by somebody, and not finished
     if not state.readable:
         return "what our reader needs is gone from the server: it could never catch up"
     if state.stood_in and not state.reading:

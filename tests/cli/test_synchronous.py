@@ -1,0 +1,368 @@
+"""Synchronous commit with the `duolog` command, as a DBA meets it: who waits, until when, who lets go, and what stands
+written of it. The ERP is on a server of its own, for the setting that makes users wait is the whole server's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from service.demo.engine import COMMAND
+from service.embedded import EmbeddedServer
+from tests.cli.desk import CRM_TABLES, ERP_TABLES, SHOP, Desk
+
+ASYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}"}'
+SYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}", commit: synchronous, when_away: %s}'
+
+RANGES = """
+SELECT since_position::text, until_position::text, why, by, stays FROM duolog.degraded ORDER BY since_at, since_position
+"""
+
+
+class Commit(threading.Thread):
+    """A user of the ERP who adds a customer, and may have to wait for it."""
+
+    def __init__(self, desk: Desk, no: str) -> None:
+        super().__init__(name=f"commit of {no}", daemon=True)
+        self.address, self.no = desk.urls["erp"], no
+        self.took_s = 0.0
+        self.notices: list[str] = []
+        self.trouble = ""
+        self.position = ""
+        self.start()
+
+    def run(self) -> None:
+        """Commits; keeps how long that took, and everything that the server said."""
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            connection.add_notice_handler(lambda notice: self.notices.append(notice.message_primary or ""))
+            begun = time.monotonic()
+            try:
+                connection.execute("INSERT INTO customer (no, name) VALUES (%s, 'Ada')", [self.no])
+            except psycopg.Error as error:
+                self.trouble = str(error)
+            self.took_s = time.monotonic() - begun
+            self.position = str(connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()[0])  # type: ignore[index]
+
+    def answered(self, within_s: float) -> None:
+        """Waits for an OK without a warning."""
+        self.join(within_s)
+        assert not self.is_alive(), f"the user has waited for {within_s} s"
+        assert (self.trouble, self.notices) == ("", [])
+
+
+class Place(Desk):
+    """A desk whose ERP is synchronous."""
+
+    def waiting(self) -> int:
+        """How many sessions of the ERP's server wait at COMMIT."""
+        return int(self.local("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")[0][0])
+
+    def armed(self) -> bool:
+        """True if the setting names somebody."""
+        return self.local("SHOW synchronous_standby_names") != [("",)]
+
+    def local(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a DBA does, who never waits."""
+        url = self.urls["erp"]
+        with psycopg.connect(url, autocommit=True, options="-c synchronous_commit=local") as connection:
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def ranges(self) -> list[tuple[Any, ...]]:
+        """All recorded ranges, the oldest first: since, until, why, by, stays."""
+        return self.local(RANGES)
+
+    def in_crm(self, no: str) -> bool:
+        """True if the CRM has the customer now, for a new session."""
+        return bool(self.sql("crm", "SELECT 1 FROM sales.account WHERE account_no = %s", no))
+
+    def until_armed(self) -> dict[str, Any]:
+        """Waits until commits wait; the status then."""
+
+        def found() -> dict[str, Any] | None:
+            status = self.status()
+            one = status["synchronous"].get("erp", {})
+            return status if one.get("armed") and one["degraded"] is None and status["engine"]["running"] else None
+
+        return self.eventually(found)
+
+    def kill9(self) -> None:
+        """Kills the engine, and only it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+
+    def reload(self) -> None:
+        """Has the engine read its rules anew."""
+        assert self.pid is not None
+        os.kill(self.pid, signal.SIGHUP)
+
+    def soon(self, ready: Callable[[], Any], within_s: float, what: str) -> None:
+        """Polls, without asking whether an engine lives."""
+        deadline = time.monotonic() + within_s
+        while not ready():
+            assert time.monotonic() < deadline, f"{what}: not within {within_s} s\n{self.log_tail()}"
+            time.sleep(0.02)
+
+    def watchdogs(self) -> list[int]:
+        """The processes that watch this desk's rules."""
+        found = subprocess.run(["pgrep", "-f", f"watchdog {self.rules}"], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.fixture
+def place(own_server: EmbeddedServer, crm_db: str, tmp_path: Path) -> Iterator[Place]:
+    """A place that is set up; commits wait for a second while nobody answers."""
+    own_server.start()
+    text = SHOP.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 1s")
+    desk = Place(text, {"erp": own_server.create_database("erp"), "crm": crm_db}, tmp_path)
+    desk.sql("erp", ERP_TABLES)
+    desk.sql("crm", CRM_TABLES)
+    desk.call("setup")
+    yield desk
+    desk.stop()
+    for pid in desk.watchdogs():
+        os.kill(pid, signal.SIGKILL)
+    desk.local("ALTER SYSTEM RESET synchronous_standby_names")
+    desk.local("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def closed(place: Place) -> Place:
+    """The same, but commits wait for as long as nobody answers."""
+    place.rewrite("open after 1s", "closed")
+    return place
+
+
+def test_what_a_user_has_committed_is_in_the_other_system(place: Place) -> None:
+    with place.running():
+        status = place.until_armed()
+        for number in range(20):
+            commit = Commit(place, f"C{number}")
+            commit.answered(10)
+            assert place.in_crm(f"C{number}"), (number, commit.took_s, place.ranges(), place.log_tail())
+
+    assert status["synchronous"]["erp"]["when_away"] == "open after 1s"
+    assert not place.armed()
+    first, second = place.ranges()
+    assert first[1] is not None and first[2:] == ("never armed yet", "setup", False)
+    assert second[1] is None and second[2:] == ("the engine was stopped", "engine", False)
+
+
+def test_a_stop_lets_everybody_go_who_waits_and_ends_in_order(place: Place) -> None:
+    place.rewrite("open after 1s", "closed")
+    place.start()
+    place.until_armed()
+    with psycopg.connect(place.urls["crm"]) as locking:
+        Commit(place, "C0").answered(10)
+        locking.execute("SELECT FROM sales.account FOR UPDATE")
+        place_blocked = Update(place, "C0")
+        place.soon(lambda: place.waiting() == 1, 10, "a user who waits")
+        begun = time.monotonic()
+        code = place.stop()
+        took_s = time.monotonic() - begun
+        place_blocked.answered(5)
+
+    assert code == 0, place.log_tail()
+    assert took_s < 20
+    assert not place.armed()
+    assert place.ranges()[-1][1:] == (None, "the engine was stopped", "engine", False)
+    place.soon(lambda: place.watchdogs() == [], 10, "the watchdog's end")
+
+
+class Update(Commit):
+    """A user of the ERP who changes a customer."""
+
+    def run(self) -> None:
+        """Commits."""
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            connection.add_notice_handler(lambda notice: self.notices.append(notice.message_primary or ""))
+            begun = time.monotonic()
+            connection.execute("UPDATE customer SET city = 'Graz' WHERE no = %s", [self.no])
+            self.took_s = time.monotonic() - begun
+
+
+def test_the_watchdog_of_a_dead_engine_lets_go_in_time_and_the_next_engine_arms_again(place: Place) -> None:
+    place.start()
+    place.until_armed()
+    place.kill9()
+    begun = time.monotonic()
+    commit = Commit(place, "C1")
+    commit.answered(10)
+
+    assert 0.5 < commit.took_s < 2.0, f"waited for {commit.took_s} s, {time.monotonic() - begun} s after the death"
+    assert place.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
+    assert place.ask("status").returncode == 0
+    place.soon(lambda: place.watchdogs() == [], 20, "the watchdog's end")
+
+    with place.running():
+        place.until_armed()
+        assert place.in_crm("C1")
+        Commit(place, "C2").answered(10)
+        assert place.in_crm("C2")
+        assert place.ranges()[-1][1] is not None
+
+
+def test_closed_means_that_commits_wait_until_a_person_lets_them_go(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commits = [Commit(closed, f"C{number}") for number in range(3)]
+    closed.soon(lambda: closed.waiting() == 3, 10, "three users who wait")
+
+    said = closed.ask("status", "--json")
+    assert said.returncode == 3
+    erp = json.loads(said.stdout)["synchronous"]["erp"]
+    assert (erp["armed"], erp["reading"], erp["waiting"]) == (True, False, 3)
+    assert closed.waiting() == 3
+
+    released = closed.ask("release", "--json")
+    assert released.returncode == 0, released.stderr
+    for commit in commits:
+        commit.answered(5)
+    (one,) = json.loads(released.stdout)
+    assert (one["system"], one["was_armed"], one["freed"]) == ("erp", True, 3)
+    assert (one["why"], one["by"], one["stays"]) == ("by hand", "release", False)
+    assert closed.ranges()[-1][1:] == (None, "by hand", "release", False)
+    assert closed.ask("status").returncode == 0
+
+
+def test_an_engine_that_comes_back_answers_those_who_waited(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commit = Commit(closed, "C1")
+    closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
+    with closed.running():
+        commit.answered(20)
+        assert closed.in_crm("C1")
+        assert len(closed.ranges()) == 1, "nobody was let go meanwhile"
+
+
+@pytest.mark.parametrize("away", ["open after 1s", "closed"])
+def test_a_slot_that_is_dropped_while_the_engine_is_away_frees_everybody(place: Place, away: str) -> None:
+    if away == "closed":
+        place.rewrite("open after 1s", "closed")
+    place.start()
+    place.until_armed()
+    place.kill9()
+    commit = Commit(place, "C1")
+    place.local("SELECT pg_drop_replication_slot('duolog_shop_erp') WHERE NOT EXISTS (SELECT FROM pg_stat_replication)")
+    commit.answered(10)
+
+    if away == "closed":
+        assert "never catch up" in place.ranges()[-1][2] and place.ranges()[-1][3] == "watchdog"
+    assert not place.armed()
+    said = place.ask("run")
+    assert said.returncode == 3
+    Commit(place, "C2").answered(5)
+
+
+def test_what_a_person_switches_off_stays_off_until_he_says_otherwise(place: Place) -> None:
+    with place.running():
+        place.until_armed()
+        said = place.ask("release", "--stay", "--system", "erp")
+        assert said.returncode == 0
+        assert "until `duolog arm" in said.stdout
+        status = place.eventually(lambda: None if place.status()["synchronous"]["erp"]["armed"] else place.status())
+        assert status["synchronous"]["erp"]["degraded"]["stays"]
+        place.settle()
+        assert not place.armed()
+        assert "stays so until `duolog arm" in place.ask("status").stdout
+
+        allowed = place.ask("arm", "--json")
+        assert json.loads(allowed.stdout) == [{"system": "erp", "stayed": True, "armed": True, "engine": True}]
+        place.until_armed()
+        Commit(place, "C1").answered(5)
+        assert place.in_crm("C1")
+
+
+def test_a_release_without_stay_lasts_until_all_is_caught_up(place: Place) -> None:
+    with place.running():
+        place.until_armed()
+        place.ask("release")
+        place.soon(lambda: len(place.ranges()) == 2 and place.ranges()[-1][1] is not None, 20, "armed again")
+        assert place.ranges()[-1][2:] == ("by hand", "release", False)
+
+
+def test_new_rules_arm_and_disarm(place: Place) -> None:
+    with place.running():
+        place.until_armed()
+        place.rewrite(", commit: synchronous, when_away: open after 1s", "")
+        place.reload()
+        place.eventually(lambda: not place.armed())
+        assert place.ranges()[-1][2:] == ("the rules say asynchronous now", "engine", False)
+        place.soon(lambda: place.watchdogs() == [], 10, "the watchdog's end")
+        place.rewrite(ASYNCHRONOUS, SYNCHRONOUS % "closed")
+        place.reload()
+        status = place.until_armed()
+        assert status["synchronous"]["erp"]["when_away"] == "closed"
+
+
+def test_rules_that_became_asynchronous_while_the_engine_was_dead_let_everybody_go(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commit = Commit(closed, "C1")
+    closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
+    closed.rewrite(", commit: synchronous, when_away: closed", "")
+    with closed.running():
+        commit.answered(20)
+        assert not closed.armed()
+
+
+def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: Place) -> None:
+    with place.running():
+        place.until_armed()
+        Commit(place, "C1").answered(5)
+        with psycopg.connect(place.urls["crm"]) as locking:
+            locking.execute("SELECT FROM sales.account FOR UPDATE")
+            update = Update(place, "C1")
+            update.answered(5)
+            assert 0.9 < update.took_s < 2.0
+            assert place.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
+        place.until_armed()
+        assert place.ranges()[-1][1] is not None
+
+
+def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Place) -> None:
+    place.start()
+    place.until_armed()
+    dogs = place.watchdogs()
+    own = subprocess.Popen(
+        [*COMMAND, "watchdog", str(place.rules)], env=place._environment, cwd=place.folder,
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert own.stderr is not None and "watches erp" in own.stderr.readline()
+        for pid in dogs:
+            os.kill(pid, signal.SIGKILL)
+        place.kill9()
+        for path in place.folder.glob("*.db*"):
+            path.rename(path.with_suffix(".away"))
+        commit = Commit(place, "C1")
+        commit.answered(5)
+        assert commit.took_s < 2.0
+        assert "let go: erp: 1 commits that waited" in own.stderr.readline()
+    finally:
+        own.terminate()
+    assert own.wait(10) == 0
+
+
+def test_a_watchdog_that_dies_is_replaced(place: Place) -> None:
+    with place.running():
+        place.until_armed()
+        (dog,) = place.watchdogs()
+        os.kill(dog, signal.SIGKILL)
+        place.eventually(lambda: place.watchdogs() not in ([], [dog]))
+        assert place.armed()
