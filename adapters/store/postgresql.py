@@ -50,6 +50,7 @@ class PostgresSchema:
     def create(self) -> None:
         """Makes the schema, unless it is there."""
         with told(self.where), self._engine.connect() as connection:
+            connection.exec_driver_sql(_LOCAL)
             connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS duolog_store")
 
     def connect(self, writing: bool) -> Connection:
@@ -183,9 +184,10 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
     return driver
 
 
+_LOCAL = "SET synchronous_commit = local"
 _SESSION = (
     "SET search_path = duolog_store",
-    "SET synchronous_commit = local",
+    _LOCAL,
     "SET statement_timeout = 0",
     "SET lock_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
