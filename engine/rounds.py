@@ -113,7 +113,7 @@ class Rounds:
             lane.undelivered = len(queue.expected)
             lane.undelivered_since = queue.expected[0].since if queue.expected else 0.0
             lane.waits_for = self.decider.told(system)
-        if len(self.decider.queues) > 1:
+        if self.decider.queues:
             self.decider.untangle(self.clock.monotonic())
 
     def delivery(self, system: str) -> Delivered:

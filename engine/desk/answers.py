@@ -77,7 +77,7 @@ class Answers(Changes):
             if side.wait == REREAD:
                 self._ask_again(name, system)
             elif side.wait == DEFERRED:
-                self.deferred[system][name] = None
+                self.deferred[system][name] = 0  # nobody knows any more what came with it
             elif side.wait > 0:
                 self.waiting[system][name] = side.wait
             elif side.due > mark.applied:
@@ -157,6 +157,7 @@ class Answers(Changes):
                 defaults.append((name, unset))
             return
         changed_since = side.sent is not None
+        step = side.sent_due if changed_since else side.due
         rejoin(side)
         side.due = 0
         self.stuck.setdefault((system, name), self.marks[system].applied)
@@ -168,7 +169,7 @@ class Answers(Changes):
             self._due_again(name, record, system, side)
         elif exception.kind == "deferred" or self._late_parent(self.rules[name[0]], record, system):
             side.wait = DEFERRED
-            self.deferred[system][name] = None
+            self.deferred[system][name] = step
         elif changed_since:
             self._due_again(name, record, system, side)  # what was refused is no longer what would be written
         else:
@@ -229,16 +230,19 @@ class Answers(Changes):
     def retry_deferred(self, system: str) -> None:
         """The pause for rows that users had locked is over."""
         names, self.deferred[system] = self.deferred[system], {}
-        self.number += 1
-        for name in names:
-            record = self.record(*name)
-            side = record.sides.get(system) if record is not None else None
-            if record is not None and side is not None and side.wait == DEFERRED:
-                side.wait = 0
-                self._note_again(name, system)
-                side.due = self.number  # all under one step: what came together goes together
-                self.dirty[name] = record
-                self._note_due(name, record, [system])
+        for step in sorted(set(names.values())):
+            self.number += 1
+            for name in [name for name, came in names.items() if came == step]:
+                record = self.record(*name)
+                side = record.sides.get(system) if record is not None else None
+                if record is not None and side is not None and side.wait == DEFERRED:
+                    side.wait = 0
+                    self._note_again(name, system)
+                    side.due = self.number  # what came together goes together, and nothing else with it
+                    self.dirty[name] = record
+                    self._note_due(name, record, [system])
+                elif side is None or not side.wait:
+                    self.stuck.pop((system, name), None)  # by now there is nothing to be written there
 
     def not_there(self, system: str, entity: str, id: str) -> None:
         """Nothing can be read of this record: the system has no row of it. Its key may be another record's."""

@@ -12,7 +12,7 @@ locks over different rows, one of them is let go early, as the journal says (`re
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -21,7 +21,7 @@ from engine.desk.answers import Answers
 from engine.desk.records import ANYWHERE, Debt, Name
 from engine.merge import Step
 from engine.ports import Delta
-from engine.record import REREAD, STOPPED
+from engine.record import REREAD, STOPPED, UNREAD
 from engine.rulebook import Synchronous
 from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
 
@@ -176,7 +176,9 @@ class Delivery(Answers):
     def _is_paid(self, system: str, queue: Queue, first: Expected) -> bool:
         """True if nothing is waited for any more; what was found to be delivered is not looked at again."""
         if first.owed is None:
-            return all(other == system or self._has_all(other, queue, first.number) for other in self.marks)
+            queue.lacking = min(self._left(system, queue, first.number), default=None, key=self._locked_first)
+            others = [other for other in self.marks if other != system]
+            return queue.lacking is None and all(self._has_come(other, first.number) for other in others)
         while first.owed:
             debt = next(iter(first.owed))
             if self._lacks(system, queue, debt, first.number):
@@ -224,30 +226,55 @@ class Delivery(Answers):
             # Read again by now: what that made due elsewhere was decided later.
             others = [(other, name) for other in record.sides if other != user]
             return any(self._lacks(user, queue, other, self.number) for other in others)
-        if debt in self.stuck:
-            return True
         if side is None or side.out:
             return False
+        if side.wait and debt in self.stuck:
+            return True
         mark = self.marks[system]
         if mark.applied >= max(number, self.again.get(debt, (0, 0))[0]):
             return False
         return mark.under_way(side) or side.due > mark.applied
 
-    def _has_all(self, system: str, queue: Queue, number: int) -> bool:
-        """True if a system has all that was due to it by this step."""
+    def _left(self, user: str, queue: Queue, number: int) -> Iterator[Debt]:
+        """What could not be written so far of all that was due by a step, and is told one by one."""
+        for debt, since in self.stuck.items():
+            if debt[0] != user and min(since, self.again.get(debt, (0, since))[1]) < number:
+                yield debt
+        for debt, (due, since) in self.again.items():
+            if debt[0] != user and since < number and due > self.marks[debt[0]].applied:
+                yield debt
+        if queue.rules.refused == "wait":
+            yield from self._refused(user)
+
+    def _refused(self, user: str) -> Iterator[Debt]:
+        """What was refused, or left to a person, of what users of a system wrote."""
+        for entity, key, system in self.quarantined:
+            if self._concerns(user, system, (entity, key)):
+                yield system, (entity, key)
+        for entity, key, _ in self.held:
+            if any(self._concerns(user, system, (entity, key)) for system in self.marks):
+                yield ANYWHERE, (entity, key)
+        for entity in self.stops:
+            yield ANYWHERE, (entity, "")
+
+    def _concerns(self, user: str, system: str, name: Name) -> bool:
+        """True if a system has not what a user of another one, or of this one, wrote of a record."""
+        record = self.record(*name)
+        side = record.sides.get(system) if record is not None else None
+        if record is None or side is None:
+            return False
+        unread = side.bad.startswith(UNREAD)
+        lacked = [record.version(register).system for register in side.held]
+        return user in lacked or (user == system and (unread or bool(side.held)))
+
+    def _locked_first(self, debt: Debt) -> tuple[bool, Debt]:
+        return debt not in self.locked, debt
+
+    def _has_come(self, system: str, number: int) -> bool:
+        """True if a system has answered for all that was due to it by a step."""
         mark = self.marks[system]
-        if queue.rules.refused == "wait" and any(place[2] == system for place in self.quarantined):
-            return False
-        if any(at == system and self._stuck_since((at, name)) < number for at, name in self.stuck):
-            return False
-        if any(at == system and since < number and due > mark.applied for (at, _), (due, since) in self.again.items()):
-            return False
         idle = not self.open[system] and not self.spilled[system] and mark.applied == mark.dispatched
         return idle or mark.applied >= number
-
-    def _stuck_since(self, debt: Debt) -> int:
-        since = self.stuck[debt]
-        return min(since, self.again.get(debt, (0, since))[1])
 
     def told(self, system: str) -> str:
         """What the first user of a synchronous system who is not answered waits for, in words; "" if nobody waits."""
@@ -278,7 +305,9 @@ class Delivery(Answers):
             return
         if self.knot is None or set(self.knot[0]) != set(knot):
             self.knot = (knot, now)
-        if now - self.knot[1] < KNOT_S and not all(self._holder(system) is not None for system in knot):
+        debts = [self._locked_out(system) for system in knot]
+        known = all(debt is not None and self._holder(debt) is not None for debt in debts)
+        if not known and now - self.knot[1] < KNOT_S:
             return
         self.knot = None
         self._part(knot)
@@ -299,37 +328,50 @@ class Delivery(Answers):
         queue = self.queues[system]
         if not queue.expected or queue.expected[0].let_go:
             return None
-        if queue.expected[0].owed is None:
-            others = [other for other in self.queues if other != system and self.deferred[other]]
-            return others[0] if others and self.queues[others[0]].expected else None
-        debt = queue.lacking
-        if debt is None or debt[0] not in self.queues or (debt not in self.locked and debt[0] != system):
-            return None
-        return debt[0] if self.queues[debt[0]].expected else None
+        debt = self._locked_out(system)
+        return debt[0] if debt is not None else None
 
-    def _holder(self, system: str) -> int | None:
-        """How many users of the next system have to be answered until the lock is free that this one waits for; None
-        if none of them is known to hold it."""
-        debt = self.queues[system].lacking
-        if debt is None:
-            return None
+    def _locked_out(self, system: str) -> Debt | None:
+        """What a lock keeps from being written that one of those who wait may hold, of what the first of a system's
+        users waits for; best, what one of them is known to hold."""
+        queue = self.queues[system]
+        first = queue.expected[0]
+        debts = list(self._left(system, queue, first.number) if first.owed is None else first.owed)
+        if queue.lacking is not None and queue.lacking[0] == system:
+            return queue.lacking  # its own row is to be read again, and he holds its lock himself
+        held = [debt for debt in debts if debt[0] in self.queues and debt in self.locked and self._may_hold(debt)]
+        return min(held, default=None, key=lambda debt: (self._holder(debt) is None, debt))
+
+    def _may_hold(self, debt: Debt) -> int | None:
+        """The first of a system's users whose lock may keep something from being written there, counted from 1. What
+        came together goes together: a lock on one row keeps others out."""
+        locked = {name for system, name in self.locked if system == debt[0]} | {debt[1]}
+        for at, one in enumerate(self.queues[debt[0]].expected, 1):
+            if one.owed is None or not locked.isdisjoint(one.names):
+                return at
+        return None
+
+    def _holder(self, debt: Debt) -> int | None:
+        """How many users have to be answered until the lock is free; None if none of them is known to hold it."""
         holders = [at for at, one in enumerate(self.queues[debt[0]].expected, 1) if debt[1] in one.names]
         return holders[-1] if holders else None
 
     def _part(self, knot: tuple[str, ...]) -> None:
         """Lets the users of one system go up to the one who holds the lock: where that concerns the fewest."""
         choices = []
-        for at, system in enumerate(knot):
-            holding = self._waits_in(system) or knot[(at + 1) % len(knot)]
-            count = self._holder(system) or len(self.queues[holding].expected)
-            choices.append((count, -self.book.systems.index(holding), holding, system))
+        for system in knot:
+            debt = self._locked_out(system)
+            if debt is not None:
+                count = self._holder(debt) or self._may_hold(debt) or 1  # if that was not he: once more, after a pause
+                choices.append((count, -self.book.systems.index(debt[0]), debt[0], system))
         count, _, holding, waiting = min(choices)
         why = f"{waiting} and {holding} waited for each other's locks"
         if waiting == holding:
             why = f"its row has to be read again in {holding}, and is locked until its user is answered"
         because = f"{why}: acknowledged before it was everywhere"
-        for one in islice(self.queues[holding].expected, count):
-            debts = self.stuck if one.owed is None else one.owed  # of what is not known one by one, all that waits
+        queue = self.queues[holding]
+        for one in islice(queue.expected, count):
+            debts = list(self._left(holding, queue, one.number) if one.owed is None else one.owed)
             self._tell(one, sorted({name for _, name in debts}), because)
             one.let_go = True
             self._count("released")

@@ -72,7 +72,8 @@ class Records:
         self.spilled: dict[str, bool] = dict.fromkeys(book.systems, False)
         """True: what is due to the system is read back from the store, there is too much of it for memory."""
         self.waiting: dict[str, dict[Name, Position]] = {system: {} for system in book.systems}
-        self.deferred: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
+        self.deferred: dict[str, dict[Name, int]] = {system: {} for system in book.systems}
+        """What users had locked, and as which step it was due: what came together goes together."""
         self.rereads: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
         self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
         """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""

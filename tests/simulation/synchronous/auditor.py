@@ -27,14 +27,16 @@ class Auditor:
 
     def __init__(
         self, book: RuleBook, databases: Mapping[str, MemorySystem], store: MemoryStore, fate: Fate,
-        users: SynchronousUsers, decider: Callable[[], Decider],
+        users: SynchronousUsers, decider: Callable[[], Decider], delivered: Callable[[], Mapping[str, Position]],
     ) -> None:
+        """`delivered`: by synchronous system, up to where the engine has told it."""
         self.book = book
         self.databases = databases
         self.store = store
         self.fate = fate
         self.users = users
         self.decider = decider
+        self.delivered = delivered
         self.seen: dict[str, int] = {}
         """How often what was met, so that a test can tell that nothing is asleep."""
         self.read_to = 0
@@ -109,7 +111,7 @@ class Auditor:
 
     def _is_gone(self, name: Name) -> bool:
         return any(
-            (not entry.fields and entry.kind not in ("released", "owner")) or entry.kind == "delete_differs"
+            (not entry.fields and entry.kind != "released") or entry.kind == "delete_differs"
             for entry in self.named.get(name, ())
         )
 
@@ -117,7 +119,7 @@ class Auditor:
         """What else may be the reason: refused, left to a person, not kept in step, let go early."""
         if any(place[1:] == name for place in self.fate.unlogged):
             return "unlogged"
-        if any(e.kind == "released" for e in self.named.get(name, ())):
+        if any(e.kind == "released" for e in self.store.journal[commit.told :] if (e.entity, e.key) == name):
             return "let go early"
         record = self.decider().record(*name)
         create = self.book.entities[name[0]].create
@@ -156,13 +158,14 @@ class Auditor:
         meet their locks, and so on. After a crash nobody knows any more whose write was refused."""
         refused = self._refusals()
         waiting = [self.users.commits[s, p] for s, d in self.databases.items() for p in d.waiting]
+        undelivered = [c for (s, p), c in self.users.commits.items() if p > self.delivered().get(s, p)]
         waits = {s for s, rules in self.book.synchronous.items() if rules.refused == "wait"}
         explained: dict[tuple[str, Position], Commit] = {}
         grown = True
         while grown:
             grown = False
             locked = {name for commit in explained.values() for name in commit.names}
-            for commit in waiting:
+            for commit in undelivered:
                 place = (commit.system, commit.position)
                 if place in explained:
                     continue

@@ -31,6 +31,8 @@ class Commit:
     """The records that it deleted, and how often users had made each of them by then."""
     crashes: int = 0
     """How often the engine had died before."""
+    told: int = 0
+    """How many entries the journal had."""
 
 
 class SynchronousUsers(Users):
@@ -50,6 +52,8 @@ class SynchronousUsers(Users):
         """How often users made a row, in whatever system."""
         self.crashed: Callable[[], int] = lambda: 0
         """How often the engine has died so far."""
+        self.told: Callable[[], int] = lambda: 0
+        """How many entries the journal has."""
 
     def commit(self, system: str, changes: list[Change]) -> None:
         """Writes a transaction to the log, and notes what it was."""
@@ -68,7 +72,7 @@ class SynchronousUsers(Users):
 
     def _look(self, system: str, changes: list[Change], tokens: set[str]) -> Commit:
         database = self.databases[system]
-        commit = Commit(system, 0, crashes=self.crashed())
+        commit = Commit(system, 0, crashes=self.crashed(), told=self.told())
         for number, _, *images in changes:
             for image in images:
                 if image is not None:

@@ -16,8 +16,8 @@ from tests.simulation.synchronous.features import SynchronousFeatures, draw
 from tests.simulation.synchronous.users import SynchronousUsers
 from tests.simulation.world import QUIET_ROUNDS_MAX, World
 
-PATIENCE_ROUNDS = 120
-"""Whoever still waits then, though nothing happens any more, waits for ever."""
+PATIENCE_ROUNDS = 60
+"""If nobody is answered for so long, though nothing happens any more, who waits does so for ever: four seconds."""
 
 
 class SynchronousWorld(World):
@@ -41,8 +41,10 @@ class SynchronousWorld(World):
         )
         self.users.waits = self._waits
         self.users.crashed = lambda: self.deaths
+        self.users.told = lambda: len(self.store.journal)
         self.auditor = Auditor(
-            self.book, self.databases, self.store, self.fate, self.users, lambda: self.engine.decider
+            self.book, self.databases, self.store, self.fate, self.users, lambda: self.engine.decider,
+            lambda: {system: self.sources[system].delivered_to for system in self.features.synchronous},
         )
         for system in self.features.synchronous:
             self.databases[system].answered = partial(self._answered, system)
@@ -123,13 +125,13 @@ class SynchronousWorld(World):
     def become_quiet(self) -> None:
         """Everything is everywhere, and everybody is answered, or waits for what was refused: he is let go then."""
         self.leave_alone()
-        if self.settle_down(PATIENCE_ROUNDS):
+        if self.wait_on():
             return
         unexplained = self.auditor.unexplained()
         assert not unexplained, f"S2: these wait for ever: {unexplained}"
         if self.dice.random() < 0.5:
             self.mend()
-            if self.settle_down(PATIENCE_ROUNDS):
+            if self.wait_on():
                 self.auditor.count("answered when mended")
                 return
         for system in sorted(self.features.synchronous):
@@ -137,6 +139,15 @@ class SynchronousWorld(World):
                 self.auditor.count("let go by a person")
                 self.let_go(system)
         assert self.settle_down(QUIET_ROUNDS_MAX), "it does not become quiet"
+
+    def wait_on(self) -> bool:
+        """Lets the engine work as long as somebody is answered now and then. False: somebody is not."""
+        before = -1
+        while before < (answered := self.auditor.seen.get("answered", 0)):
+            before = answered
+            if self.settle_down(PATIENCE_ROUNDS):
+                return True
+        return False
 
     def mend(self) -> None:
         """A person does what he can about what was refused."""
