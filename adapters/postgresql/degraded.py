@@ -56,9 +56,14 @@ HISTORY: Final = (
     "FROM duolog.degraded d WHERE engine = %(engine)s ORDER BY since_at DESC, until_at DESC NULLS FIRST"
 )
 
-ANY: Final = "SELECT FROM duolog.degraded WHERE engine = %s LIMIT 1"
+SETUP: Final = (
+    "INSERT INTO duolog.degraded (engine, since_position, why, by) SELECT %(engine)s, "
+    "coalesce(max(until_position), '0/0'), %(why)s, 'setup' FROM duolog.degraded WHERE engine = %(engine)s "
+    "ON CONFLICT (engine) WHERE until_position IS NULL DO NOTHING"
+)
+"""Opens a range, if none is, where the last one ended: without a slot nothing later is known to have waited."""
 
-FORGET: Final = "DELETE FROM duolog.degraded WHERE engine = %s"
+ANY: Final = "SELECT FROM duolog.degraded WHERE engine = %s LIMIT 1"
 
 
 def degraded(row: Mapping[str, Any]) -> Degraded:

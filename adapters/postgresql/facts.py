@@ -19,12 +19,14 @@ from adapters.postgresql.catalog import read_catalog, read_foreign_keys
 from adapters.postgresql.clock import clock_offset
 from adapters.postgresql.names import origin_name, slot_name
 from adapters.postgresql.rights import rights
+from adapters.postgresql.session import connection_string
+from adapters.postgresql.setting import parameter_rights_version
 from adapters.postgresql.setup import read_facts, statements
 from adapters.relational.judging import LooseJoin, SetupStep, both_create, loose_joins
 from adapters.relational.live import TableName
 from adapters.relational.rights import TableRights
 from engine.catalog import Catalog
-from engine.rulebook import RuleBook, Table
+from engine.rulebook import RuleBook, Synchronous, Table
 
 SERVER: Final = """
 SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
@@ -58,6 +60,29 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
        ) AS may_use_ledger
 FROM pg_roles r WHERE r.rolname = current_user
 """
+
+WAITING: Final = """
+SELECT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.oid) AS has_table,
+       coalesce(has_schema_privilege(t.relnamespace, 'USAGE') AND has_table_privilege(t.oid, 'SELECT')
+                AND has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'UPDATE'), true) AS may_record,
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+       has_function_privilege('pg_catalog.pg_reload_conf()', 'EXECUTE') AS may_reload,
+       pg_has_role('pg_read_all_stats', 'USAGE') AS may_see,
+       (SELECT source = 'command line' FROM pg_settings WHERE name = 'synchronous_standby_names') AS fixed,
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_sender_timeout') AS sender_timeout_ms,
+       ARRAY(SELECT concat_ws(' in ', 'the role `' || r.rolname || '`', 'the database `' || d.datname || '`')
+             FROM pg_db_role_setting x LEFT JOIN pg_roles r ON r.oid = x.setrole
+             LEFT JOIN pg_database d ON d.oid = x.setdatabase
+             WHERE (d.datname = current_database() OR x.setdatabase = 0) AND r.rolname IS DISTINCT FROM current_user
+               AND EXISTS (SELECT FROM unnest(x.setconfig) AS u(said)
+                           WHERE u.said ~* '^synchronous_commit=(off|local|false|no|0)$') ORDER BY 1) AS not_waiting
+FROM (VALUES (1)) AS one LEFT JOIN (
+    SELECT c.oid, c.relnamespace FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'duolog' AND c.relname = 'degraded') AS t ON true
+"""
+
+PARAMETER: Final = "SELECT has_parameter_privilege('synchronous_standby_names', 'ALTER SYSTEM')"
+"""Of a server that knows such rights."""
 
 TABLES: Final = """
 WITH bound AS (
@@ -174,6 +199,25 @@ class ServerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingFacts:
+    """What matters where users shall wait for us at COMMIT."""
+
+    rules: Synchronous
+    has_table: bool = True
+    """`duolog.degraded` is there."""
+    may_record: bool = True
+    superuser: bool = False
+    may_set: bool = True
+    may_reload: bool = True
+    may_see: bool = True
+    fixed: bool = False
+    """`synchronous_standby_names` is set where ALTER SYSTEM does not reach."""
+    sender_timeout_ms: int = 60_000
+    not_waiting: tuple[str, ...] = ()
+    """Where `synchronous_commit` is set so that users do not wait, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class TableFacts:
     """What matters of one bound table beside its shape."""
 
@@ -231,6 +275,10 @@ class Facts:
     """The server's clock minus ours, microseconds."""
     clock_error_us: int = 0
     """How far off the measured offset may be."""
+    slot: str = ""
+    """Its name, which is our reader's at COMMIT."""
+    waiting: WaitingFacts | None = None
+    """None: the system is not synchronous."""
 
 
 def gather(
@@ -270,7 +318,31 @@ def gather(
         insecure=insecure,
         clock_offset_us=offset,
         clock_error_us=error,
+        slot=slot_name(book.name, system),
+        waiting=_waiting(conn, book.synchronous[system], url) if system in book.synchronous else None,
     )
+
+
+def _waiting(conn: psycopg.Connection[Any], rules: Synchronous, url: str) -> WaitingFacts:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(WAITING.encode()).fetchone()
+    assert found is not None
+    may_set = found["superuser"]
+    if not may_set and conn.info.server_version >= parameter_rights_version:
+        may_set = conn.execute(PARAMETER).fetchone() == (True,)
+    if url and _server_does_not_wait(url):
+        found["not_waiting"].append("the whole server")
+    return WaitingFacts(rules, may_set=may_set, **_frozen(found))
+
+
+def _server_does_not_wait(url: str) -> bool:
+    """What an application's session finds that says nothing of it itself; ours says something."""
+    with psycopg.connect(connection_string(url, application_name="duolog check", plain=True)) as plain:
+        row = plain.execute(
+            "SELECT setting IN ('off', 'local') AND source IN ('configuration file', 'command line') "
+            "FROM pg_settings WHERE name = 'synchronous_commit'"
+        ).fetchone()
+    return row == (True,)
 
 
 def sequences(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> list[str]:

@@ -69,7 +69,8 @@ class PostgresKit:
     def grants(self, book: RuleBook, role: str) -> list[str]:
         """The least rights that suffice, as SQL."""
         with self._connection("check") as conn:
-            return grants(book, self.system, role, facts.sequences(conn, book, self.system))
+            numbered = facts.sequences(conn, book, self.system)
+            return grants(book, self.system, role, numbered, version=conn.info.server_version)
 
     def setup(self, book: RuleBook, told: Callable[[SetupStep], None]) -> list[SetupStep]:
         """Makes what is missing."""

@@ -12,8 +12,10 @@ from typing import Final, Literal
 
 from psycopg import sql
 
-from adapters.postgresql.facts import Facts, gather
+from adapters.postgresql.facts import Facts, WaitingFacts, gather
 from adapters.postgresql.rights import ORIGIN_FUNCTION
+from adapters.postgresql.setting import SET, parameter_rights_version
+from adapters.postgresql.standbys import ANYBODY, Standbys, Unreadable
 from adapters.postgresql.table_findings import judge_table
 from engine.catalog import Finding
 
@@ -24,6 +26,8 @@ version_known: Final = 189_999
 origin_filter_version: Final = 160_000
 """The first server that can leave out replicated transactions by itself (`origin none`)."""
 clock_offset_max_us: Final = 1_000_000
+sender_timeout_max_ms: Final = 60_000
+"""PostgreSQL's own default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Capabilities:
 def assess(facts: Facts) -> list[Finding]:
     """All that is wrong or worth knowing, errors first."""
     found = [*_judge_server(facts), *_judge_role(facts), *_judge_line(facts), *_judge_publication(facts)]
+    found += [*_judge_standbys(facts), *_judge_waiting(facts)]
     for needed in facts.needed:
         found += judge_table(facts, needed)
     return sorted(found, key=lambda finding: finding.severity != "error")
@@ -90,13 +95,6 @@ def _judge_server(facts: Facts) -> Iterator[Finding]:
             f"ALTER SYSTEM SET max_wal_senders = {server.senders_max + 4};  -- then restart the server",
         )  # fmt: skip
     yield from _judge_retention(facts)
-    if server.synchronous_standby_names:
-        yield _warning(
-            facts, "P109",
-            f"`synchronous_standby_names` is `{server.synchronous_standby_names}`: the application's commits wait for "
-            "a standby, and duolog may read a change before they return",
-            "nothing, if that is intended; duolog's own writes wait for no standby",
-        )  # fmt: skip
 
 
 def _judge_retention(facts: Facts) -> Iterator[Finding]:
@@ -157,6 +155,133 @@ def _judge_line(facts: Facts) -> Iterator[Finding]:
             "cannot tell which was last",
             "let both follow the same time server (NTP)",
         )  # fmt: skip
+
+
+def _judge_standbys(facts: Facts) -> Iterator[Finding]:
+    """Whom commits wait for now."""
+    try:
+        names = Standbys.parse(facts.server.synchronous_standby_names)
+    except Unreadable:
+        return  # the server did not take it either, and waits for nobody
+    others = names.without(facts.slot)
+    found = [*_judge_our_name(facts, names, others), *_judge_others(facts, others)]
+    yield from found
+    if others.names and not found:
+        yield _warning(
+            facts, "P109",
+            f"`synchronous_standby_names` is `{others}`: the application's commits wait for a standby, and duolog may "
+            "read a change before they return",
+            "nothing, if that is intended; duolog's own writes wait for no standby",
+        )  # fmt: skip
+
+
+def _judge_our_name(facts: Facts, names: Standbys, others: Standbys) -> Iterator[Finding]:
+    """Whether commits wait for us where they should not."""
+    if names.name(facts.slot) and not facts.server.has_slot:
+        yield _error(
+            facts, "P111",
+            f"`synchronous_standby_names` names `{facts.slot}` before its slot exists: commits wait for it, and making "
+            "the slot waits for them",
+            f"{_set_names(others)};  -- then `duolog setup RULES` and `duolog run RULES`, which names it when it reads",
+        )  # fmt: skip
+    elif names.name(facts.slot) and facts.waiting is None:
+        yield _warning(
+            facts, "P118",
+            f"`synchronous_standby_names` names `{facts.slot}`, and the rules say `commit: asynchronous`: commits wait "
+            "for duolog for nothing",
+            f"{_set_names(others)};",
+        )  # fmt: skip
+
+
+def _judge_others(facts: Facts, others: Standbys) -> Iterator[Finding]:
+    """Whether others would answer for us while we are away."""
+    waiting = facts.waiting
+    if waiting is None:
+        return
+    if ANYBODY in others.names:
+        yield _error(
+            facts, "P114",
+            f"`synchronous_standby_names` is `{others}`: whoever connects could answer in duolog's stead",
+            "name the standbys: ALTER SYSTEM SET synchronous_standby_names = 'NAME'; SELECT pg_reload_conf();",
+        )  # fmt: skip
+        return
+    together = others.with_us(facts.slot)
+    if not together.stand_in(facts.slot):
+        return
+    stand_in = (
+        f"of the {len(others.names)} standbys in `synchronous_standby_names` ({others}) commits wait for "
+        f"{others.count} only: while duolog is away, another one answers in its stead, and commits return without it"
+    )
+    every = Standbys(len(others.names), others.names)
+    if waiting.rules.open_after_s is None:
+        yield _error(
+            facts, "P112", f"{stand_in}, where `when_away: closed` says that they wait",
+            f"wait for all of them: {_set_names(every)}; or name no more than are waited for; or say "
+            "`when_away: open after 5s`",
+        )  # fmt: skip
+    else:
+        yield _warning(
+            facts, "P113", f"{stand_in} from that moment on, not after {waiting.rules.open_after_s:g} s",
+            f"nothing, if that is intended: the range is recorded; else wait for all of them: {_set_names(every)};",
+        )  # fmt: skip
+
+
+def _judge_waiting(facts: Facts) -> Iterator[Finding]:
+    """Whether users can be made to wait for us at COMMIT, and let go."""
+    waiting = facts.waiting
+    if waiting is None:
+        return
+    if facts.server.has_slot and not waiting.has_table:
+        yield _error(
+            facts, "P116", "there is no table `duolog.degraded`, which tells when commits did not wait",
+            "duolog setup RULES;  -- which makes it",
+        )  # fmt: skip
+    if waiting.fixed:
+        yield _error(
+            facts, "P117", "`synchronous_standby_names` is set on the server's command line, which ALTER SYSTEM does "
+            "not reach: nobody could be let go",
+            "take it off the command line, and restart the server",
+        )  # fmt: skip
+    if waiting.not_waiting:
+        yield _warning(
+            facts, "P115", f"`synchronous_commit` is `local` or `off` for {', '.join(waiting.not_waiting)}: commits "
+            "there wait for nobody, nor for duolog, unless a session sets it itself",
+            "nothing, if that is intended; else SET it to `on` there",
+        )  # fmt: skip
+    if not 0 < waiting.sender_timeout_ms <= sender_timeout_max_ms:
+        found = f"{waiting.sender_timeout_ms / 1000:g} s" if waiting.sender_timeout_ms else "0, without limit"
+        yield _warning(
+            facts, "P119", f"`wal_sender_timeout` is {found}: for so long the server takes a machine for there that "
+            "has vanished, and no other duolog can read meanwhile",
+            "ALTER SYSTEM SET wal_sender_timeout = '10s'; SELECT pg_reload_conf();",
+        )  # fmt: skip
+    yield from _judge_waiting_rights(facts, waiting)
+
+
+def _judge_waiting_rights(facts: Facts, waiting: WaitingFacts) -> Iterator[Finding]:
+    server, name = facts.server, facts.server.role
+    role = sql.Identifier(name).as_string()
+    if server.version < parameter_rights_version and not waiting.superuser:
+        said = f"the role `{name}` is no superuser, and PostgreSQL 14 lets nobody else set `synchronous_standby_names`"
+        yield _error(facts, "P127", said, f"ALTER ROLE {role} SUPERUSER;  -- or PostgreSQL 15 or later")
+        return
+    if not waiting.may_set:
+        mend = f"GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO {role};"
+        yield _error(facts, "P124", f"the role `{name}` may not set `synchronous_standby_names`", mend)
+    if not waiting.may_reload:
+        mend = f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {role};"
+        yield _error(facts, "P125", f"the role `{name}` may not have the server read its settings again", mend)
+    if not waiting.may_see:
+        yield _error(
+            facts, "P126", f"the role `{name}` may not see who waits", f"GRANT pg_read_all_stats TO {role};"
+        )
+    if not waiting.may_record:
+        mend = f"GRANT SELECT, INSERT, UPDATE ON duolog.degraded TO {role};"
+        yield _error(facts, "P128", f"the role `{name}` may not use `duolog.degraded`", mend)
+
+
+def _set_names(names: Standbys) -> str:
+    return SET.format(sql.Literal(str(names))).as_string() + "; SELECT pg_reload_conf()"
 
 
 def _judge_publication(facts: Facts) -> Iterator[Finding]:

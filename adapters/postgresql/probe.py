@@ -16,12 +16,10 @@ from adapters.postgresql import session
 from adapters.postgresql.standbys import Standbys
 from engine.vocabulary import Position
 
-PREFIX: Final = "duolog arm"
-
 COMMIT: Final = (
-    "BEGIN; SET LOCAL synchronous_commit = remote_write; "
-    f"SELECT pg_catalog.pg_logical_emit_message(true, '{PREFIX}', ''); COMMIT"
-).encode()
+    b"BEGIN; SET LOCAL synchronous_commit = remote_write; "
+    b"SELECT pg_catalog.pg_logical_emit_message(true, 'duolog arm', ''); COMMIT"
+)
 
 SEEN: Final = (
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'), "

@@ -8,6 +8,8 @@ from typing import Final
 
 from psycopg import sql
 
+from adapters.postgresql.degraded import TABLE
+from adapters.postgresql.setting import rights as waiting_rights
 from adapters.relational.rights import TableRights
 from adapters.relational.rights import rights as needed_rights
 from engine.rulebook import RuleBook
@@ -22,11 +24,14 @@ def rights(book: RuleBook, system: str) -> list[TableRights]:
     return needed_rights(book, system, NEXTVAL.findall)
 
 
-def grants(book: RuleBook, system: str, role: str, sequences: Iterable[str] = ()) -> list[str]:
+def grants(
+    book: RuleBook, system: str, role: str, sequences: Iterable[str] = (), *, version: int = 180_000
+) -> list[str]:
     """The SQL that gives `role` what it needs to read the log and to write, and nothing else.
 
-    `sequences`: those that number columns which we leave to their defaults, as SQL writes them. To be run by the
-    tables' owner after `duolog setup`; ALTER ROLE and the function need a superuser."""
+    `sequences`: those that number columns which we leave to their defaults, as SQL writes them. `version`: the
+    server's, as `server_version_num`. To be run by the tables' owner after `duolog setup`; ALTER ROLE, the functions,
+    the parameter and the predefined role need a superuser."""
     who = sql.Identifier(role)
     schemas = sorted({table.schema for table in book.tables[system]} | {"duolog"})
     made: list[sql.Composed] = [sql.SQL("ALTER ROLE {} LOGIN REPLICATION").format(who)]
@@ -38,7 +43,10 @@ def grants(book: RuleBook, system: str, role: str, sequences: Iterable[str] = ()
     made.append(sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON duolog.ledger TO {}").format(who))
     function = sql.SQL(ORIGIN_FUNCTION)
     made.append(sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(function, who))
-    return [statement.as_string() + ";" for statement in made]
+    if system in book.synchronous:
+        made.append(sql.SQL("GRANT SELECT, INSERT, UPDATE ON {} TO {}").format(sql.SQL(TABLE), who))
+    needed_to_wait = waiting_rights(who.as_string(), version) if system in book.synchronous else []
+    return [statement.as_string() + ";" for statement in made] + needed_to_wait
 
 
 def _words(needed: TableRights) -> list[sql.Composable]:

@@ -92,9 +92,10 @@ def session_options(existing: str = "") -> str:
 
 
 def connection_string(
-    url: str, *, application_name: str, replication: bool = False, system: str = ""
+    url: str, *, application_name: str, replication: bool = False, plain: bool = False, system: str = ""
 ) -> str:
     """The address with our settings, as a libpq connection string; for `replication`, of a logical walsender.
+    `plain`: without the settings of the session, as an application connects.
 
     Raises AccessDenied (without quoting it, as it may hold a password) if the address cannot be
     understood."""
@@ -110,6 +111,8 @@ def connection_string(
     if not _is_local(given) and "sslmode" not in given and "PGSSLMODE" not in os.environ:
         given["sslmode"] = "verify-full"
     ours = {"application_name": application_name, "options": session_options(given.get("options", ""))}
+    if plain:
+        del ours["options"]
     if replication:
         ours["replication"] = "database"
     return conninfo.make_conninfo(**{**CONNECTION_DEFAULTS, **given, **ours})

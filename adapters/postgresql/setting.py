@@ -21,10 +21,11 @@ NAME: Final = "synchronous_standby_names"
 seen_within_s: Final = 5.0
 """A server that is alive has read its settings again after so long."""
 _look_every_s: Final = 0.005
+parameter_rights_version: Final = 150_000
+"""The first server in which the right to set a parameter can be given."""
 
-BY_HAND: Final = f"ALTER SYSTEM RESET {NAME}; SELECT pg_reload_conf();"
-"""What a DBA can do where we cannot, if nobody else is named."""
-
+RESET: Final = sql.SQL("ALTER SYSTEM RESET synchronous_standby_names")
+SET: Final = sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}")
 _CURRENT: Final = "SELECT current_setting(%s), pg_conf_load_time()::text"
 _ORIGIN: Final = "SELECT source FROM pg_settings WHERE name = %s"
 
@@ -74,7 +75,7 @@ def take_out(conn: psycopg.Connection[Any], system: str, us: str, former: str | 
 def _reset(conn: psycopg.Connection[Any], system: str) -> bool:
     """Leaves no trace of us, if then nobody is named; False if the server's own files name somebody."""
     before = _read(conn)
-    _alter(conn, system, sql.SQL(f"ALTER SYSTEM RESET {NAME}"))
+    _alter(conn, system, RESET)
     deadline = time.monotonic() + seen_within_s
     while (now := _read(conn)) == before and time.monotonic() < deadline:
         _pause.wait(_look_every_s)
@@ -82,7 +83,7 @@ def _reset(conn: psycopg.Connection[Any], system: str) -> bool:
 
 
 def _set(conn: psycopg.Connection[Any], system: str, wanted: str) -> None:
-    _alter(conn, system, sql.SQL(f"ALTER SYSTEM SET {NAME} = {{}}").format(sql.Literal(wanted)))
+    _alter(conn, system, SET.format(sql.Literal(wanted)))
     deadline = time.monotonic() + seen_within_s
     while (now := _read(conn)[0]) != wanted:
         if time.monotonic() > deadline:
@@ -96,15 +97,9 @@ def _alter(conn: psycopg.Connection[Any], system: str, statement: sql.Composable
         conn.execute(statement)
         conn.execute("SELECT pg_reload_conf()")
     except psycopg.errors.InsufficientPrivilege:
-        role = sql.Identifier(conn.info.user).as_string()
-        raise AccessDenied(
-            f"the role {role} may not change `{NAME}`", system=system, mend=" ".join(rights(role, server(conn)))
-        ) from None
-
-
-def server(conn: psycopg.Connection[Any]) -> int:
-    """The server's version, as `server_version_num`."""
-    return conn.info.server_version
+        needed = rights(sql.Identifier(conn.info.user).as_string(), conn.info.server_version)
+        said = f"the role `{conn.info.user}` may not change `{NAME}`"
+        raise AccessDenied(said, system=system, mend=" ".join(needed)) from None
 
 
 def rights(role: str, version: int) -> list[str]:
@@ -116,10 +111,6 @@ def rights(role: str, version: int) -> list[str]:
         f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {role};",
         f"GRANT pg_read_all_stats TO {role};",
     ]
-
-
-parameter_rights_version: Final = 150_000
-"""The first server in which the right to set a parameter can be given."""
 
 
 def _read(conn: psycopg.Connection[Any]) -> tuple[str, str]:

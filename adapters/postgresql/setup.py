@@ -1,7 +1,9 @@
 """Turns compiled rules into what has to exist in a PostgreSQL database before duolog can run, and takes it away again.
 
 That is: the schema `duolog` with the ledger, a replication origin, a publication of exactly the bound tables, and a
-logical slot, which comes last because from then on the server keeps its log for us. What is there already is left
+logical slot, which comes last because from then on the server keeps its log for us; for a synchronous system also the
+table of the ranges in which commits did not wait. Commits must not wait for a reader whose slot is yet to be made: who
+waits so is let go before. What is there already is left
 alone, so that it may be run any number of times. It never touches the application's tables: a missing replica identity
 is told (`duolog check` shows the SQL), never set.
 """
@@ -15,7 +17,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from adapters.postgresql import degraded, ledger
+from adapters.postgresql import degraded, ledger, setting
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import translate
@@ -36,7 +38,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'duolog'),
        (SELECT plugin || ' ' || database FROM pg_replication_slots WHERE slot_name = %(slot)s),
        (SELECT puballtables OR NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot)
         FROM pg_publication WHERE pubname = %(publication)s),
-       current_database()
+       current_database(), current_setting('synchronous_standby_names')
 """
 
 PUBLISHED: Final = """
@@ -59,6 +61,10 @@ LEFT JOIN pg_namespace n ON n.nspname = w.schema
 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
 """
 
+LET_GO: Final = f"`{setting.NAME}`: without us, as there is no slot yet"
+
+TABLES: Final = ("ledger", "degraded")
+
 OTHERS: Final = "SELECT count(*) FROM pg_publication WHERE pubname LIKE 'duolog\\_%%' AND pubname <> %s"
 
 
@@ -72,6 +78,8 @@ class SetupFacts:
     """The table of the ranges in which commits did not wait."""
     ranges: bool = False
     """It has some of this engine."""
+    standbys: str = ""
+    """For whom commits wait: `synchronous_standby_names`."""
     origin: bool = False
     slot: bool = False
     publication: bool = False
@@ -82,18 +90,27 @@ class SetupFacts:
 
 
 def statements(book: RuleBook, system: str, facts: SetupFacts) -> list[SetupStep]:
-    """All that has to be there, in the order in which it has to be made; `done` where it is. Pure."""
+    """All that has to be there, in the order in which it has to be made; `done` where it is. Pure.
+
+    Raises SystemStopped if `synchronous_standby_names` cannot be understood."""
     origin, slot = origin_name(book.name, system), slot_name(book.name, system)
     make_origin = sql.SQL("SELECT pg_replication_origin_create({})").format(sql.Literal(origin)).as_string()
     make_slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')").format(sql.Literal(slot))
+    names = setting.understood(facts.standbys, system)
+    let_go = names.name(slot) and not facts.slot
     return [
         SetupStep("schema `duolog`", "CREATE SCHEMA IF NOT EXISTS duolog", facts.schema),
         SetupStep("table `duolog.ledger`", ledger.CREATE, facts.ledger),
         *(_degraded_steps(book, facts) if system in book.synchronous else ()),
         SetupStep(f"replication origin `{origin}`", make_origin, facts.origin),
         *_publication_steps(book, system, facts),
+        *([SetupStep(LET_GO, _set_standbys(str(names.without(slot))), False)] if let_go else ()),
         SetupStep(f"logical slot `{slot}`", make_slot.as_string(), facts.slot),
     ]
+
+
+def _set_standbys(names: str) -> str:
+    return setting.SET.format(sql.Literal(names)).as_string() + "; SELECT pg_reload_conf()"
 
 
 def _degraded_steps(book: RuleBook, facts: SetupFacts) -> list[SetupStep]:
@@ -113,7 +130,7 @@ def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
     }
     row = conn.execute(OBJECTS.encode(), names).fetchone()
     assert row is not None
-    schema, has_ledger, has_degraded, origin, slot, differs, database = row
+    schema, has_ledger, has_degraded, origin, slot, differs, database, standbys = row
     if slot is not None and slot != "pgoutput " + database:
         raise NotSetUp(
             f"the replication slot `{names['slot']}` belongs to another plugin or database: `{slot}`",
@@ -123,7 +140,8 @@ def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
     published = conn.execute(PUBLISHED.encode(), [names["publication"]]).fetchall()
     ranges = has_degraded and conn.execute(degraded.ANY.encode(), [book.name]).fetchone() is not None
     return SetupFacts(
-        schema=schema, ledger=has_ledger, degraded=has_degraded, ranges=ranges, origin=origin, slot=slot is not None,
+        schema=schema, ledger=has_ledger, degraded=has_degraded, ranges=ranges, standbys=standbys,
+        origin=origin, slot=slot is not None,
         publication=differs is not None, publication_differs=bool(differs),
         published={(schema, table): bool(partial) for schema, table, partial in published},
     )  # fmt: skip
@@ -142,7 +160,10 @@ def setup(
         for step in missing:
             if told is not None:
                 told(step)
-            conn.execute(step.sql.encode())
+            if step.what == LET_GO:
+                _let_go(conn, book, system, "the slot is made again")
+            else:
+                conn.execute(step.sql.encode())
     except psycopg.Error as error:
         raise translate(error, system) from None
     return missing
@@ -151,16 +172,20 @@ def setup(
 def teardown(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> list[str]:
     """Takes away what `setup` made, and answers what that was; what is gone already is passed over.
 
-    The ledger stays while another engine uses it, the schema while anything is in it. Raises SlotBusy or
-    SystemUnavailable, naming the process, if the engine still runs: nobody is hung up on."""
+    Who waits for us at COMMIT is let go first. The tables stay while another engine uses them, the schema while
+    anything is in it. Raises SlotBusy or SystemUnavailable, naming the process, if the engine still runs: nobody is
+    hung up on."""
     try:
-        done = _drop_slot(conn, slot_name(book.name, system), system)
+        slot = slot_name(book.name, system)
+        _refuse_busy(conn, slot, system)
+        done = _let_go(conn, book, system, "torn down")
+        done += _drop_slot(conn, slot)
         done += _drop_origin(conn, origin_name(book.name, system), system)
         publication = publication_name(book.name, system)
         if conn.execute("SELECT FROM pg_publication WHERE pubname = %s", [publication]).fetchone() is not None:
             conn.execute(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(publication)))
             done.append(f"publication `{publication}`")
-        return done + _drop_ledger(conn, book.name, publication)
+        return done + _drop_tables(conn, book.name, publication)
     except psycopg.Error as error:
         raise translate(error, system) from None
 
@@ -213,16 +238,30 @@ def _refuse_unidentified(conn: psycopg.Connection[Any], book: RuleBook, system: 
             )
 
 
-def _drop_slot(conn: psycopg.Connection[Any], slot: str, system: str) -> list[str]:
-    row = conn.execute("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchone()
-    if row is None:
+def _let_go(conn: psycopg.Connection[Any], book: RuleBook, system: str, why: str) -> list[str]:
+    """Nobody waits for our reader at COMMIT any more; from where on, is recorded first."""
+    slot = slot_name(book.name, system)
+    if not setting.current(conn, system).name(slot):
         return []
-    if row[0] is not None:
+    if conn.execute("SELECT to_regclass('duolog.degraded')").fetchone() != (None,):
+        conn.execute(degraded.SETUP.encode(), {"engine": book.name, "why": why})
+    setting.take_out(conn, system, slot)
+    return [f"`{slot}` in `{setting.NAME}`"]
+
+
+def _refuse_busy(conn: psycopg.Connection[Any], slot: str, system: str) -> None:
+    row = conn.execute("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchone()
+    if row is not None and row[0] is not None:
         raise SlotBusy(
             f"the slot `{slot}` is being read by the process {row[0]}", system=system, mend="stop duolog first"
         )
-    conn.execute("SELECT pg_drop_replication_slot(%s)", [slot])
-    return [f"logical slot `{slot}`"]
+
+
+def _drop_slot(conn: psycopg.Connection[Any], slot: str) -> list[str]:
+    dropped = conn.execute(
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [slot]
+    )
+    return [f"logical slot `{slot}`"] if dropped.fetchone() is not None else []
 
 
 def _drop_origin(conn: psycopg.Connection[Any], origin: str, system: str) -> list[str]:
@@ -239,14 +278,17 @@ def _drop_origin(conn: psycopg.Connection[Any], origin: str, system: str) -> lis
     return [f"replication origin `{origin}`"]
 
 
-def _drop_ledger(conn: psycopg.Connection[Any], engine: str, publication: str) -> list[str]:
+def _drop_tables(conn: psycopg.Connection[Any], engine: str, publication: str) -> list[str]:
     done = []
-    if conn.execute("SELECT to_regclass('duolog.ledger')").fetchone() != (None,):
-        conn.execute("DELETE FROM duolog.ledger WHERE engine = %s", [engine])
+    for name in TABLES:
+        if conn.execute("SELECT to_regclass(%s)", [f"duolog.{name}"]).fetchone() == (None,):
+            continue
+        table = sql.Identifier("duolog", name)
+        conn.execute(sql.SQL("DELETE FROM {} WHERE engine = %s").format(table), [engine])
         others = conn.execute(OTHERS.encode(), [publication]).fetchone()
-        if others == (0,) and conn.execute("SELECT FROM duolog.ledger LIMIT 1").fetchone() is None:
-            conn.execute("DROP TABLE duolog.ledger")
-            done.append("table `duolog.ledger`")
+        if others == (0,) and conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is None:
+            conn.execute(sql.SQL("DROP TABLE {}").format(table))
+            done.append(f"table `duolog.{name}`")
     try:
         if conn.execute("SELECT to_regnamespace('duolog')").fetchone() != (None,):
             conn.execute("DROP SCHEMA duolog")

@@ -26,7 +26,7 @@ from adapters.relational.switch import Degraded, SwitchState, Withholding
 from engine.errors import AccessDenied, NotSetUp, SystemStopped, SystemUnavailable
 from engine.vocabulary import Position
 
-statement_timeout_ms: Final = 5000
+TIMEOUT: Final = "SET statement_timeout = '5s'"
 """Whatever holds one of our own small statements, a watchdog must not hang with it."""
 armed_within_s: Final = 10.0
 """So long a server may take until it is seen that commits wait."""
@@ -203,9 +203,8 @@ class PostgresSwitch:
         names, slot, reader, others, waiting, degraded, ended, came_later, may_see, end = row
         if not may_see:
             role = sql.Identifier(conn.info.user).as_string()
-            raise AccessDenied(
-                f"the role {role} may not see who waits", system=self.system, mend=f"GRANT pg_read_all_stats TO {role};"
-            )
+            said = f"the role `{conn.info.user}` may not see who waits"
+            raise AccessDenied(said, system=self.system, mend=f"GRANT pg_read_all_stats TO {role};")
         return _Seen(
             setting.understood(names, self.system), slot, reader, others, waiting, degraded,
             ended or {}, bool(came_later), lsn_number(end),
@@ -340,7 +339,7 @@ class PostgresSwitch:
             try:
                 if self._conn is None or self._conn.broken or self._conn.closed:
                     self._conn = session.connect(self.system, self._url, application_name="duolog switch")
-                    self._conn.execute(f"SET statement_timeout = {statement_timeout_ms}")
+                    self._conn.execute(TIMEOUT)
                 yield self._conn
             except psycopg.errors.UndefinedTable:
                 raise NotSetUp(f"there is no table `{ranges.TABLE}`", system=self.system, mend=SETUP) from None

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from adapters.postgresql.facts import Facts, ServerFacts, TableFacts
+from adapters.postgresql.facts import Facts, ServerFacts, TableFacts, WaitingFacts
 from adapters.postgresql.preflight import Capabilities, assess, capabilities
 from adapters.relational.judging import SetupStep
 from adapters.relational.rights import TableRights
 from engine.catalog import Catalog, Column, TableShape
-from engine.rulebook import Table
+from engine.rulebook import Synchronous, Table
 
 ID = Column("id", "bigint", "integer", nullable=False)
 NAME = Column("name", "text", "text")
@@ -50,6 +50,15 @@ def bound(*columns: str, schema: str = "public", name: str = "item") -> Facts:
     return replace(FIT, needed=(TableRights(Table(schema, name, columns, (0,)), (), (), False),))
 
 
+CLOSED, OPEN = Synchronous(None, "release"), Synchronous(5.0, "release")
+
+
+def waiting(rules: Synchronous = CLOSED, names: str = "", **changes: Any) -> Facts:
+    """Of a synchronous system that is set up, and reads by the slot `us`."""
+    fit = server(has_slot=True, synchronous_standby_names=names)
+    return replace(fit, slot="us", waiting=WaitingFacts(rules, **changes))
+
+
 STEP = SetupStep("publication `p`: add `public.item`", "ALTER PUBLICATION p ADD TABLE item", False)
 FULL = 'ALTER TABLE "public"."item" REPLICA IDENTITY FULL;'
 INTENDED = "nothing, if that is intended: what they change is read as a change of this system"
@@ -82,6 +91,91 @@ CASES: list[tuple[Facts, str, str]] = [
         "warning P109: `synchronous_standby_names` is `s1`: the application's commits wait for a standby, and duolog "
         "may read a change before they return",
         "nothing, if that is intended; duolog's own writes wait for no standby",
+    ),
+    (
+        replace(server(synchronous_standby_names="FIRST 2 (US, s1)"), slot="us"),
+        "error P111: `synchronous_standby_names` names `us` before its slot exists: commits wait for it, and making "
+        "the slot waits for them",
+        "ALTER SYSTEM SET synchronous_standby_names = 's1'; SELECT pg_reload_conf();  -- then `duolog setup RULES` "
+        "and `duolog run RULES`, which names it when it reads",
+    ),
+    (
+        replace(server(synchronous_standby_names="us", has_slot=True), slot="us"),
+        "warning P118: `synchronous_standby_names` names `us`, and the rules say `commit: asynchronous`: commits wait "
+        "for duolog for nothing",
+        "ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();",
+    ),
+    (
+        waiting(CLOSED, "ANY 1 (a, b)"),
+        "error P112: of the 2 standbys in `synchronous_standby_names` (ANY 1 (a, b)) commits wait for 1 only: while "
+        "duolog is away, another one answers in its stead, and commits return without it, where `when_away: closed` "
+        "says that they wait",
+        "wait for all of them: ALTER SYSTEM SET synchronous_standby_names = 'FIRST 2 (a, b)'; SELECT pg_reload_conf(); "
+        "or name no more than are waited for; or say `when_away: open after 5s`",
+    ),
+    (
+        waiting(OPEN, "FIRST 2 (us, a, b)"),
+        "warning P113: of the 2 standbys in `synchronous_standby_names` (a, b) commits wait for 1 only: while duolog "
+        "is away, another one answers in its stead, and commits return without it from that moment on, not after 5 s",
+        "nothing, if that is intended: the range is recorded; else wait for all of them: ALTER SYSTEM SET "
+        "synchronous_standby_names = 'FIRST 2 (a, b)'; SELECT pg_reload_conf();",
+    ),
+    (
+        waiting(OPEN, "*"),
+        "error P114: `synchronous_standby_names` is `*`: whoever connects could answer in duolog's stead",
+        "name the standbys: ALTER SYSTEM SET synchronous_standby_names = 'NAME'; SELECT pg_reload_conf();",
+    ),
+    (
+        waiting(not_waiting=("the role `batch`", "the database `erp`")),
+        "warning P115: `synchronous_commit` is `local` or `off` for the role `batch`, the database `erp`: commits "
+        "there wait for nobody, nor for duolog, unless a session sets it itself",
+        "nothing, if that is intended; else SET it to `on` there",
+    ),
+    (
+        waiting(has_table=False),
+        "error P116: there is no table `duolog.degraded`, which tells when commits did not wait",
+        "duolog setup RULES;  -- which makes it",
+    ),
+    (
+        waiting(fixed=True),
+        "error P117: `synchronous_standby_names` is set on the server's command line, which ALTER SYSTEM does not "
+        "reach: nobody could be let go",
+        "take it off the command line, and restart the server",
+    ),
+    (
+        waiting(sender_timeout_ms=0),
+        "warning P119: `wal_sender_timeout` is 0, without limit: for so long the server takes a machine for there "
+        "that has vanished, and no other duolog can read meanwhile",
+        "ALTER SYSTEM SET wal_sender_timeout = '10s'; SELECT pg_reload_conf();",
+    ),
+    (
+        waiting(may_set=False),
+        "error P124: the role `duolog` may not set `synchronous_standby_names`",
+        'GRANT ALTER SYSTEM ON PARAMETER synchronous_standby_names TO "duolog";',
+    ),
+    (
+        waiting(may_reload=False),
+        "error P125: the role `duolog` may not have the server read its settings again",
+        'GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO "duolog";',
+    ),
+    (
+        waiting(may_see=False),
+        "error P126: the role `duolog` may not see who waits",
+        'GRANT pg_read_all_stats TO "duolog";',
+    ),
+    (
+        replace(
+            server(has_slot=True, version=140_012, version_text="14.12"), slot="us",
+            waiting=WaitingFacts(CLOSED, may_set=False, may_reload=False, may_see=False),
+        ),
+        "error P127: the role `duolog` is no superuser, and PostgreSQL 14 lets nobody else set "
+        "`synchronous_standby_names`",
+        'ALTER ROLE "duolog" SUPERUSER;  -- or PostgreSQL 15 or later',
+    ),
+    (
+        waiting(may_record=False),
+        "error P128: the role `duolog` may not use `duolog.degraded`",
+        'GRANT SELECT, INSERT, UPDATE ON duolog.degraded TO "duolog";',
     ),
     (
         server(idle_limit=3600),
