@@ -89,6 +89,7 @@ class Allowing(Joining):
             side = record.sides[system]
             side.wait = 0
             side.due = 0 if side.out else self.number
+            self._note_again(name, system)
         if systems:
             self.dirty[name] = record
             self._note_due(name, record, systems)

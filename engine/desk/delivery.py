@@ -41,6 +41,8 @@ class Expected:
     """What is not known to be delivered; None: whatever was due by `number`."""
     names: frozenset[Name] = frozenset()
     """The records that it changed: its user holds their locks."""
+    unsure: bool = False
+    """There may be more of them."""
     since: float = 0.0
     """When it was decided, on the runner's clock; 0: not told yet."""
     let_go: bool = False
@@ -100,14 +102,30 @@ class Delivery(Answers):
         owed, self.owed = self.owed, None
         if owed is None:
             return
-        names = frozenset([name for _, name in owed])
+        names, unsure = self._touched(transaction)
+        names.update(name for _, name in owed)
         due: dict[Debt, None] | None = None
         if transaction.spool is None:
             if not owed and not queue.expected and not self.delta.journal:
                 self._pass(transaction.system, transaction.position)
                 return
             due = {debt: None for debt in owed if debt[0] != transaction.system or self._is_unread(*debt)}
-        queue.expected.append(Expected(self.number, transaction.position, transaction.position, due, names))
+        position = transaction.position
+        queue.expected.append(Expected(self.number, position, position, due, frozenset(names), unsure))
+
+    def _touched(self, transaction: Transaction) -> tuple[set[Name], bool]:
+        """The records whose rows its user has changed, and so locked; and whether there may be more of them."""
+        names: set[Name] = set()
+        tables = self.tables[transaction.system]
+        unsure = transaction.spool is not None
+        for table, _, *rows in transaction.changes:
+            plain = tables[table]
+            if plain is None:
+                unsure = True  # a row that may belong to any record, or to none
+                continue
+            rules, _, key_of = plain
+            names.update((rules.name, key_of(row)) for row in rows if row is not None)
+        return names, unsure
 
     def _owe(self, debts: Sequence[Debt]) -> None:
         """As below; what is left to a person now, is so for all who have written it and are not answered."""
@@ -117,6 +135,16 @@ class Delivery(Answers):
                 for one in queue.expected:
                     if one.owed is not None and debt[1] in one.names:
                         one.owed[debt] = None
+
+    def _close(self, step: Step) -> None:
+        """As below; what is no longer left to a person is due by now: whoever waited for him waits for that."""
+        ended = [place[:2] for place, why in step.holds.items() if why is None] if self.queues else []
+        super()._close(step)
+        for name in ended:
+            record = self.record(*name)
+            for system, side in record.sides.items() if record is not None else ():
+                if side.due > self.marks[system].applied:
+                    self.again[system, name] = (side.due, 0)
 
     def _write_chunk(self, step: Step) -> None:
         super()._write_chunk(step)
@@ -215,8 +243,10 @@ class Delivery(Answers):
         record = self.record(*name)
         if record is None:
             return False
-        if system == ANYWHERE:
-            return bool(record.holds) and queue.rules.refused == "wait"
+        if system == ANYWHERE and record.holds:
+            return queue.rules.refused == "wait"
+        if system == ANYWHERE:  # somebody has decided by now
+            return any(self._lacks(user, queue, (other, name), number) for other in record.sides if other != user)
         side = record.sides.get(system)
         if side is not None and (side.bad or side.wait == STOPPED):
             return queue.rules.refused == "wait"
@@ -347,7 +377,7 @@ class Delivery(Answers):
         came together goes together: a lock on one row keeps others out."""
         locked = {name for system, name in self.locked if system == debt[0]} | {debt[1]}
         for at, one in enumerate(self.queues[debt[0]].expected, 1):
-            if one.owed is None or not locked.isdisjoint(one.names):
+            if one.owed is None or one.unsure or not locked.isdisjoint(one.names):
                 return at
         return None
 

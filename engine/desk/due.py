@@ -47,7 +47,7 @@ class Due(Stopping):
 
     def _note_again(self, name: Name, system: str) -> None:
         """What waited is due as the step that has just been begun: whoever waits for it waits for that."""
-        since = self.stuck.pop((system, name), self.marks[system].applied)
+        since = self.stuck.pop((system, name), 0)
         if self.book.synchronous:
             self.again[system, name] = (self.number, min(since, self.again.get((system, name), (0, since))[1]))
 
@@ -108,6 +108,8 @@ class Due(Stopping):
             return
         del self.quarantined[place]
         self.delta.quarantine[place] = None
+        if side is not None and side.due and self.book.synchronous:
+            self.again[system, name] = (side.due, 0)
         self._release_waiting(system)
 
     def _release_waiting(self, system: str) -> None:
