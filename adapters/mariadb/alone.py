@@ -6,9 +6,12 @@ The lock belongs to the target's connection and goes with it, whatever ends that
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Final
 
-from adapters.mariadb.session import Connection, ask, text_literal
+import pymysql
+
+from adapters.mariadb.session import Connection, ask, execute, text_literal
 from engine.errors import SystemUnavailable
 
 name_bytes_max: Final = 64
@@ -37,6 +40,24 @@ def holder(conn: Connection, engine: str, system: str) -> int | None:
     """The connection that writes a system as this engine, if there is one. Raises pymysql.MySQLError."""
     ((found,),) = ask(conn, f"SELECT IS_USED_LOCK({text_literal(lock_name(engine, system))})")
     return int(found) if found is not None else None
+
+
+def take_reading(conn: Connection, engine: str, system: str) -> None:
+    """Has the connection be known as the one that reads for an engine; a former one, which the server has not missed
+    yet, is ended. Raises pymysql.MySQLError."""
+    name = text_literal(reader_lock(engine, system))
+    ((taken,),) = ask(conn, f"SELECT GET_LOCK({name}, 0)")
+    if taken == "1":
+        return
+    ((holder,),) = ask(conn, f"SELECT IS_USED_LOCK({name})")
+    with suppress(pymysql.MySQLError):  # it has ended by itself, or is another user's
+        execute(conn, f"KILL {int(holder or 0)}")
+    ask(conn, f"SELECT GET_LOCK({name}, {patience_s})")
+
+
+def reader_lock(engine: str, system: str) -> str:
+    """The name of the lock of who reads a system's log for an engine whose users wait."""
+    return lock_name(engine, f"{system}:log")
 
 
 def lock_name(engine: str, system: str) -> str:

@@ -21,10 +21,11 @@ from adapters.mariadb.resume import ServerIdentity, read_identity
 from adapters.mariadb.rights import grants
 from adapters.mariadb.session import Connection, ask, connect, execute, translate
 from adapters.mariadb.source import MariaSource
+from adapters.mariadb.switch import MariaSwitch
 from adapters.mariadb.target import MariaTarget
 from adapters.relational.judging import SetupStep
 from engine.catalog import Catalog, Finding
-from engine.rulebook import RuleBook
+from engine.rulebook import RuleBook, Synchronous
 from engine.vocabulary import Outcome, Position, Row
 
 
@@ -132,6 +133,11 @@ class MariaKit:
     def target(self, book: RuleBook) -> MariaTarget:
         """The writer of its tables."""
         return MariaTarget(self.system, self._url, engine=book.name, book=book)
+
+    def switch(self, book: RuleBook) -> MariaSwitch:
+        """What makes its users wait at COMMIT; of a system that is, or was, synchronous and is set up."""
+        rule = book.synchronous.get(self.system, Synchronous(None, "release"))
+        return MariaSwitch(self.system, self._url, engine=book.name, rule=rule)
 
     def picture(self, book: RuleBook) -> snapshot.MariaSnapshot:
         """What is there now, for a look that needs nothing but the right to read."""

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 import pymysql
 from pymysql.constants import COMMAND
 
-from adapters.mariadb import names, positions, resume, semisync, session
+from adapters.mariadb import alone, names, positions, resume, semisync, session
 from adapters.mariadb.assemble import Assembler
 from adapters.mariadb.binlog.frames import ENDED, EVENT, FAILED, Frames, failure
 from adapters.mariadb.endings import failed
@@ -239,6 +239,7 @@ class MariaSource:
         begin = position
         if self._answers is not None:
             begin = semisync.reading_from(conn, facts, position, self._answers.delivered)
+            alone.take_reading(conn, self._engine, self.system)
             session.execute(conn, semisync.BEGIN)
         _, offset = positions.parts(begin)
         asked = struct.pack("<IHI", offset if offset <= offset_max else 4, 0, self._server_id)

@@ -103,7 +103,7 @@ def test_nor_by_an_engine_that_knows_nothing_of_what_it_has_delivered(world: Wai
 
     second.delivered(read)
     user.answered(0.5)
-    assert any([each.waits() for each in behind])
+    assert any(each.waits() for each in behind)
     reading.deliver_all()
     until(lambda: reading.deliver_all() or all(not each.waits() for each in behind), "all are answered")
     for each in behind:
@@ -141,7 +141,7 @@ def test_a_reader_comes_back_while_the_server_shows_nobody_the_end_of_its_log(wo
     """Two wait: SHOW MASTER STATUS then waits with them, and a reader that asks it would never come to answer."""
     world.arm()
     users = [world.commit(f"UPDATE item SET name = 'b' WHERE id = {key}") for key in (1, 2, 3)]
-    assert all([user.waits() for user in users])
+    assert all(user.waits() for user in users)
     asking = world.commit("SHOW MASTER STATUS")
     assert asking.waits()
 
@@ -159,7 +159,7 @@ def test_the_log_is_verified_while_somebody_waits(world: Waiters) -> None:
     world.arm()
     users = [world.commit(f"UPDATE item SET name = 'b' WHERE id = {key}") for key in (1, 2, 3)]
     reading.transactions(1)
-    assert all([user.waits() for user in users])
+    assert all(user.waits() for user in users)
 
     reading.source.verify()
     reading.deliver_all()
