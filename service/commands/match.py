@@ -26,6 +26,7 @@ from service.commands.matched import Asked, Told, print_report
 from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, told
 from service.day_one import BASE, MATCHED, Watch, accept, changed_since, compare, require_set_up
 from service.failpoints import from_environment
+from service.synchronous.leftovers import COMPARED, let_go
 from service.wiring import Wired, kits, offline_book, open_store, read_rules, wire
 
 LIMIT = 50
@@ -112,6 +113,7 @@ class _Desk:
             typer.echo(f"{stale} since the systems were compared: comparing anew", err=True)
         wired = self.wired()
         require_set_up(wired, self.rules)
+        let_go(wired, self.book.synchronous, lambda _: COMPARED, lambda *said: typer.echo(": ".join(said), err=True))
         gc.freeze()  # rows and records hold no cycles, as in `service.daemon`
         gc.set_threshold(100_000, 20, 100)
         with _progress(wired, quiet=quiet) as watch:

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,7 +116,13 @@ def watchdog(rules: Rules) -> None:
 
     Exit codes: 0 stopped by SIGTERM, 2 the rule file is wrong."""
     with told():
-        Watchdog(rules, log, sys.stdin.buffer if OF_ENGINE in os.environ else None).run()
+        Watchdog(rules, _log, sys.stdin.buffer if OF_ENGINE in os.environ else None).run()
+
+
+def _log(action: str, detail: str) -> None:
+    """As the engine's; whoever read its lines may be gone with it, and that must keep nobody waiting."""
+    with suppress(OSError):
+        log(action, detail)
 
 
 def _switches(rules: Path, system: str) -> Iterator[tuple[Kit, Switch]]:

@@ -7,8 +7,7 @@ for readers that somebody waits for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +16,9 @@ from adapters.store import SqlStore
 from engine.errors import DuologError, LogLost, LogReset, SlotLost, SlotMissing
 from engine.ports import Source
 from engine.runner import Runner
-from service.synchronous import watching
 from service.synchronous.guarding import Guard
 from service.synchronous.keeping import Keepers, Post, Tell, withholding_of
+from service.synchronous.leftovers import COMPARED, let_go
 from service.wiring import Wired, watched
 
 LETS_GO_WITHIN_S: Final = 10.0
@@ -46,25 +45,27 @@ class Arrangement:
     def comparing(self, wired: Wired) -> None:
         """Everything is going to be compared. A picture of a database waits for all who write, so nobody may wait for
         us meanwhile."""
-        self._let_go(wired, wired.book.synchronous, "everything is compared again")
+        let_go(wired, wired.book.synchronous, lambda _: COMPARED, self.tell)
 
     def keep(self, wired: Wired, sources: Mapping[str, Source], runner: Runner, store: SqlStore) -> None:
         """The runner is about to run on these rules: each of their synchronous systems gets a keeper."""
         former = set((store.recall(ARMED) or "").split()) & wired.kits.keys()
-        self._let_go(wired, former - wired.book.synchronous.keys(), "the rules say asynchronous now")
+        let_go(
+            wired, former - wired.book.synchronous.keys(), lambda _: "the rules say asynchronous now", self.tell
+        )
         if former or wired.book.synchronous:
             store.remember(ARMED, " ".join(wired.book.synchronous))
         guarded = watched(wired.rules, wired.book)
         if guarded:
             self.guard.watch()
-        elif self.guard.watches:
+        elif self.guard.lives:
             self.guard.end(all_let_go=True)
         posts = {
             name: Post(
                 rule, kit.switch(wired.book), withholding_of(sources[name]), sources[name].nudge,
                 delivery=partial(runner.delivery, name),
                 runs=partial(_all_run, runner),
-                guarded=partial(self._is_guarded, name not in guarded),
+                guarded=partial(self._is_guarded, name, name in guarded),
                 watched=name in guarded,
                 text=kit.position_text,
             )
@@ -83,7 +84,7 @@ class Arrangement:
     def stop(self) -> None:
         """Somebody asked the engine to stop: lets go, while its readers still read. By another thread."""
         if self.keepers is not None:
-            self.keepers.end(lambda system: "the engine was stopped", LETS_GO_WITHIN_S)
+            self.keepers.end(lambda _: "the engine was stopped", LETS_GO_WITHIN_S)
 
     def pass_on(self, synchronous: Collection[str]) -> None:
         """The engine goes on with rules in which these systems are synchronous: there, commits wait for the moment."""
@@ -112,7 +113,7 @@ class Arrangement:
         if keepers is not None:
             all_let_go = keepers.end(why, LETS_GO_WITHIN_S)
         else:
-            all_let_go = self._let_go(wired, wired.book.synchronous, why)
+            all_let_go = let_go(wired, wired.book.synchronous, why, self.tell)
         if error is None or all_let_go:
             self.guard.end(all_let_go=all_let_go)
         else:
@@ -125,28 +126,8 @@ class Arrangement:
         keepers = self.keepers
         return keepers.document() if keepers is not None else {}
 
-    def _is_guarded(self, by_itself: bool) -> bool:
-        return by_itself or self.guard.watches
-
-    def _let_go(self, wired: Wired, systems: Collection[str], why: str | Callable[[str], str]) -> bool:
-        """Lets these systems go that an engine before this one left armed. True if nobody waits afterwards."""
-        free = True
-        for name in systems:
-            rule = wired.book.synchronous.get(name)
-            with closing(wired.kits[name].switch(wired.book)) as switch:
-                try:
-                    state = switch.look()
-                    because = why if isinstance(why, str) else why(name)
-                    if not because and rule is not None:
-                        because = watching.why_let_go(rule, state, slack_s=float("inf"))
-                    if state.armed and because:
-                        switch.release(because, "engine")
-                        self.tell("let go", f"{name}: {because}")
-                    free = free and not (state.armed and not because)
-                except DuologError as error:
-                    self.tell("synchronous", str(error))
-                    free = False
-        return free
+    def _is_guarded(self, system: str, by_us: bool) -> bool:
+        return not by_us or self.guard.watches(system)
 
 
 def _all_run(runner: Runner) -> bool:

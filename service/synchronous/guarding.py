@@ -10,8 +10,9 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from service.synchronous.watchdog import DONE, OF_ENGINE, RELEASE, Tell
 
@@ -26,16 +27,22 @@ class Guard:
         self.rules = rules
         self.tell = tell
         self._process: subprocess.Popen[bytes] | None = None
+        self._watched: set[str] = set()
+        """The systems that the process has looked at."""
 
     @property
-    def watches(self) -> bool:
+    def lives(self) -> bool:
         """True while the process is there."""
         return self._process is not None and self._process.poll() is None
+
+    def watches(self, system: str) -> bool:
+        """True while the process is there, and has a connection to this system: nobody may wait before."""
+        return self.lives and system in self._watched
 
     def watch(self) -> None:
         """Starts it, or starts it again if it has ended. In a session of its own: what ends the engine's whole group
         does not end it. Its lines go where the engine's go."""
-        if self.watches:
+        if self.lives:
             return
         if self._process is not None:
             self.tell("watchdog", f"ended with {self._process.returncode}; another one is started")
@@ -43,8 +50,13 @@ class Guard:
         environment = {**os.environ, OF_ENGINE: "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", "watchdog", str(self.rules)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
         )  # fmt: skip
+        self._watched = set()
+        assert self._process.stdout is not None
+        threading.Thread(
+            target=_listen, args=(self._process.stdout, self._watched), name="watchdog", daemon=True
+        ).start()
 
     def end(self, *, all_let_go: bool) -> None:
         """The engine ends in order. `all_let_go`: nobody waits for it any more; else the watchdog lets them go as soon
@@ -67,3 +79,10 @@ class Guard:
                 process.stdin.write(word)
             with contextlib.suppress(OSError):
                 process.stdin.close()
+
+
+def _listen(said: IO[bytes], watched: set[str]) -> None:
+    """A thread: which systems a watchdog has reached."""
+    with said:
+        for line in said:
+            watched.add(line.decode().strip())

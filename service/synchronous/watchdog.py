@@ -2,11 +2,13 @@
 
 Turns a rule file into one watch a system, each with a connection of its own; needs neither the store nor the
 catalogs, and never arms. An engine that has started it tells through a pipe how it ended: a pipe that closes without a
-word means that it died.
+word means that it died. Through another one the watchdog tells which systems it has reached.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 import time
@@ -27,6 +29,8 @@ DONE: Final = b"done\n"
 """The engine has let everybody go, or nothing was armed: there is nothing to watch."""
 RELEASE: Final = b"release\n"
 """The engine was stopped in order, and could not let everybody go: do it as soon as that can be done."""
+
+STANDARD_OUTPUT: Final = 1
 
 AFTER_TROUBLE_S: Final = 1.0
 """Between attempts to reach a server that did not answer, or refused."""
@@ -75,6 +79,12 @@ class Watchdog:
             self.read_again = False
             systems = self._read_again() or systems
 
+    def reached(self, system: str) -> None:
+        """Tells the engine that this system is watched from now on: it arms none before. Any thread."""
+        if self.engine is not None:
+            with contextlib.suppress(OSError):  # the engine is gone
+                os.write(STANDARD_OUTPUT, f"{system}\n".encode())
+
     def _stand_by(self, watches: list[Watch]) -> None:
         """Until there is something for this thread to do. A signal handler may take no lock to wake it."""
         idle = self.engine is None
@@ -120,6 +130,7 @@ class Watch(threading.Thread):
         self.vigil = watching.Vigil()
         self.trouble = ""
         self.reached_at = time.monotonic()
+        self.reached = False
 
     def run(self) -> None:
         """Looks, lets go where that is due, and pauses, until there is nothing to watch."""
@@ -147,6 +158,9 @@ class Watch(threading.Thread):
             self.dog.tell("watchdog", f"looks again: {self.switch.system}")
             self.trouble = ""
         self.reached_at = time.monotonic()
+        if not self.reached:
+            self.reached = True
+            self.dog.reached(self.switch.system)
         return not last and not (self.dog.word != "with" and self.vigil.over(state, self.reached_at))
 
     def _why_at_the_end(self, state: SwitchState, last: bool) -> str:

@@ -331,8 +331,48 @@ def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: P
             update.answered(5)
             assert 0.9 < update.took_s < 2.0
             assert place.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
+        place.soon(lambda: place.ranges()[-1][1] is not None, 20, "armed again")
+
+
+def test_an_engine_that_hangs_is_let_go_of_and_arms_again_when_it_has_caught_up(place: Place) -> None:
+    with place.running():
         place.until_armed()
-        assert place.ranges()[-1][1] is not None
+        assert place.pid is not None
+        os.kill(place.pid, signal.SIGSTOP)
+        try:
+            commits = [Commit(place, f"C{number}") for number in range(5)]
+            for commit in commits:
+                commit.answered(5)
+                assert 0.5 < commit.took_s < 2.0
+        finally:
+            os.kill(place.pid, signal.SIGCONT)
+        place.soon(lambda: place.ranges()[-1][1] is not None, 20, "armed again")
+        assert place.ranges()[-1][3] == "watchdog"
+        assert all(place.in_crm(f"C{number}") for number in range(5))
+
+
+def test_comparing_again_waits_for_nobody_who_waits(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commit = Commit(closed, "C1")
+    closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
+    said = closed.ask("match", "--again")
+    assert said.returncode in (0, 1), said.stderr
+    commit.answered(5)
+    assert closed.ranges()[-1][2:] == ("everything is compared again", "engine", False)
+
+
+def test_rules_that_are_wrong_keep_nobody_waiting(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commit = Commit(closed, "C1")
+    closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
+    closed.rewrite("identity: [no]", "identity: [nowhere]")
+    assert closed.ask("check").returncode == 2
+    assert closed.ask("release").returncode == 0
+    commit.answered(5)
 
 
 def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Place) -> None:
