@@ -56,6 +56,11 @@ ARMED: Final = (
 )
 WAITERS: Final = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
+SESSIONS: Final = (
+    "SELECT pid, application_name, state, wait_event, pg_blocking_pids(pid), left(query, 80) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
 
 class Shop:
     """See the module. `away_s`: what `when_away` says, `open after` so many seconds; None: closed."""
@@ -133,6 +138,15 @@ class Shop:
         """What is not the same on both sides."""
         erp, crm = self.rows("erp"), self.rows("crm")
         return [f"{key}: {erp.get(key)}, {crm.get(key)}" for key in sorted(erp | crm) if erp.get(key) != crm.get(key)]
+
+    def standing(self) -> str:
+        """Who waits for whom, for a test that fails: what the databases say, what duolog says, the log's end."""
+        said = []
+        for system in self.servers:
+            with self.session(system) as connection:
+                said += [f"{system}: {row}" for row in connection.execute(SESSIONS)]
+        status = self.live.call("status", expected=(0, 1, 3))
+        return "\n".join([*said, status.stdout, self.live.log_tail()])
 
     def close(self) -> None:
         """The end, however it came: nobody waits, nothing of ours runs."""

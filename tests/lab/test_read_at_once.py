@@ -59,18 +59,17 @@ def _tried(
             for key, (system, other) in enumerate([("erp", "crm"), ("crm", "erp")] * ON_EACH_SIDE)
         ]
         torment = Torment(shop, chance)
-        begun = time.monotonic()
+        begun, kept = time.monotonic(), 0
         for user in users:
             user.start()
         try:
-            _goes_on(users, many // (2 * len(accidents or KINDS)))
-            while (accidents and torment.counted.total() < len(accidents)) or _answers(users) < many * 1.3:
+            while kept < many or (accidents and torment.counted.total() < len(accidents)):
+                kept += _goes_on(users, chance.randrange(20, 120))
                 if accidents is None:
                     torment.strikes(chance.choice(KINDS))
                 elif torment.counted.total() < len(accidents):
                     torment.strikes(accidents[torment.counted.total()])
                 shop.armed()
-                _goes_on(users, chance.randrange(10, 100))
         finally:
             over.set()
             for user in users:
@@ -91,10 +90,10 @@ def _answers(users: list[Reader]) -> int:
     return sum(promise.answered == "ok" and promise.seen for user in users for promise in list(user.promises))
 
 
-def _goes_on(users: list[Reader], many: int) -> None:
-    """Waits until so many more were answered."""
-    goal = _answers(users) + many
-    eventually(lambda: _answers(users) >= goal, 60, f"{many} further commits")
+def _goes_on(users: list[Reader], many: int) -> int:
+    """Waits until so many more were answered; how many that were."""
+    before = _answers(users)
+    return int(eventually(lambda: _answers(users) - before >= many and _answers(users) - before, 60, "further commits"))
 
 
 def _judged(shop: Shop, promises: list[Promise]) -> Verdict:
