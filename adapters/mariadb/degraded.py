@@ -16,7 +16,8 @@ from engine.vocabulary import Position
 
 TABLE: Final = ("duolog", "degraded")
 
-VERBS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
+VERBS: Final = ("SELECT", "INSERT", "UPDATE")
+"""What an engine does there; only `duolog teardown` takes rows out."""
 
 CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS duolog.degraded ("

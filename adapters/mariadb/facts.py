@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pymysql
 
+from adapters.mariadb import synchronous
 from adapters.mariadb.address import LOOPBACK, address
 from adapters.mariadb.catalog import read_catalog, read_columns, read_foreign_keys
 from adapters.mariadb.clock import clock_offset
@@ -29,6 +30,7 @@ from adapters.mariadb.rights import (
     updated,
 )
 from adapters.mariadb.session import Connection, Flavour, ask, error_number, text_literal
+from adapters.mariadb.synchronous import WaitingFacts
 from adapters.mariadb.waiting import log_status
 from adapters.relational.judging import LooseJoin, both_create, loose_joins
 from adapters.relational.live import TableName
@@ -128,6 +130,8 @@ class Facts:
     assembled: bool = False
     """Some entity's records are put together out of rows here: what happens to any of those matters."""
     loose: tuple[LooseJoin, ...] = ()
+    waiting: WaitingFacts | None = None
+    """Of a system whose users wait at COMMIT."""
     database: str = ""
     """The one in the address."""
     loopback: bool = True
@@ -152,9 +156,10 @@ def gather(conn: Connection, book: RuleBook, system: str, *, url: str, insecure:
     drawn = sequences(book, system, where.database) if conn.server.flavour == "mariadb" else []
     closed, absent = closed_sequences(conn, drawn)
     offset, error = clock_offset(conn)
+    server = _server(conn, book, system)
     return Facts(
         system=system,
-        server=_server(conn, book, system),
+        server=server,
         catalog=catalog,
         needed=needed,
         generated_keys=both_create(book, system),
@@ -163,6 +168,7 @@ def gather(conn: Connection, book: RuleBook, system: str, *, url: str, insecure:
         absent_sequences=absent,
         assembled=any(binding.assembly is not None for binding in book.bound[system]),
         loose=loose_joins(book, system, keys),
+        waiting=synchronous.gather(conn, book, system, user=server.user, held=_held(conn)),
         database=where.database,
         loopback=bool(where.socket) or where.host in LOOPBACK,
         insecure=insecure,

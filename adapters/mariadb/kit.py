@@ -7,18 +7,18 @@ none. A kit of another database has the same methods (`service.wiring.Kit`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import pymysql
 
-from adapters.mariadb import extent, facts, ledger, positions, preflight, setup, snapshot
+from adapters.mariadb import alone, extent, facts, ledger, positions, preflight, setup, snapshot, synchronous
 from adapters.mariadb.address import address
 from adapters.mariadb.borrowed import BorrowedSource, drawn_id
 from adapters.mariadb.catalog import read_catalog
 from adapters.mariadb.resume import ServerIdentity, read_identity
-from adapters.mariadb.rights import grants
+from adapters.mariadb.rights import account, grants
 from adapters.mariadb.session import Connection, ask, connect, execute, translate
 from adapters.mariadb.source import MariaSource
 from adapters.mariadb.switch import MariaSwitch
@@ -62,23 +62,35 @@ class MariaKit:
     def planned(self, book: RuleBook) -> list[SetupStep]:
         """What `setup` would make, and what is there already."""
         with self._connection("setup") as conn:
-            return setup.statements(setup.read_facts(conn))
+            return setup.statements(book, self.system, setup.read_facts(conn, book, self.system))
 
     def grants(self, book: RuleBook, role: str) -> list[str]:
         """The least rights that suffice, as SQL. `role`: a user, `name` or `name@host`."""
         with self._connection("check") as conn:
             flavour = conn.server.flavour
-        return grants(book, self.system, role, flavour, address(self._url, system=self.system).database)
+        made = grants(book, self.system, role, flavour, address(self._url, system=self.system).database)
+        return [*made, *synchronous.grants(book, self.system, account(role), flavour)]
 
     def setup(self, book: RuleBook, told: Callable[[SetupStep], None]) -> list[SetupStep]:
-        """Makes what is missing."""
+        """Makes what is missing. Who waits at COMMIT is let go first: nothing can be made behind him."""
         with self._connection("setup") as conn:
-            return setup.setup(conn, self.system, told=told)
+            if setup.is_incomplete(conn, book, self.system):
+                self._let_go(conn, book, "duolog was set up again")
+            return setup.setup(conn, book, self.system, told=told)
 
     def teardown(self, book: RuleBook) -> list[str]:
-        """Takes away what `setup` made; returns what that was."""
+        """Takes away what `setup` made; returns what that was. Who waits at COMMIT is let go first."""
         with self._connection("teardown") as conn:
+            self._let_go(conn, book, "duolog was taken down")
             return setup.teardown(conn, book, self.system)
+
+    def _let_go(self, conn: Connection, book: RuleBook, why: str) -> None:
+        at_work = alone.holder(conn, book.name, self.system) is not None  # then somebody answers
+        if at_work or not synchronous.has_ranges(conn, book.name):
+            return
+        with closing(self.switch(book)) as switch:
+            if switch.look().armed:
+                switch.release(why, "setup")
 
     def forget(self, book: RuleBook) -> None:
         """Empties our part of the ledger, because a first merge starts the deciding steps anew.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from adapters.mariadb import synchronous
 from adapters.mariadb.facts import Facts, ServerFacts
 from adapters.mariadb.ledger import TABLE as LEDGER
 from adapters.mariadb.names import DATABASE
@@ -38,6 +39,8 @@ def assess(facts: Facts) -> list[Finding]:
     """All that is wrong or worth knowing, errors first."""
     found = [*_judge_server(facts), *_judge_log(facts), *_judge_retention(facts), *_judge_user(facts)]
     found += [*_judge_line(facts), *_judge_replication(facts)]
+    if facts.waiting is not None:
+        found += synchronous.judge(facts.waiting, facts.system, set_up=facts.server.ledger == "there")
     for needed in facts.needed:
         found += judge_table(facts, needed)
     return sorted(found, key=lambda finding: finding.severity != "error")

@@ -20,8 +20,8 @@ AFTER_SYNC: Final = "AFTER_SYNC"
 closed_ms: Final[Mapping[str, int]] = {"mariadb": 1_000_000_000_000, "mysql": 4_294_967_295}
 """By flavour, the timeout that stands for none, milliseconds: 31 years; of MySQL its longest, 49 days."""
 
-_VARIABLES: Final = "SHOW GLOBAL VARIABLES LIKE 'rpl\\_semi\\_sync\\_%'"
-_STATUS: Final = "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Rpl\\_semi\\_sync\\_%' OR Variable_name = 'Uptime'"
+VARIABLES: Final = "SHOW GLOBAL VARIABLES LIKE 'rpl\\_semi\\_sync\\_%'"
+STATUS: Final = "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Rpl\\_semi\\_sync\\_%' OR Variable_name = 'Uptime'"
 _END: Final = {
     "mariadb": "SHOW STATUS LIKE 'Binlog_snapshot_%'",
     "mysql": "SHOW MASTER STATUS",
@@ -111,7 +111,7 @@ def look(conn: Connection, engine: str, *, reader_lock: str, writer_lock: str) -
     waiting = _WAITING.format(time="time" if mysql else "time_ms / 1000", writer=text_literal(writer_lock))
     end = "SHOW BINARY LOG STATUS" if mysql and conn.server.version >= (8, 2, 0) else _END[conn.server.flavour]
     questions = (
-        end, _VARIABLES, _STATUS,
+        end, VARIABLES, STATUS,
         f"SELECT IS_USED_LOCK({text_literal(reader_lock)}), UNIX_TIMESTAMP(NOW(6))",
         waiting,
         ranges.history(engine, most=2),

@@ -71,7 +71,7 @@ class Ground:
             target = PostgresTarget("erp", self.address, engine=rules.name, origin=origin, book=rules)
         else:
             with closing(connect("erp", self.address, application_name="setup")) as conn:
-                mariadb_setup(conn, "erp")
+                mariadb_setup(conn, rules, "erp")
             target = MariaTarget("erp", self.address, engine=rules.name, book=rules)
         target.open()
         with closing(target):

@@ -45,7 +45,7 @@ def dba(server: EmbeddedMariaDB) -> Iterator[Connection]:
     conn = connect("erp", server.url("shop"), application_name="test")
     before = dict(ask(conn, "SHOW GLOBAL VARIABLES"))
     execute(conn, "CREATE TABLE item (id int PRIMARY KEY, v text)")
-    setup(conn, "erp")
+    setup(conn, BOOK, "erp")
     yield conn
     for name in CHANGED:
         value = before[name]
@@ -230,7 +230,7 @@ def test_names_are_as_the_server_keeps_them(own_maria: EmbeddedMariaDB) -> None:
         server.create_database("shop")
         conn = connect("erp", server.url("shop"), application_name="test")
         execute(conn, "CREATE TABLE Item (id int PRIMARY KEY, v text)")
-        setup(conn, "erp")
+        setup(conn, BOOK, "erp")
         told = findings(conn, server, book(Bound("item", ("id", "v"), ("id",), table="Item", schema="shop")))
         left = findings(conn, server)
         conn.close()
