@@ -139,9 +139,7 @@ class Rounds:
                 self.decider.reread(arrival)
             elif isinstance(arrival, Ask):
                 self.lanes[arrival.system].ask_again_at = self.clock.monotonic() + DEFERRED_PAUSE_S
-                self.decider.rereads[arrival.system].update(
-                    dict.fromkeys((arrival.entity, k) for k in arrival.own.values())
-                )
+                self.decider.still_locked(arrival.system, [(arrival.entity, k) for k in arrival.own.values()])
             elif isinstance(arrival, Outcome):
                 lane = self.lanes[arrival.system]
                 lane.busy_since = 0.0

@@ -124,8 +124,7 @@ class Answers(Changes):
     def _write_answered(self) -> None:
         """What is known by now goes into the store's open transaction, and is committed with the rest."""
         self.wait_until_stored()
-        self.store.write(self._delta())
-        self.half_written = True
+        self._write()
         self._trim()
 
     def _look_again(self, system: str) -> None:

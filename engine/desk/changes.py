@@ -116,8 +116,7 @@ class Changes(Aside):
         """What was decided so far goes into the store's open transaction; what follows is due under a later number."""
         self._close(step)
         self._spill_all()
-        self.store.write(self._delta())
-        self.half_written = True
+        self._write()
         self._trim()
         self.number += 1
         step.due = self.number

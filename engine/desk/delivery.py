@@ -19,9 +19,9 @@ from typing import Final
 
 from engine.desk.answers import Answers
 from engine.desk.records import ANYWHERE, Debt, Name
-from engine.merge import Step
+from engine.merge import EntityRules, Step
 from engine.ports import Delta
-from engine.record import REREAD, STOPPED, UNREAD
+from engine.record import REREAD, STOPPED, UNREAD, Record
 from engine.rulebook import Synchronous
 from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
 
@@ -175,12 +175,42 @@ class Delivery(Answers):
         super().confirm(outcome)
         system = outcome.system
         if self.queues:
-            self.locked.update(((system, (e.entity, e.key)), None) for e in outcome.exceptions if e.kind == "deferred")
+            late = [(e.entity, e.key) for e in outcome.exceptions if (e.entity, e.key) in self.deferred[system]]
+            self.locked.update(dict.fromkeys((system, name) for name in late))
         if self.again:
             done = [debt for debt, (due, _) in self.again.items() if debt[0] == system and due <= outcome.number_to]
             for debt in done:
                 if debt not in self.stuck:  # else it did not take place once more: since when, is not forgotten
                     del self.again[debt]
+
+    def still_locked(self, system: str, names: Iterable[Name]) -> None:
+        """Rows that were to be read again, and that somebody has locked."""
+        self.rereads[system].update(dict.fromkeys(names))
+        if self.queues:
+            self.locked.update(dict.fromkeys((system, name) for name in names))
+
+    def _late_parent(self, rules: EntityRules, record: Record, system: str) -> bool:
+        """As below; a row that was made by a user who is not answered is there, but nobody sees it."""
+        if super()._late_parent(rules, record, system):
+            return True
+        parents = [(entity, value) for n, entity in rules.references if isinstance(value := record.values[n], str)]
+        queue = self.queues.get(system)
+        if queue is None or not parents or self._is_refused(queue.lacking):
+            return False
+        for one in queue.expected:
+            unseen = [parent for parent in parents if one.owed is None or one.unsure or parent in one.names]
+            if unseen:
+                self.locked.update(dict.fromkeys((system, parent) for parent in unseen))
+                return True
+        return False
+
+    def _is_refused(self, debt: Debt | None) -> bool:
+        """True if this waits for a person."""
+        record = self.record(*debt[1]) if debt is not None and debt[0] != ANYWHERE else None
+        side = record.sides.get(debt[0]) if record is not None and debt is not None else None
+        return (debt is not None and debt[0] == ANYWHERE) or (
+            side is not None and (bool(side.bad) or side.wait == STOPPED)
+        )
 
     # ------------------------------------------------------------ what is delivered
 
@@ -268,7 +298,7 @@ class Delivery(Answers):
     def _left(self, user: str, queue: Queue, number: int) -> Iterator[Debt]:
         """What could not be written so far of all that was due by a step, and is told one by one."""
         for debt, since in self.stuck.items():
-            if debt[0] != user and min(since, self.again.get(debt, (0, since))[1]) < number:
+            if (debt[0] != user or self._is_unread(*debt)) and min(since, self.again.get(debt, (0, since))[1]) < number:
                 yield debt
         for debt, (due, since) in self.again.items():
             if debt[0] != user and since < number and due > self.marks[debt[0]].applied:
@@ -339,7 +369,6 @@ class Delivery(Answers):
         known = all(debt is not None and self._holder(debt) is not None for debt in debts)
         if not known and now - self.knot[1] < KNOT_S:
             return
-        self.knot = None
         self._part(knot)
 
     def _knot(self) -> tuple[str, ...] | None:
@@ -391,9 +420,12 @@ class Delivery(Answers):
         choices = []
         for system in knot:
             debt = self._locked_out(system)
-            if debt is not None:
+            if debt is not None and all(self._is_known(debt[0], one) for one in self.queues[debt[0]].expected):
                 count = self._holder(debt) or self._may_hold(debt) or 1  # if that was not he: once more, after a pause
                 choices.append((count, -self.book.systems.index(debt[0]), debt[0], system))
+        if not choices:
+            return
+        self.knot = None
         count, _, holding, waiting = min(choices)
         why = f"{waiting} and {holding} waited for each other's locks"
         if waiting == holding:
@@ -406,6 +438,13 @@ class Delivery(Answers):
             one.let_go = True
             self._count("released")
         self.news.append(("let go early", f"{count} commits of {holding}: {because}"))
+
+    def _is_known(self, system: str, one: Expected) -> bool:
+        """True if it can be told, record by record, what is not delivered of this."""
+        if one.owed is not None:
+            return True
+        stopped = bool(self.stops) and self.queues[system].rules.refused == "wait"
+        return not stopped and all(self._has_come(other, one.number) for other in self.marks if other != system)
 
     def take(self) -> Delta | None:
         """As below; counted."""

@@ -137,6 +137,7 @@ class Due(Stopping):
         self.quarantined.pop((*name, system), None)
         self.delta.quarantine[(*name, system)] = None
         if unreadable:
+            self.again[system, name] = (0, 0)  # since when, is not known
             self._read_later(self.rules[name[0]], name[1], system)
         else:
             self._due_again(name, record, system, side)

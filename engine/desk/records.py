@@ -109,6 +109,8 @@ class Records:
         """Writes that did not take place: the step by which they are due again, and since which they wait."""
         self.forgotten = 0
         self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
+        self.written_positions: dict[str, Position] = {}
+        """What is in the store's open transaction of these."""
         self.durable_positions: dict[str, Position] = {}
         """What may be acknowledged to the sources."""
 
@@ -219,11 +221,20 @@ class Records:
             or self.crossing.entries.dirty
         )
 
+    def _write(self) -> None:
+        """What was decided so far goes into the store's open transaction, and is committed with the rest."""
+        delta = self._delta()
+        self.written_positions.update(delta.positions)
+        self.store.write(delta)
+        self.half_written = True
+
     def take(self) -> Delta | None:
         """Everything decided since the last one, to be committed by the store; None if there is nothing.
 
         Until `stored` is called the records in it stay in memory, and no further one may be taken."""
         delta = self._delta()
+        delta.positions = self.written_positions | delta.positions
+        self.written_positions = {}
         self.hurried = False
         floor = min([mark.applied for mark in self.marks.values()] + list(self.stuck.values()))
         if floor > self.forgotten:

@@ -168,7 +168,7 @@ class Stopping(Records):
             if written:
                 for row in self.store.pending(stop.number - 1, written=True):
                     self._put_off_all(rules, [key for entity, key in row.records if entity == rules.name], stop.number)
-                    self.store.write(self._delta())
+                    self._write()
                     self._trim()
             self._put_off_all(rules, [key for entity, key in self.due if entity == rules.name], stop.number)
 

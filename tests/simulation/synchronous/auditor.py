@@ -165,6 +165,8 @@ class Auditor:
         while grown:
             grown = False
             locked = {name for commit in explained.values() for name in commit.names}
+            systems = {system for system, _ in explained}
+            locked |= {name for system, name in self.decider().locked if system in systems}  # what came with these
             for commit in undelivered:
                 place = (commit.system, commit.position)
                 if place in explained:

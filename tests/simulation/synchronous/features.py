@@ -39,6 +39,6 @@ def draw(dice: random.Random) -> SynchronousFeatures:
         **{each.name: getattr(drawn, each.name) for each in fields(drawn)},
         synchronous={s: Synchronous(dice.choice((None, 5.0)), dice.choice(policies)) for s in waiting},
         local=dice.choice((0.0, 0.0, 0.15)),
-        releases=dice.random() < 0.2,
+        releases=dice.random() < 0.2 and drawn.kind != "bursts",  # whose rows users see would depend on the schedule
         cuts=dice.random() < 0.3,
     )

@@ -44,8 +44,10 @@ class SynchronousUsers(Users):
     ) -> None:
         super().__init__(dice, features, databases, fate, tell)
         self.commits: dict[tuple[str, Position], Commit] = {}
-        self.over: dict[str, str] = {}
-        """Token → the token that its writer saw in the same place."""
+        self.over: dict[str, set[str]] = {}
+        """Token → those that its writer may have seen in the same place."""
+        self.nulled: dict[tuple[Name, str], set[str]] = {}
+        """(record, field) → tokens that a user saw and set to NULL."""
         self.dropped: set[str] = set()
         """Tokens that a user saw and deleted with their row."""
         self.made: dict[Name, int] = {}
@@ -96,15 +98,21 @@ class SynchronousUsers(Users):
         if was is None:
             self.made[name] = self.made.get(name, 0) + 1
         for place, column in enumerate(database.columns(name[0])):
-            token, seen = plain(row[place]), plain(was[place]) if was is not None and was[place] is not None else ""
-            if token in tokens and row[place] is not None:
+            seen = plain(was[place]) if was is not None and was[place] is not None else ""
+            nulled = self.nulled.setdefault((name, column), set())
+            token = plain(row[place])
+            if row[place] is None and seen:
+                nulled.add(seen)
+            elif row[place] is not None and token in tokens:
                 commit.tokens[token] = (name, column)
-                if seen and seen != token:
-                    self.over[token] = seen
+                self.over[token] = ({seen} if seen else set(nulled)) - {token}
 
     def line(self, token: str) -> set[str]:
         """A token, and all that were seen before it in the same place."""
-        found = {token}
-        while (token := self.over.get(token, "")) and token not in found:
+        found: set[str] = set()
+        todo = [token]
+        while todo:
+            token = todo.pop()
             found.add(token)
+            todo += sorted(self.over.get(token, set()) - found)
         return found
