@@ -81,8 +81,8 @@ def _tell_released(one: dict[str, Any], rules: Path) -> None:
 
 
 def arm(rules: Rules, system: System = "", as_json: Json = False) -> None:
-    """Lets the engine arm again what `duolog release --stay` has told to stay off, and looks for a moment whether it
-    does. It arms when all is caught up.
+    """Lets the engine arm again what was released with --stay, and looks for a moment whether it does. It arms when all
+    is caught up.
 
     Example: duolog arm erp_crm.yaml --system erp
 
@@ -109,7 +109,7 @@ def arm(rules: Rules, system: System = "", as_json: Json = False) -> None:
 
 def watchdog(rules: Rules) -> None:
     """Lets commits go that have waited for longer than `when_away` allows, and those for which nobody could ever
-    answer, until SIGTERM. `duolog run` brings one along; one of its own, beside the database, also helps when that
+    answer, until SIGTERM. An engine brings one along; one of its own, beside the database, also helps when the engine's
     machine is gone. SIGHUP reads the rules anew.
 
     Example: duolog watchdog erp_crm.yaml

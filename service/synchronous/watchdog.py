@@ -145,7 +145,7 @@ class Watch(threading.Thread):
         last = self.over.is_set()
         try:
             state = self.switch.look()
-            why = watching.why_let_go(self.rule, state) or (self._why_at_the_end(state, last) if state.armed else "")
+            why = watching.why_let_go(self.rule, state) or (self._why_at_the_end(last) if state.armed else "")
             if why:
                 self._let_go(state, why)
         except DuologError as error:
@@ -163,11 +163,11 @@ class Watch(threading.Thread):
             self.dog.reached(self.switch.system)
         return not last and not (self.dog.word != "with" and self.vigil.over(state, self.reached_at))
 
-    def _why_at_the_end(self, state: SwitchState, last: bool) -> str:
+    def _why_at_the_end(self, last: bool) -> str:
         """Why an armed server is let go before its time: nobody would be there to do it then."""
         if self.dog.word == "release":
             return "the engine was stopped"
-        if last and self.dog.word == "gone" and not state.reading and self.rule.open_after_s is not None:
+        if last and self.dog.word == "gone" and self.rule.open_after_s is not None:
             return "the engine is gone, and its watchdog was ended"
         return ""
 

@@ -399,6 +399,17 @@ def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Pl
     assert own.wait(10) == 0
 
 
+def test_a_supervisor_that_ends_the_watchdog_of_a_dead_engine_leaves_nobody_waiting(place: Place) -> None:
+    place.rewrite("open after 1s", "open after 30s")
+    place.start()
+    place.until_armed()
+    (dog,) = place.watchdogs()
+    place.kill9()
+    os.kill(dog, signal.SIGTERM)
+    place.soon(lambda: not place.armed(), 10, "let go")
+    assert place.ranges()[-1][1:] == (None, "the engine is gone, and its watchdog was ended", "watchdog", False)
+
+
 def test_a_watchdog_that_dies_is_replaced(place: Place) -> None:
     with place.running():
         place.until_armed()

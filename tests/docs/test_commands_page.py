@@ -68,7 +68,7 @@ def test_the_exit_codes_of_the_help_stand_on_the_page(verb: str) -> None:
     assert set(codes) <= set(re.findall(r"\b([0-4]) ", page.group(1)))
 
 
-@pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("run", "demo")])
+@pytest.mark.parametrize("verb", [v for v in VERBS if v not in ("run", "watchdog", "demo")])
 def test_every_command_that_prints_can_print_json(verb: str) -> None:
     assert "--json" in [name for option in options(verb) for name in option.opts]
     assert "JSON: `" in SECTIONS[verb]
