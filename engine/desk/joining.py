@@ -6,14 +6,14 @@ stays in the journal. It deletes no row: where both have one, the other is left 
 
 from __future__ import annotations
 
-from engine.desk.delivery import Delivery
+from engine.desk.knots import Knots
 from engine.merge import EntityRules, Step, accept, begin, journal_entry
 from engine.record import FOREIGN, REREAD, Held, Record
 from engine.rulebook import EXISTENCE
 from engine.vocabulary import UNSET
 
 
-class Joining(Delivery):
+class Joining(Knots):
     """The room where records are joined."""
 
     def _request_join(self, arguments: dict[str, str], asked_at: int) -> str | None:

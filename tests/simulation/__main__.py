@@ -3,8 +3,9 @@
     python -m tests.simulation --histories 100000 --start 0 --jobs 2
     python -m tests.simulation --replay 4711 --key k3
     python -m tests.simulation --crossed --histories 10000
+    python -m tests.simulation --synchronous --histories 10000
 
-`--crossed`: the world whose systems have keys of their own.
+`--crossed`: the world whose systems have keys of their own; `--synchronous`: the one whose users wait at COMMIT.
 Prints the seed of every history that breaks a law, and ends with 1 if there was one. It decides nothing itself.
 """
 
@@ -18,27 +19,31 @@ from functools import partial
 
 from engine.record import decode
 from tests.simulation.crossed.world import CrossedWorld
+from tests.simulation.synchronous.world import SynchronousWorld
 from tests.simulation.world import World
+
+WORLDS: dict[str, type[World]] = {"": World, "--crossed": CrossedWorld, "--synchronous": SynchronousWorld}
+"""By option."""
 
 CHUNK = 500
 """Histories between two lines of progress."""
 
 
-def broken(seed: int, crossed: bool) -> str:
+def broken(seed: int, which: str) -> str:
     """What one history breaks, or ""."""
     try:
-        (CrossedWorld if crossed else World)(seed).run()
+        WORLDS[which](seed).run()
     except Exception as fault:  # noqa: BLE001 - whatever it is, the seed is what is wanted
         return f"{type(fault).__name__}: {fault}"
     return ""
 
 
-def run_chunk(crossed: bool, seeds: range) -> list[tuple[int, str]]:
+def run_chunk(which: str, seeds: range) -> list[tuple[int, str]]:
     """The seeds that break a law, and what they break."""
-    return [(seed, what) for seed in seeds if (what := broken(seed, crossed))]
+    return [(seed, what) for seed in seeds if (what := broken(seed, which))]
 
 
-def run_many(start: int, histories: int, jobs: int, crossed: bool) -> int:
+def run_many(start: int, histories: int, jobs: int, which: str) -> int:
     """Many histories; prints progress, each broken law, and how to replay it."""
     print(f"seeds {start} to {start + histories - 1}, {jobs} process(es)", flush=True)
     begun = time.monotonic()
@@ -46,11 +51,11 @@ def run_many(start: int, histories: int, jobs: int, crossed: bool) -> int:
     found: list[tuple[int, str]] = []
     done = 0
     with ProcessPoolExecutor(jobs) as pool:
-        for chunk, faults in zip(chunks, pool.map(partial(run_chunk, crossed), chunks), strict=True):
+        for chunk, faults in zip(chunks, pool.map(partial(run_chunk, which), chunks), strict=True):
             done += len(chunk)
             found += faults
             for seed, what in faults:
-                print(f"\nseed={seed}: {what[:300]}\n  {_how(seed, crossed)}", flush=True)
+                print(f"\nseed={seed}: {what[:300]}\n  {_how(seed, which)}", flush=True)
             if sys.stdout.isatty():
                 print(f"\r{done} of {histories}", end="", flush=True)
     seconds = time.monotonic() - begun
@@ -58,15 +63,15 @@ def run_many(start: int, histories: int, jobs: int, crossed: bool) -> int:
     return 1 if found else 0
 
 
-def _how(seed: int, crossed: bool) -> str:
+def _how(seed: int, which: str) -> str:
     """How to see a history again."""
-    return f"make replay SEED={seed}" + (" ARGS=--crossed" if crossed else "")
+    return f"make replay SEED={seed}" + (f" ARGS={which}" if which else "")
 
 
-def replay(seed: int, key: str, crossed: bool) -> int:
+def replay(seed: int, key: str, which: str) -> int:
     """One history, told step by step; with `key` only what concerns that record."""
     print(f"seed={seed}")
-    world = (CrossedWorld if crossed else World)(seed, tracing=True)
+    world = WORLDS[which](seed, tracing=True)
     print(world.features)
     fault = ""
     try:
@@ -109,11 +114,19 @@ def main() -> int:
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell this one history")
     parser.add_argument("--key", default="", help="in a replay: only what concerns this record (k0 to k4, o0 to o3)")
     parser.add_argument("--jobs", type=int, default=2, help="how many processes")
-    parser.add_argument("--crossed", action="store_true", help="the world whose systems have keys of their own")
+    world = parser.add_mutually_exclusive_group()
+    world.add_argument(
+        "--crossed", dest="which", action="store_const", const="--crossed", default="",
+        help="the world whose systems have keys of their own",
+    )
+    world.add_argument(
+        "--synchronous", dest="which", action="store_const", const="--synchronous",
+        help="the world whose users wait at COMMIT",
+    )
     options = parser.parse_args()
     if options.histories:
-        return run_many(options.seed, options.histories, options.jobs, options.crossed)
-    return replay(options.seed if options.replay is None else options.replay, options.key, options.crossed)
+        return run_many(options.seed, options.histories, options.jobs, options.which)
+    return replay(options.seed if options.replay is None else options.replay, options.key, options.which)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,9 @@ class Auditor:
         return next((why for each in sorted(names) if (why := self._excuse(commit, other, each, column))), "")
 
     def _may_be_there(self, commit: Commit, other: str, name: Name, made: int) -> str:
-        if self.users.made.get(name, 0) > made:
+        row = self.databases[other].rows[name[0]][name[1]]
+        tokens = {plain(value) for value in row if value is not None} & self.fate.written.keys()
+        if self.users.made.get(name, 0) > made or tokens - self.users.dropped:
             return "made again"
         if any(entry.kind != "released" for entry in self.named.get(name, ())):
             return "deletion overruled"

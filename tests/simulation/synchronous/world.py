@@ -10,7 +10,7 @@ import random
 from dataclasses import replace
 from functools import partial
 
-from tests.simulation.faults import DELIVERY_POINTS, POINTS
+from tests.simulation.faults import DELIVERY_POINTS
 from tests.simulation.synchronous.auditor import Auditor
 from tests.simulation.synchronous.features import SynchronousFeatures, draw
 from tests.simulation.synchronous.users import SynchronousUsers
@@ -127,8 +127,8 @@ class SynchronousWorld(World):
         self.leave_alone()
         if self.wait_on():
             return
-        unexplained = self.auditor.unexplained()
-        assert not unexplained, f"S2: these wait for ever: {unexplained}"
+        unexplained = [f"{commit.system} {commit.position}" for commit in self.auditor.unexplained()]
+        assert not unexplained, f"S2: these wait for ever: {', '.join(unexplained)}"
         if self.dice.random() < 0.5:
             self.mend()
             if self.wait_on():
@@ -163,4 +163,3 @@ class SynchronousWorld(World):
             self.store.ask("retry", {})
 
 
-__all__ = ["DELIVERY_POINTS", "POINTS", "SynchronousWorld"]
