@@ -178,7 +178,8 @@ class Rounds:
             if self.decider.backlog(system) < self.limits.open_rows_max:
                 continue
             healthy = lane.writer == "running" and (lane.busy_since == 0.0 or now - lane.busy_since < STUCK_TARGET_S)
-            if healthy:
+            # Whose lock is in the way may wait for something that is only known when it is decided.
+            if healthy and not self.decider.is_locked_out(system):
                 held = True
             else:
                 self.decider.spill(system)

@@ -185,6 +185,10 @@ class Delivery(Answers):
         if self.queues:
             self.locked.update(dict.fromkeys((system, name) for name in names))
 
+    def is_locked_out(self, system: str) -> bool:
+        """True if something that somebody waits for met a lock there, and has not been written since."""
+        return bool(self.queues) and any(debt[0] == system for debt in self.locked)
+
     def _late_parent(self, rules: EntityRules, record: Record, system: str) -> bool:
         """As below; a row that was made by a user who is not answered is there, but nobody sees it."""
         if super()._late_parent(rules, record, system):
