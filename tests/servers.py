@@ -56,7 +56,7 @@ def third_server() -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def own_server() -> Iterator[EmbeddedServer]:
     """A server for one test alone, that may be stopped, killed or set up differently. Not started yet."""
-    _need_programs()
+    need_programs()
     server = EmbeddedServer()
     yield server
     server.close()
@@ -150,12 +150,13 @@ def unavailable(why: str) -> None:
 
 
 def _served() -> Iterator[EmbeddedServer]:
-    _need_programs()
+    need_programs()
     with EmbeddedServer(settings=QUIET) as server:
         yield server
 
 
-def _need_programs() -> None:
+def need_programs() -> None:
+    """Skips a test that needs to start a PostgreSQL of its own where none can be had."""
     try:
         find_programs()
     except NoServerProgram as missing:

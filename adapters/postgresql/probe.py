@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import pq
 
-from adapters.postgresql import session
+from adapters.postgresql import session, setting
 from adapters.postgresql.standbys import Standbys
 from engine.vocabulary import Position
 
@@ -23,8 +23,7 @@ COMMIT: Final = (
 
 SEEN: Final = (
     "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'), "
-    "ARRAY(SELECT jsonb_build_array(application_name, sync_priority) FROM pg_stat_replication "
-    "WHERE state IN ('streaming', 'stopping')), pg_current_wal_flush_lsn()::text"
+    "pg_current_wal_flush_lsn()::text"
 )
 """The position comes last: what did not wait was on disk before it."""
 
@@ -75,11 +74,12 @@ class Probe:
 
         `conn`: another connection, to look with. The commit hangs, so whoever commits later hangs, too; and each
         process that answers a standby ranks it as `names` does, so none goes by the setting of before."""
+        if not setting.known(conn, names):
+            return 0
         row = conn.execute(SEEN, [self._conn.info.backend_pid]).fetchone()
         assert row is not None
-        waits, ranks, end = row
-        known = all(rank == names.rank(str(name)) for name, rank in ranks)
-        return session.lsn_number(end) if waits and known else 0
+        waits, end = row
+        return session.lsn_number(end) if waits else 0
 
     def close(self) -> None:
         """Hangs up. If it still hangs, it is answered with the others, to nobody."""

@@ -26,6 +26,12 @@ parameter_rights_version: Final = 150_000
 
 RESET: Final = sql.SQL("ALTER SYSTEM RESET synchronous_standby_names")
 SET: Final = sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}")
+_RANKS: Final = (
+    "SELECT application_name, sync_priority FROM pg_stat_replication WHERE state IN ('streaming', 'stopping') "
+    "AND flush_lsn IS NOT NULL"
+)
+"""Of those who can let anybody go: a standby that has not told anything yet, cannot."""
+_TINY: Final = "SELECT pg_catalog.pg_logical_emit_message(true, 'duolog let go', '')"
 _CURRENT: Final = "SELECT current_setting(%s), pg_conf_load_time()::text"
 _ORIGIN: Final = "SELECT source FROM pg_settings WHERE name = %s"
 
@@ -69,7 +75,23 @@ def take_out(conn: psycopg.Connection[Any], system: str, us: str, former: str | 
     wanted = left(text, us, former)
     if wanted or not _reset(conn, system):
         _set(conn, system, wanted)
+    if wanted:
+        _stir(conn, understood(wanted, system))
     return True
+
+
+def _stir(conn: psycopg.Connection[Any], names: Standbys) -> None:
+    """Has the others answer once more. A process that answers a standby lets nobody go when the setting changes, but
+    when its standby next tells something; which an idle one does after 10 s."""
+    deadline = time.monotonic() + seen_within_s
+    while not known(conn, names) and time.monotonic() < deadline:
+        _pause.wait(_look_every_s)
+    conn.execute(_TINY)
+
+
+def known(conn: psycopg.Connection[Any], names: Standbys) -> bool:
+    """True if each process that answers a standby ranks it as `names` does: none goes by the setting of before."""
+    return all(rank == names.rank(str(name)) for name, rank in conn.execute(_RANKS))
 
 
 def _reset(conn: psycopg.Connection[Any], system: str) -> bool:

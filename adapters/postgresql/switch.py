@@ -166,13 +166,13 @@ class PostgresSwitch:
         Raises NotSetUp if there was nowhere to record it: then, too, everybody has been let go."""
         with self._at_work() as conn:
             try:
-                seen = self._see(conn)
-            except NotSetUp:
+                seen = self._see(conn, waiting=False)
+            except psycopg.errors.UndefinedTable:
                 setting.take_out(conn, self.system, self._slot)
                 raise
             row = self._record(conn, seen, why, by, stays=stays)
             setting.take_out(conn, self.system, self._slot, seen.ended.get("others"))
-            if self._see(conn).degraded is None:  # it was just being armed, and was ended between the two
+            if self._see(conn, waiting=False).degraded is None:  # it was being armed, and was ended between the two
                 row = self._record(conn, seen, why, by, stays=stays)
             self._missed = 0
             return ranges.degraded(row)
@@ -197,16 +197,17 @@ class PostgresSwitch:
 
     # ------------------------------------------------------------ looking
 
-    def _see(self, conn: psycopg.Connection[Any]) -> _Seen:
+    def _see(self, conn: psycopg.Connection[Any], *, waiting: bool = True) -> _Seen:
+        """Looks; with `waiting` only where our role can see who waits. Raises psycopg.Error, SystemStopped."""
         row = conn.execute(LOOK.encode(), {"slot": self._slot, "engine": self._engine}).fetchone()
         assert row is not None
-        names, slot, reader, others, waiting, degraded, ended, came_later, may_see, end = row
-        if not may_see:
+        names, slot, reader, others, waiters, degraded, ended, came_later, may_see, end = row
+        if waiting and not may_see:
             role = sql.Identifier(conn.info.user).as_string()
             said = f"the role `{conn.info.user}` may not see who waits"
             raise AccessDenied(said, system=self.system, mend=f"GRANT pg_read_all_stats TO {role};")
         return _Seen(
-            setting.understood(names, self.system), slot, reader, others, waiting, degraded,
+            setting.understood(names, self.system), slot, reader, others, waiters, degraded,
             ended or {}, bool(came_later), lsn_number(end),
         )  # fmt: skip
 

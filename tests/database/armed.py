@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import psycopg
+import pytest
 
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.resume import read_identity
@@ -21,10 +23,13 @@ from engine.errors import SlotBusy, SystemUnavailable
 from engine.rulebook import Synchronous
 from service.embedded import EmbeddedServer
 from tests.database.books import Bound, book
+from tests.servers import need_programs
 
 BOOK = replace(book(Bound("item", ("id", "v"), ("id",))), synchronous={"erp": Synchronous(None, "release")})
 US = slot_name(BOOK.name, "erp")
 patience_s = 20.0
+STREAMS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = %s"
+_numbers = itertools.count(1)
 
 
 class Follower:
@@ -72,11 +77,13 @@ class Armed:
     def __init__(self, server: EmbeddedServer) -> None:
         server.start()
         self.server = server
-        self.url = server.url()
-        self.sql = server.connect()
+        self._database = f"erp_{next(_numbers)}"
+        self.url = server.create_database(self._database)
+        self.sql = psycopg.connect(self.url, autocommit=True)
         self.run("SET synchronous_commit = local")
         self.run("CREATE TABLE item (id int PRIMARY KEY, v text)")
         setup(self.sql, BOOK, "erp")
+        self.sources: list[PostgresSource] = []
         self.followers: list[Follower] = []
         self.switches: list[PostgresSwitch] = []
 
@@ -89,7 +96,9 @@ class Armed:
         return row[0]
 
     def confirmed(self) -> int:
-        return lsn_number(self.value("SELECT confirmed_flush_lsn::text FROM pg_replication_slots"))
+        return lsn_number(
+            self.value("SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s", US)
+        )
 
     def end(self) -> int:
         return lsn_number(self.value("SELECT pg_current_wal_flush_lsn()::text"))
@@ -101,17 +110,18 @@ class Armed:
         assert row is not None
         return str(row[0])
 
-    def source(self, **changed: Any) -> PostgresSource:
+    def source(self, url: str = "", **changed: Any) -> PostgresSource:
         given: dict[str, Any] = {
             "slot": US, "publication": publication_name(BOOK.name, "erp"), "origin": origin_name(BOOK.name, "erp"),
             "tables": BOOK.tables["erp"], "identity": read_identity(self.sql), "synchronous": True,
         } | changed
-        return PostgresSource("erp", self.url, **given)
+        self.sources.append(PostgresSource("erp", url or self.url, **given))
+        return self.sources[-1]
 
     def follow(self, **changed: Any) -> Follower:
-        made = Follower(self.source(**changed), self.confirmed())
+        made = Follower(self.source(**changed), self.confirmed())  # what is not acknowledged comes again
         self.followers.append(made)
-        self.until(lambda: self.value("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") > 0)
+        self.until(lambda: self.value(STREAMS, US) > 0)
         return made
 
     def switch(self, url: str = "") -> PostgresSwitch:
@@ -126,17 +136,26 @@ class Armed:
         deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.002)  # the pause between two looks
 
     def close(self) -> None:
-        """Lets everybody go, so that the server can be stopped."""
+        """Lets everybody go, so that the server can be stopped, and leaves it as it was."""
+        if not self.server.running:
+            self.server.start()
         with self.server.connect() as fresh:
-            fresh.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            fresh.execute("SET synchronous_commit = local")
+            fresh.execute("ALTER SYSTEM RESET ALL")
             fresh.execute("SELECT pg_reload_conf()")
         for follower in self.followers:
             follower.close()
+        for source in self.sources:
+            source.close()
         for switch in self.switches:
             switch.close()
         self.sql.close()
+        self.server.drop_database(self._database)
+        with self.server.connect() as fresh:
+            fresh.execute("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
 
 
 class Committer:
@@ -175,3 +194,18 @@ def armed_server(server: EmbeddedServer) -> Iterator[Armed]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="module")
+def waiting_server() -> Iterator[EmbeddedServer]:
+    """A server for the tests of one module, one after the other: whoever is armed, the whole server waits."""
+    need_programs()
+    with EmbeddedServer(settings={"max_prepared_transactions": "10"}) as server:
+        yield server
+
+
+@pytest.fixture
+def erp(waiting_server: EmbeddedServer) -> Iterator[Armed]:
+    """A synchronous database on it."""
+    with armed_server(waiting_server) as made:
+        yield made
