@@ -63,8 +63,9 @@ def _tried(
         for user in users:
             user.start()
         try:
-            while kept < many or (accidents and torment.counted.total() < len(accidents)):
-                kept += _goes_on(users, chance.randrange(20, 120))
+            # Some of these may turn out to be in a degraded range.
+            while kept < many * 1.1 or (accidents and torment.counted.total() < len(accidents)):
+                kept += _goes_on(users, chance.randrange(many // 200, many // 25) if accidents is None else many // 4)
                 if accidents is None:
                     torment.strikes(chance.choice(KINDS))
                 elif torment.counted.total() < len(accidents):
@@ -80,8 +81,9 @@ def _tried(
         shop.equal()
         verdict = _judged(shop, [promise for user in users for promise in user.promises])
         _ends_well(shop)
-        longest = max(promise.took_s for user in users for promise in user.promises)
+        longest = max(p.took_s for user in users for p in user.promises if p.answered == "ok")
         print(f"read at once: {took_s:.0f} s, {dict(torment.counted)}: {verdict}; longest wait {longest:.1f} s")
+        assert longest <= AWAY_S + 1, "somebody waited for longer than `open after` allows"
         return verdict, shop.live.log_tail()
 
 
