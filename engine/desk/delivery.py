@@ -39,6 +39,8 @@ class Expected:
     """The records that it changed: its user holds their locks."""
     unsure: bool = False
     """There may be more of them."""
+    begun: int = 0
+    """The first deciding step of it; 0: all that was due at the start."""
     since: float = 0.0
     """When it was decided, on the runner's clock; 0: not told yet."""
     let_go: bool = False
@@ -94,6 +96,7 @@ class Delivery(Answers):
             return
         if not transaction.own:
             self.owed = {}
+        begun = self.number + 1
         super().decide(transaction)
         owed, self.owed = self.owed, None
         if owed is None:
@@ -107,7 +110,7 @@ class Delivery(Answers):
                 return
             due = {debt: None for debt in owed if debt[0] != transaction.system or self._is_unread(*debt)}
         position = transaction.position
-        queue.expected.append(Expected(self.number, position, position, due, frozenset(names), unsure))
+        queue.expected.append(Expected(self.number, position, position, due, frozenset(names), unsure, begun))
 
     def _touched(self, transaction: Transaction) -> tuple[set[Name], bool]:
         """The records whose rows its user has changed, and so locked; and whether there may be more of them."""
@@ -234,7 +237,7 @@ class Delivery(Answers):
     def _is_paid(self, system: str, queue: Queue, first: Expected) -> bool:
         """True if nothing is waited for any more; what was found to be delivered is not looked at again."""
         if first.owed is None:
-            queue.lacking = min(self._left(system, queue, first.number), default=None, key=self._locked_first)
+            queue.lacking = min(self._left(system, queue, first), default=None, key=self._locked_first)
             others = [other for other in self.marks if other != system]
             return queue.lacking is None and all(self._has_come(other, first.number) for other in others)
         while first.owed:
@@ -295,37 +298,40 @@ class Delivery(Answers):
             return False
         return mark.under_way(side) or side.due > mark.applied
 
-    def _left(self, user: str, queue: Queue, number: int) -> Iterator[Debt]:
-        """What could not be written so far of all that was due by a step, and is told one by one."""
+    def _left(self, user: str, queue: Queue, one: Expected) -> Iterator[Debt]:
+        """What is not delivered of what was not noted one by one: what was due by its step and could not be written."""
         for debt, since in self.stuck.items():
-            if (debt[0] != user or self._is_unread(*debt)) and min(since, self.again.get(debt, (0, since))[1]) < number:
+            first = min(since, self.again.get(debt, (0, since))[1])
+            if first < one.number and (debt[0] != user or self._is_unread(*debt)):
                 yield debt
         for debt, (due, since) in self.again.items():
-            if debt[0] != user and since < number and due > self.marks[debt[0]].applied:
+            if debt[0] != user and since < one.number and due > self.marks[debt[0]].applied:
                 yield debt
         if queue.rules.refused == "wait":
-            yield from self._refused(user)
+            yield from self._refused(user, one)
 
-    def _refused(self, user: str) -> Iterator[Debt]:
-        """What was refused, or left to a person, of what users of a system wrote."""
+    def _refused(self, user: str, one: Expected) -> Iterator[Debt]:
+        """What was refused, or left to a person, of what a user of this system wrote."""
         for entity, key, system in self.quarantined:
-            if self._concerns(user, system, (entity, key)):
+            if self._concerns(user, system, (entity, key), one):
                 yield system, (entity, key)
         for entity, key, _ in self.held:
-            if any(self._concerns(user, system, (entity, key)) for system in self.marks):
+            if any(self._concerns(user, system, (entity, key), one) for system in self.marks):
                 yield ANYWHERE, (entity, key)
         for entity in self.stops:
             yield ANYWHERE, (entity, "")
 
-    def _concerns(self, user: str, system: str, name: Name) -> bool:
+    def _concerns(self, user: str, system: str, name: Name, one: Expected) -> bool:
         """True if a system has not what a user of another one, or of this one, wrote of a record."""
         record = self.record(*name)
         side = record.sides.get(system) if record is not None else None
         if record is None or side is None:
             return False
-        unread = side.bad.startswith(UNREAD)
-        lacked = [record.version(register).system for register in side.held]
-        return user in lacked or (user == system and (unread or bool(side.held)))
+        if user == system and side.bad.startswith(UNREAD):
+            return True
+        versions = [record.version(register) for register in side.held]
+        versions += [version for version, _ in side.held.values() if user == system and version is not None]
+        return any(version.system == user and one.begun <= version.number <= one.number for version in versions)
 
     def _locked_first(self, debt: Debt) -> tuple[bool, Debt]:
         return debt not in self.locked, debt

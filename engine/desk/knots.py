@@ -11,10 +11,13 @@ from itertools import islice
 from typing import Final
 
 from engine.desk.delivery import Delivery, Expected
-from engine.desk.records import Debt
+from engine.desk.records import Debt, Name
 
 KNOT_S: Final = 1.0
 """Systems that seem to wait for each other's locks, though no lock is known for certain, are given so long."""
+
+NAMES_MAX = 200
+"""Of a user who has changed more records it is not looked up what these refer to."""
 
 
 class Knots(Delivery):
@@ -61,7 +64,7 @@ class Knots(Delivery):
         users waits for; best, what one of them is known to hold."""
         queue = self.queues[system]
         first = queue.expected[0]
-        debts = list(self._left(system, queue, first.number) if first.owed is None else first.owed)
+        debts = list(self._left(system, queue, first) if first.owed is None else first.owed)
         if queue.lacking is not None and queue.lacking[0] == system:
             return queue.lacking  # its own row is to be read again, and he holds its lock himself
         held = [debt for debt in debts if debt[0] in self.queues and debt in self.locked and self._may_hold(debt)]
@@ -69,12 +72,24 @@ class Knots(Delivery):
 
     def _may_hold(self, debt: Debt) -> int | None:
         """The first of a system's users whose lock may keep something from being written there, counted from 1. What
-        came together goes together: a lock on one row keeps others out."""
+        came together goes together: a lock on one row keeps others out; so does one on a row that these refer to, or
+        that refers to these."""
         locked = {name for system, name in self.locked if system == debt[0]} | {debt[1]}
+        around = locked.union(*[self._parents(name) for name in locked])
         for at, one in enumerate(self.queues[debt[0]].expected, 1):
-            if one.owed is None or one.unsure or not locked.isdisjoint(one.names):
+            if one.owed is None or one.unsure or len(one.names) > NAMES_MAX or not around.isdisjoint(one.names):
+                return at
+            if any(not locked.isdisjoint(self._parents(name)) for name in one.names):
                 return at
         return None
+
+    def _parents(self, name: Name) -> list[Name]:
+        """The records that this one refers to."""
+        rules = self.rules[name[0]]
+        record = self.record(*name) if rules.references else None
+        if record is None:
+            return []
+        return [(entity, key) for n, entity in rules.references if isinstance(key := record.values[n], str)]
 
     def _holder(self, debt: Debt) -> int | None:
         """How many users have to be answered until the lock is free; None if none of them is known to hold it."""
@@ -99,7 +114,7 @@ class Knots(Delivery):
         because = f"{why}: acknowledged before it was everywhere"
         queue = self.queues[holding]
         for one in islice(queue.expected, count):
-            debts = list(self._left(holding, queue, one.number) if one.owed is None else one.owed)
+            debts = list(self._left(holding, queue, one) if one.owed is None else one.owed)
             self._tell(one, sorted({name for _, name in debts}), because)
             one.let_go = True
             self._count("released")

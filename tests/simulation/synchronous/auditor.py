@@ -173,8 +173,10 @@ class Auditor:
                 place = (commit.system, commit.position)
                 if place in explained:
                     continue
-                forgotten = refused and commit.crashes != self.users.crashed()
-                own = commit.system in waits and (refused & commit.names or forgotten)
+                forgotten = commit.crashes != self.users.crashed() and (
+                    refused if commit.system in waits else locked
+                )
+                own = (commit.system in waits and refused & commit.names) or forgotten
                 before = any(s == commit.system and p < commit.position for s, p in explained)
                 if own or before or locked & commit.names:
                     explained[place] = commit

@@ -143,8 +143,8 @@ class SynchronousWorld(World):
     def wait_on(self) -> bool:
         """Lets the engine work as long as somebody is answered now and then. False: somebody is not."""
         before = -1
-        while before < (answered := self.auditor.seen.get("answered", 0)):
-            before = answered
+        while before < (now := self.auditor.seen.get("answered", 0) + self.engine.decider.counts.get("released", 0)):
+            before = now
             if self.settle_down(PATIENCE_ROUNDS):
                 return True
         return False
