@@ -410,6 +410,32 @@ def test_a_supervisor_that_ends_the_watchdog_of_a_dead_engine_leaves_nobody_wait
     assert place.ranges()[-1][1:] == (None, "the engine is gone, and its watchdog was ended", "watchdog", False)
 
 
+def test_a_database_that_was_away_is_still_armed_and_answered(closed: Place, own_server: EmbeddedServer) -> None:
+    with closed.running():
+        closed.until_armed()
+        own_server.kill9()
+        own_server.start()
+        assert closed.armed()
+        commit = Commit(closed, "C1")
+        commit.answered(30)
+        assert closed.in_crm("C1")
+        assert len(closed.ranges()) == 1
+
+
+def test_a_stop_while_the_database_is_away_leaves_its_watchdog_to_let_go(
+    closed: Place, own_server: EmbeddedServer
+) -> None:
+    closed.start()
+    closed.until_armed()
+    own_server.kill9()
+    assert closed.stop() == 0, closed.log_tail()
+    assert "still armed" in closed.log_tail()
+    own_server.start()
+    closed.soon(lambda: not closed.armed(), 20, "let go")
+    assert closed.ranges()[-1][1:] == (None, "the engine was stopped", "watchdog", False)
+    closed.soon(lambda: closed.watchdogs() == [], 20, "the watchdog's end")
+
+
 def test_a_watchdog_that_dies_is_replaced(place: Place) -> None:
     with place.running():
         place.until_armed()
