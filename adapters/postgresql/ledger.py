@@ -23,16 +23,16 @@ BEGIN_BATCH: Final = (
 """Given: engine, number_to, forget_to. Fails with 23505 if the batch is already there."""
 
 END_BATCH: Final = (
-    "UPDATE duolog.ledger SET separator = $3::pg_lsn, outcome = $4::jsonb, at = clock_timestamp() "
-    "WHERE engine = $1 AND number_to = $2::int8"
+    "UPDATE duolog.ledger SET separator = pg_catalog.pg_current_wal_insert_lsn(), outcome = '[]', "
+    "at = clock_timestamp() WHERE engine = $1 AND number_to = $2::int8 RETURNING separator::text"
 )
-"""Given: engine, number_to, separator, outcome."""
+"""Given: engine, number_to. Answers the separator: the log's position now, when all row locks are held."""
 
 NUMBER: Final = "duolog"
 """The prefix of the log message that tells the number_to of a batch, to who asks the log for messages."""
 
 END_NUMBERED_BATCH: Final = (
-    f"{END_BATCH} RETURNING pg_catalog.pg_logical_emit_message(true, '{NUMBER}', number_to::pg_catalog.text)"
+    f"{END_BATCH}, pg_catalog.pg_logical_emit_message(true, '{NUMBER}', number_to::pg_catalog.text)"
 )
 """The same; also in the log, the transaction bears its number."""
 
@@ -41,6 +41,9 @@ MAY_NUMBER: Final = (
     "WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = 'pg_logical_emit_message'"
 )
 """Everybody may, unless that was taken from him."""
+
+PUT_OUTCOME: Final = "UPDATE duolog.ledger SET outcome = $3::jsonb WHERE engine = $1 AND number_to = $2::int8"
+"""Given: engine, number_to, outcome: of a batch that was not wholly written as asked."""
 
 COMMITTED: Final = (
     "SELECT number_to, separator::text, outcome FROM duolog.ledger "

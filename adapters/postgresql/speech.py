@@ -6,7 +6,8 @@ together. It never begins or ends a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import psycopg
@@ -15,6 +16,7 @@ from adapters.postgresql import blame, refusals
 from adapters.postgresql.assembled import codes as code_tables
 from adapters.postgresql.assembled import locating, rows
 from adapters.postgresql.phrases import array_literal, array_literals
+from adapters.postgresql.pipelining import Pipeline, Reply
 from adapters.postgresql.statements import lockable, parameters, statement
 from adapters.relational.answers import Answer
 from adapters.relational.assembled.places import Codes, Place
@@ -33,17 +35,31 @@ class PostgresSpeech:
     insert_in_order: Final = False
     checks_each_row: Final = False
 
-    def __init__(self, conn: psycopg.Connection[Any]) -> None:
+    def __init__(self, conn: psycopg.Connection[Any], prepared_max: int) -> None:
+        """`prepared_max`: how many forms of statements the server keeps prepared."""
         self.conn = conn
         self._forms: dict[tuple[object, ...], Any] = {}
+        self._pipeline = Pipeline(conn, prepared_max)
+        self._together = False
 
-    def run(self, query: str, given: Sequence[str] = ()) -> psycopg.RawCursor[Any]:
+    @contextmanager
+    def together(self) -> Iterator[Pipeline]:
+        """A context in which statements go out together, and answers are waited for when they are asked for."""
+        with self._pipeline as pipeline:
+            self._together = True
+            try:
+                yield pipeline
+            finally:
+                self._together = False
+
+    def run(self, query: str, given: Sequence[str] = ()) -> psycopg.RawCursor[Any] | Reply:
         """Sends a statement with numbered parameters, prepared, as all of ours come again.
 
         Raises psycopg.Error; in a pipeline it may be another statement's, or come when the answer is fetched."""
-        cursor = psycopg.RawCursor(self.conn)
         try:
-            return cursor.execute(query.encode(), given, prepare=True)
+            if self._together:
+                return self._pipeline.run(query, given)
+            return psycopg.RawCursor(self.conn).execute(query.encode(), given, prepare=True)
         except UnicodeEncodeError:
             raise psycopg.DataError(refusals.UNSTORABLE) from None
 
@@ -168,7 +184,7 @@ class PostgresSpeech:
         return form
 
 
-def _one(cursor: psycopg.RawCursor[Any]) -> Callable[[], Any]:
+def _one(cursor: psycopg.RawCursor[Any] | Reply) -> Callable[[], Any]:
     """The answer of a statement that answers one row."""
 
     def answer() -> Any:

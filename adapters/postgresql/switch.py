@@ -150,7 +150,7 @@ class PostgresSwitch:
             others = str(seen.names.without(self._slot))
             try:
                 others = setting.put_in(conn, self.system, self._slot)
-                until = self._prove(conn, setting.current(conn, self.system), withholding)
+                until = self._prove(conn, withholding)
                 ended = {"until": session.lsn_text(until), "others": others, "version": row["version"]}
                 if conn.execute(ranges.END.encode(), {"engine": self._engine, **ended}).fetchone() is None:
                     raise self._unarmed("somebody let go meanwhile")
@@ -287,18 +287,22 @@ class PostgresSwitch:
                 mend=f"name the standbys: ALTER SYSTEM SET {setting.NAME} = 'NAME'; SELECT pg_reload_conf();",
             )
 
-    def _prove(self, conn: psycopg.Connection[Any], names: Standbys, withholding: Withholding) -> Position:
+    def _prove(self, conn: psycopg.Connection[Any], withholding: Withholding) -> Position:
         """Commits until one is seen to hang; answers a position after which all do."""
         deadline = time.monotonic() + armed_within_s
         probe = Probe(self.system, self._url)
         try:
             while time.monotonic() < deadline:
+                names = setting.current(conn, self.system)
+                if not names.name(self._slot):
+                    raise self._unarmed("somebody let go meanwhile")
                 with withholding():
                     until = self._hang(conn, probe, names)
                 if until:
                     probe.return_within(answered_within_s, self._pause)
                     return until
                 probe.return_within(max(0.0, deadline - time.monotonic()), self._pause)
+                self._pause(_look_every_s)
         finally:
             probe.close()
         raise self._unarmed(f"no commit was seen to wait within {armed_within_s:g} s")

@@ -1,7 +1,8 @@
 """Turns batches into transactions of one PostgreSQL database: guarded, marked with our origin, told in the ledger.
 
-The usual batch costs two round trips, whatever its size: BEGIN, ledger row, one statement a `Write` and the separator
-go out together; then the ledger row is completed and the transaction committed. Only when the server refuses a row or
+The usual batch costs two round trips, whatever its size: BEGIN, ledger row, one statement a `Write`, and the ledger row
+again with the separator go out together; then the transaction is committed. The first of them does not wait for our
+store, only the second. Only when the server refuses a row or
 a user holds a lock does `isolation` take over, in a transaction of its own. Nothing is ever written that is not
 guarded by what the target was known to hold, and no user is waited for longer than the lock timeout.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -19,6 +20,7 @@ from psycopg import sql
 from adapters.postgresql import ledger
 from adapters.postgresql.clock import clock_offset
 from adapters.postgresql.layouts import layouts, shapes
+from adapters.postgresql.pipelining import Reply
 from adapters.postgresql.reread import PostgresMoments, reread
 from adapters.postgresql.session import connect, lsn_number, translate
 from adapters.postgresql.speech import PostgresSpeech
@@ -50,6 +52,8 @@ DEFERRABLE: Final = (
     "JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name))"
 )
 """Whether a bound table has anything that is checked, or fired, only at COMMIT."""
+
+Answers: TypeAlias = psycopg.RawCursor[Any] | Reply
 
 SETUP: Final = "duolog setup RULES"
 
@@ -88,7 +92,7 @@ class PostgresTarget:
         self.close()
         conn = connect(self.system, self._url, application_name=self._origin)
         self._layouts, self._shapes = {}, {}
-        self._opened = PostgresSpeech(conn)
+        self._opened = PostgresSpeech(conn, prepared_max)
         self._executor = Executor(self._opened, self._layouts, self._shapes)
         with self._translated(close=True):
             self._mark(conn)
@@ -116,12 +120,15 @@ class PostgresTarget:
         with self._translated():
             self._replan(batch.rows)
             try:
-                return self._at_once(batch)
+                done = self._at_once(batch, self._lock_timeout_ms / 1000)
+                if done is not None:
+                    return done
             except (psycopg.Error, Unstorable) as error:
                 if isinstance(error, psycopg.Error) and (_is_ledgers(error) or self._speech.verdict(error) == "broken"):
                     raise
-                self._speech.conn.execute("ROLLBACK")
-                self._executor.rolled_back()
+            self._speech.conn.execute("ROLLBACK")
+            self._executor.rolled_back()
+            batch.is_durable()
             return self._isolated(batch)
 
     def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
@@ -161,21 +168,25 @@ class PostgresTarget:
             self._replan_at = now + replan_interval_s
         self._rows += rows
 
-    def _at_once(self, batch: Batch) -> Outcome:
-        """The usual way: everything in one go. Raises psycopg.Error; then nothing was written."""
+    def _at_once(self, batch: Batch, within_s: float) -> Outcome | None:
+        """The usual way: everything in one go. None if our store took longer than `within_s` seconds, in which users
+        might wait for our rows. Raises psycopg.Error; in both cases nothing was written."""
         speech, executor = self._speech, self._executor
         exceptions: list[RowResult] = []
-        with speech.conn.pipeline():
+        with speech.together() as pipeline:
             self._begin(batch)
             if batch.pages is None:
                 answers = executor.send(batch.writes)
-                separator = self._ask_separator(self._deferrable)
+                ended = self._end(batch, self._deferrable)
                 exceptions += answers()
             else:
                 for writes in batch.parts():
                     exceptions += executor.write(writes)
-                separator = self._ask_separator(self._deferrable)
-            position = self._complete(batch, separator, exceptions)
+                ended = self._end(batch, self._deferrable)
+            position = self._complete(batch, ended, exceptions)
+            pipeline.send()
+            if not batch.is_durable(within_s):
+                return None
             commit = speech.run("COMMIT")
         return self._outcome(batch, commit, position, exceptions)
 
@@ -188,7 +199,7 @@ class PostgresTarget:
             executor.rolled_back()
 
         exceptions = isolated(executor, batch.parts, lambda: self._begin(batch), rollback)
-        position = self._complete(batch, self._ask_separator(constraints=True), exceptions)
+        position = self._complete(batch, self._end(batch, constraints=True), exceptions)
         return self._outcome(batch, speech.run("COMMIT"), position, exceptions)
 
     def _begin(self, batch: Batch) -> None:
@@ -197,22 +208,22 @@ class PostgresTarget:
         self._speech.run(ledger.BEGIN_BATCH, given)
         self._executor.begin()
 
-    def _ask_separator(self, constraints: bool) -> psycopg.RawCursor[Any]:
-        """The log's position, asked when all row locks are held: with `constraints` also those of deferred triggers."""
+    def _end(self, batch: Batch, constraints: bool) -> Answers:
+        """Completes the ledger row when all row locks are held: with `constraints` also those of deferred triggers."""
         if constraints:
             self._speech.run("SET CONSTRAINTS ALL IMMEDIATE")
-        return self._speech.run(ledger.SEPARATOR)
+        return self._speech.run(self._end_batch, [self._engine, str(batch.number_to)])
 
-    def _complete(self, batch: Batch, separator: psycopg.RawCursor[Any], exceptions: list[RowResult]) -> str:
-        """Completes the ledger row; answers the separator as text."""
-        answer = separator.fetchone()
-        assert answer is not None, "the separator is one row"
-        given = [self._engine, str(batch.number_to), answer[0], encode(exceptions)]
-        self._speech.run(self._end_batch, given)
+    def _complete(self, batch: Batch, ended: Answers, exceptions: list[RowResult]) -> str:
+        """Adds to the ledger row what was not written as asked; answers the separator as text."""
+        answer = ended.fetchone()
+        assert answer is not None, "the ledger row is there"
+        if exceptions:
+            self._speech.run(ledger.PUT_OUTCOME, [self._engine, str(batch.number_to), encode(exceptions)])
         return str(answer[0])
 
     def _outcome(
-        self, batch: Batch, commit: psycopg.RawCursor[Any], position: str, exceptions: list[RowResult]
+        self, batch: Batch, commit: Answers, position: str, exceptions: list[RowResult]
     ) -> Outcome:
         if commit.statusmessage != "COMMIT":
             raise EngineFault("the server ended a transaction without an error", system=self.system)
