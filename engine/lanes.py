@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from engine.errors import DuologError
+from engine.errors import DuologError, SystemUnavailable
 from engine.vocabulary import Batch, Outcome, Position, Progress, Reread, Transaction
 
 DEFERRED_PAUSE_S = 0.1
@@ -99,6 +100,31 @@ class Delivered:
     """For how long the first of them has been decided."""
     waits_for: str
     """What the first of them waits for, in words; empty: nothing."""
+
+
+class Gate:
+    """Shut until the store has what batches rest on: their targets do everything but commit meanwhile."""
+
+    def __init__(self) -> None:
+        self._decided = threading.Event()
+        self._open = False
+
+    def passed(self, within_s: float | None) -> bool:
+        """See `Batch.is_durable`. By any thread."""
+        if not self._decided.wait(within_s):
+            return False
+        if not self._open:
+            raise SystemUnavailable("the store failed: nothing is written that rests on it", system="")
+        return True
+
+    def open(self) -> None:
+        """The store has it."""
+        self._open = True
+        self._decided.set()
+
+    def give_up(self) -> None:
+        """The store failed."""
+        self._decided.set()
 
 
 Order = Batch | Ask

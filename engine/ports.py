@@ -62,8 +62,9 @@ class Target(Protocol):
         """The ledger's rows of ours with `number_to > after`, in order: what was committed before a crash or cut."""
 
     def apply(self, batch: Batch) -> Outcome:
-        """Writes the whole batch in one transaction: ledger row first, guarded statements, separator last. Rows that
-        the target refuses are isolated and reported as `failed`; never is anything overwritten that is not as held.
+        """Writes the whole batch in one transaction: ledger row first, guarded statements, separator last; commits it
+        once `batch.is_durable` says so, and until then keeps nobody from his rows for long. Rows that the target
+        refuses are isolated and reported as `failed`; never is anything overwritten that is not as held.
 
         Raises SystemUnavailable; then the ledger tells whether it was committed."""
 

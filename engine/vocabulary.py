@@ -169,6 +169,15 @@ class Batch:
     pages: Iterable[list[Write]] | None = None
     """For a batch that is too large for memory: its writes, page by page, to be executed in this order. Then `writes`
     is empty. May be iterated again after a failure."""
+    durable: Callable[[float | None], bool] | None = None
+    """See `is_durable`; None: it is."""
+
+    def is_durable(self, within_s: float | None = None) -> bool:
+        """Waits until all that the batch rests on is durable in our store: nothing of it may be committed before.
+
+        False if that took longer than `within_s` seconds (None: however long). Raises SystemUnavailable if it never
+        will be."""
+        return self.durable is None or self.durable(within_s)
 
     def prepare(self) -> bool:
         """Works out the writes, if that has not been done. False if there is nothing to write after all."""

@@ -119,6 +119,7 @@ class MariaTarget:
 
         No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
         tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
+        batch.is_durable()
         pause, deadline = first_pause_s, time.monotonic() + self._lock_timeout_s
         patient_until: float | None = None
         with self._translated():

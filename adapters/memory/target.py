@@ -49,6 +49,7 @@ class MemoryTarget:
 
     def apply(self, batch: Batch) -> Outcome:
         """Writes the batch as one transaction."""
+        batch.is_durable()
         database = self.database
         if any(entry.number_to == batch.number_to for entry in database.ledger):
             raise EngineFault("a batch was sent that is already in the ledger", system=self.system)

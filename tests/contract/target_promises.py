@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import EngineFault, SystemUnavailable
@@ -241,6 +243,59 @@ class TargetPromises:
             assert [outcome.number_to for outcome in target.committed(1)] == [2, 3]
         assert {r.kind for r in second.exceptions} == {"unmatched", "failed"}
         assert [key for key, *_ in user.rows("account")] == ["1", "2"]
+
+    @pytest.mark.parametrize("name", ["x", "bad"], ids=["at once", "with a refused row"])
+    def test_nothing_is_committed_before_our_store_has_what_it_rests_on(self, ground: Ground, name: str) -> None:
+        rules, user = ground.make(Made("account", ACCOUNT.columns, refused=("name", "bad"))), ground.user()
+        user.insert("account", *accounts(1, 2))
+        seen: list[list[tuple[str | None, ...]]] = []
+
+        def durable(within_s: float | None) -> bool:
+            seen.append(user.rows("account"))
+            return True
+
+        rows = [row(1, "1", (name,), ("n",)), row(1, "2", ("y",), ("n",))]
+        with ground.writing(rules) as target:
+            target.apply(replace(batch(1, write("update", "account", (NAME,), rows)), durable=durable))
+
+        assert seen
+        assert all(there == accounts(1, 2) for there in seen)
+        assert user.rows("account")[1][NAME] == "y"
+
+    def test_users_have_their_rows_while_our_store_takes_long(self, ground: Ground) -> None:
+        rules, user = ground.make(ACCOUNT), ground.user()
+        user.insert("account", *accounts(1, 1))
+
+        def durable(within_s: float | None) -> bool:
+            if within_s is not None:
+                return False
+            user.update("account", ["1"], credit="5.00")
+            return True
+
+        with ground.writing(rules) as target:
+            made = batch(1, write("update", "account", (NAME,), [row(1, "1", ("x",), ("n",))]))
+            outcome = target.apply(replace(made, durable=durable))
+            assert target.committed(0) == [outcome]
+
+        assert outcome.exceptions == []
+        assert user.rows("account") == [("1", "x", "5.00", None)]
+
+    def test_nothing_is_written_if_our_store_fails(self, ground: Ground) -> None:
+        rules, user = ground.make(ACCOUNT), ground.user()
+        user.insert("account", *accounts(1, 1))
+        made = batch(1, write("update", "account", (NAME,), [row(1, "1", ("x",), ("n",))]))
+
+        def durable(within_s: float | None) -> bool:
+            raise SystemUnavailable("the store failed", system="erp")
+
+        with ground.writing(rules) as target:
+            with pytest.raises(SystemUnavailable, match="the store failed"):
+                target.apply(replace(made, durable=durable))
+            assert target.committed(0) == []
+            user.update("account", ["1"], credit="5.00")
+            assert target.apply(made).exceptions == []
+
+        assert user.rows("account") == [("1", "x", "5.00", None)]
 
     def test_a_cut_connection_leaves_all_or_nothing_and_the_ledger_tells_which(self, ground: Ground) -> None:
         ground.needs("connections")
