@@ -213,6 +213,8 @@ class Rounds:
         for event in events:
             if isinstance(event, Transaction):
                 if self.decider.blocked(event):
+                    if event.own:  # its own COMMIT may wait for that, where nobody can opt out
+                        self.decider.pass_own(system, event.position)
                     break
                 self.decider.decide(event)
                 lane.committed_at = event.committed_at

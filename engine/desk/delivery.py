@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 from engine.desk.answers import Answers
 from engine.desk.records import ANYWHERE, Debt, Name
+from engine.errors import ValueRefused
 from engine.merge import EntityRules, Step
+from engine.plan import row_of
 from engine.ports import Delta
-from engine.record import REREAD, STOPPED, UNREAD, Record
+from engine.record import DEFERRED, REREAD, STOPPED, UNREAD, Record, Side
 from engine.rulebook import Synchronous
 from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
 
@@ -162,6 +164,11 @@ class Delivery(Answers):
         if system in self.queues and self.owed is None:
             self._pass(system, position)
 
+    def pass_own(self, system: str, position: Position) -> None:
+        """A transaction of ours has been read, and is decided when its answer is there: nobody waits for it but us."""
+        if system in self.queues:
+            self._pass(system, position)
+
     def _pass(self, system: str, position: Position) -> None:
         queue = self.queues[system]
         if queue.expected:
@@ -292,11 +299,21 @@ class Delivery(Answers):
         if side is None or side.out:
             return False
         if side.wait and debt in self.stuck:
-            return True
+            return not (side.wait == DEFERRED and self._is_moot(name, record, side, system))
         mark = self.marks[system]
         if mark.applied >= max(number, self.again.get(debt, (0, 0))[0]):
             return False
         return mark.under_way(side) or side.due > mark.applied
+
+    def _is_moot(self, name: Name, record: Record, side: Side, system: str) -> bool:
+        """True if what met a lock is not to be written any more: the user who holds the lock has won meanwhile."""
+        if side.sent is not None:
+            return False
+        freed = Side(side.held, self.number)
+        try:
+            return row_of(self.rules[name[0]], name[1], record, freed, system) is None
+        except ValueRefused:
+            return False
 
     def _left(self, user: str, queue: Queue, one: Expected) -> Iterator[Debt]:
         """What is not delivered of what was not noted one by one: what was due by its step and could not be written."""
