@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.engine_live.world import eventually
-from tests.lab.duel import COLUMNS, WRITES, Duellists, Pair, Quarrel
+from tests.lab.duel import COLUMNS, WRITES, Duellists, Pair, Quarrel, Told
 from tests.lab.shop import Shop, opened
 from tests.lab.witness import SAID_MAX
 
@@ -126,3 +126,51 @@ def _wrong(
 def _lost(entries: Sequence[Mapping[str, Any]], column: str) -> bool:
     """True if the journal says that somebody's write into this field was overruled."""
     return any(column in entry["fields"] and OVERRULED in entry["because"] for entry in entries)
+
+
+# ---------------------------------------------------------------- the judge held against broken promises
+
+ERP_WON = (("erp 1", START, START),) * 2
+
+
+def told(erp_saw: str = START, crm_saw: str = START, crm_answered: str = "ok") -> Pair:
+    """A pair that wrote the same row."""
+    pair = Pair("same row", 1)
+    pair.told["erp"] = Told({(1, "value"): erp_saw}, "ok", 0.1)
+    pair.told["crm"] = Told({(1, "value"): crm_saw}, crm_answered, 0.1)
+    return pair
+
+
+def said_of(pair: Pair, rows: tuple[tuple[str, ...], ...], *journal: str) -> list[str]:
+    """What the judge says. `rows`: what stands in the row on each side; `journal`: the reasons of its entries."""
+    entries = [{"key": "1", "kind": "update_differs", "fields": ["value"], "because": words} for words in journal]
+    erp, crm = ({1: row, 2: (START,) * 3} for row in rows)
+    return judged([pair], erp, crm, entries)[0]
+
+
+def test_the_judge_is_content_with_a_loser_in_the_journal() -> None:
+    assert said_of(told(), ERP_WON, f"last_writer; {OVERRULED}") == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "rows", "journal", "wrong"),
+    [
+        (told(), (("crm 1", START, START), ("erp 1", START, START)), [OVERRULED], "swapped"),
+        (told(), (("erp 1", START, START), (START,) * 3), [OVERRULED], "different"),
+        (told(), ((START,) * 3,) * 2, [OVERRULED], "neither of the two"),
+        (told(), ERP_WON, [], "who lost is not in the journal"),
+        (told(), ERP_WON, ["last_writer"], "who lost is not in the journal"),
+        (told(crm_saw="erp 1"), ERP_WON, [], "who came later lost"),
+        (told(), (("erp 1", "erp 1", START),) * 2, [OVERRULED], "nobody wrote that"),
+    ],
+)
+def test_the_judge_finds(pair: Pair, rows: tuple[tuple[str, ...], ...], journal: list[str], wrong: str) -> None:
+    (found,) = said_of(pair, rows, *journal)
+
+    assert found.endswith(wrong)
+
+
+def test_the_judge_finds_who_was_not_answered() -> None:
+    (found,) = said_of(told(crm_answered=""), ERP_WON)
+
+    assert found == "same row 1: answered ['', 'ok']"
