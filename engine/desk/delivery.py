@@ -255,7 +255,22 @@ class Delivery(Answers):
             self._tell_refused(first, debt)
             del first.owed[debt]
             self.locked.pop(debt, None)
+            self._pass_on(system, queue, first, debt)
         return True
+
+    def _pass_on(self, user: str, queue: Queue, first: Expected, debt: Debt) -> None:
+        """What only a person, or a second look at one's own row, could tell is known: now it is due elsewhere."""
+        system, name = debt
+        record = self.record(*name)
+        own = record.sides.get(user) if record is not None else None
+        known = queue.rules.refused == "wait" if system == ANYWHERE else own is None or not own.bad
+        if record is None or first.owed is None or system not in (ANYWHERE, user) or not known:
+            return
+        for other, side in record.sides.items():
+            if other != user:
+                first.owed[other, name] = None
+                if side.due > self.marks[other].applied:
+                    self.again[other, name] = (side.due, 0)
 
     def _tell_refused(self, first: Expected, debt: Debt) -> None:
         """What is answered without being there, because it was refused, is told once and for all."""
@@ -283,19 +298,13 @@ class Delivery(Answers):
         record = self.record(*name)
         if record is None:
             return False
-        if system == ANYWHERE and record.holds:
-            return queue.rules.refused == "wait"
-        if system == ANYWHERE:  # somebody has decided by now
-            return any(self._lacks(user, queue, (other, name), number) for other in record.sides if other != user)
+        if system == ANYWHERE:
+            return bool(record.holds) and queue.rules.refused == "wait"
         side = record.sides.get(system)
         if side is not None and (side.bad or side.wait == STOPPED):
             return queue.rules.refused == "wait"
         if system == user:
-            if side is not None and side.wait == REREAD:
-                return True
-            # Read again by now: what that made due elsewhere was decided later.
-            others = [(other, name) for other in record.sides if other != user]
-            return any(self._lacks(user, queue, other, self.number) for other in others)
+            return side is not None and side.wait == REREAD
         if side is None or side.out:
             return False
         if side.wait and debt in self.stuck:
