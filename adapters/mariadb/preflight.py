@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from adapters.mariadb import synchronous
+from adapters.mariadb import degraded
 from adapters.mariadb.facts import Facts, ServerFacts
 from adapters.mariadb.ledger import TABLE as LEDGER
 from adapters.mariadb.names import DATABASE
 from adapters.mariadb.phrases import quoted
 from adapters.mariadb.rights import CAPTURE, LEDGER_VERBS, account
+from adapters.mariadb.settings import AFTER_SYNC
+from adapters.mariadb.synchronous import SETTING, WaitingFacts
 from adapters.mariadb.table_findings import judge_table
 from adapters.relational.judging import ticked
 from engine.catalog import Finding
@@ -40,7 +42,7 @@ def assess(facts: Facts) -> list[Finding]:
     found = [*_judge_server(facts), *_judge_log(facts), *_judge_retention(facts), *_judge_user(facts)]
     found += [*_judge_line(facts), *_judge_replication(facts)]
     if facts.waiting is not None:
-        found += synchronous.judge(facts.waiting, facts.system, set_up=facts.server.ledger == "there")
+        found += [*_judge_waiting(facts, facts.waiting), *_judge_other_replicas(facts, facts.waiting)]
     for needed in facts.needed:
         found += judge_table(facts, needed)
     return sorted(found, key=lambda finding: finding.severity != "error")
@@ -220,6 +222,58 @@ def _judge_replication(facts: Facts) -> Iterator[Finding]:
         facts, "P141", f"something else replicates into this server: {others}",
         "nothing, if that is intended: its changes are read as a user's. It must not carry the same rows in a circle",
     )  # fmt: skip
+
+
+def _judge_waiting(facts: Facts, waiting: WaitingFacts) -> Iterator[Finding]:
+    """Whether users can be made to wait for us at COMMIT, and let go."""
+    settings, who = waiting.settings, account(waiting.user)
+    if not settings.prefix:
+        yield _error(
+            facts, "P166", "the server has no semi-synchronous replication, by which users wait for duolog",
+            "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so';  -- before 8.0.26: rpl_semi_sync_master, "
+            "semisync_master.so",
+        )  # fmt: skip
+        return
+    if settings.point != AFTER_SYNC:
+        name = settings.prefix + "wait_point"
+        yield _error(
+            facts, "P167", f"`{name}` is `{settings.point}`: others would see a change before the user's COMMIT has "
+            "returned, and before the other systems have it",
+            f"SET GLOBAL {name} = {AFTER_SYNC};  -- and in the server's file",
+        )  # fmt: skip
+    if not waiting.may_set:
+        mend = f"GRANT {', '.join(SETTING[waiting.flavour])} ON *.* TO {who};"
+        yield _error(facts, "P165", f"`{waiting.user}` may not make users wait, nor let them go", mend)
+    if waiting.table == "closed":
+        yield _error(
+            facts, "P128", f"`{waiting.user}` may not use `{'.'.join(degraded.TABLE)}`, or it is not there yet",
+            f"GRANT {', '.join(degraded.VERBS)} ON {quoted(*degraded.TABLE)} TO {who};",
+        )  # fmt: skip
+    if waiting.table == "missing" and facts.server.ledger == "there":
+        yield _error(
+            facts, "P116", "there is no table `duolog.degraded`, which tells when commits did not wait",
+            "duolog setup RULES;  -- which makes it",
+        )  # fmt: skip
+
+
+def _judge_other_replicas(facts: Facts, waiting: WaitingFacts) -> Iterator[Finding]:
+    """Whether others would answer in our stead: the server wants so many answers, whosever they are."""
+    settings = waiting.settings
+    if waiting.others < settings.needed:
+        return
+    many = "semi-synchronous replicas are" if waiting.others > 1 else "semi-synchronous replica is"
+    stand_in = (
+        f"{waiting.others} other {many} connected, and the answer of {settings.needed} is enough: commits return "
+        "without duolog"
+    )
+    apart = "on each of them: SET GLOBAL rpl_semi_sync_slave_enabled = OFF; STOP SLAVE; START SLAVE;"
+    if waiting.flavour == "mysql":
+        count = next((name for name in settings.variables if name.startswith("wait_for_")), "wait_for_replica_count")
+        apart = f"SET GLOBAL {settings.prefix}{count} = {waiting.others + 1};  -- all of them then have to answer"
+    if waiting.rules.open_after_s is None:
+        yield _error(facts, "P112", f"{stand_in}, where `when_away: closed` says that they wait", apart)
+    else:
+        yield _warning(facts, "P113", f"{stand_in}, and are recorded as degraded for as long as that is so", apart)
 
 
 def _databases(facts: Facts) -> list[str]:

@@ -83,19 +83,23 @@ def reading_from(conn: Connection, facts: LogFacts, resume: Position, delivered:
         return resume
     if delivered >= resume:
         return resume
-    return min(resume, max(delivered, committed_before(conn, facts)))
+    # Where the server does not tell (MySQL), it begins a new file when nobody waits: so nobody waits before this one.
+    head = positions.number(positions.parts(resume)[0], 4)
+    return min(resume, max(delivered, committed_before(conn, facts) or head))
 
 
 def committed_before(conn: Connection, facts: LogFacts) -> Position:
     """A place in the log before which every commit is done, and before everybody who waits; as late as can be told.
+    0: MySQL does not tell while somebody waits.
 
     Raises pymysql.MySQLError."""
+    held_up = is_held_up(conn)
+    if held_up and conn.server.flavour == "mysql":
+        return 0
     end = read_end(conn)
-    if not is_held_up(conn):
+    if not held_up and not is_held_up(conn):
         return end
     file, _ = positions.parts(end)
-    if conn.server.flavour == "mysql":
-        return positions.number(file, 4)  # a new file is begun when nobody waits; the end is that of the file
     # Commits are done in order, so what is done in a file is behind all of the files before it. But when a file is
     # begun while somebody waits, the server takes its head for the place where all is done.
     before = gtids_at(conn, facts, positions.number(file, 4))

@@ -13,6 +13,7 @@ from typing import Final
 from adapters.mariadb import degraded as ranges
 from adapters.mariadb import positions
 from adapters.mariadb.session import Connection, ask_all, text_literal
+from adapters.mariadb.waiting import log_status
 from engine.vocabulary import Position
 
 AFTER_SYNC: Final = "AFTER_SYNC"
@@ -22,10 +23,12 @@ closed_ms: Final[Mapping[str, int]] = {"mariadb": 1_000_000_000_000, "mysql": 4_
 
 VARIABLES: Final = "SHOW GLOBAL VARIABLES LIKE 'rpl\\_semi\\_sync\\_%'"
 STATUS: Final = "SHOW GLOBAL STATUS WHERE Variable_name LIKE 'Rpl\\_semi\\_sync\\_%' OR Variable_name = 'Uptime'"
-_END: Final = {
-    "mariadb": "SHOW STATUS LIKE 'Binlog_snapshot_%'",
-    "mysql": "SHOW MASTER STATUS",
-}
+_END: Final = "SHOW STATUS LIKE 'Binlog_snapshot_%'"
+
+LET_GO: Final = (
+    "SET GLOBAL rpl_semi_sync_master_enabled = OFF", "SET GLOBAL rpl_semi_sync_source_enabled = OFF"
+)  # fmt: skip
+"""A server has one of the two."""
 _WAITING: Final = (
     "SELECT {time} FROM information_schema.processlist WHERE id <> COALESCE(IS_USED_LOCK({writer}), 0) AND "
     "(state LIKE 'Waiting for semi-sync ACK%' OR "
@@ -91,7 +94,7 @@ class Look:
     """All that the switch asks, at one moment."""
 
     done: Position
-    """The end of the log, as far as commits are done; of MySQL, the end of the log."""
+    """The end of the log, as far as commits are done; of MySQL, the end of the log, or 0 while somebody waits."""
     settings: Settings
     reading: bool
     """Our reader is connected."""
@@ -109,23 +112,21 @@ def look(conn: Connection, engine: str, *, reader_lock: str, writer_lock: str) -
     The place in the log comes first: what had not waited by then is counted in what follows."""
     mysql = conn.server.flavour == "mysql"
     waiting = _WAITING.format(time="time" if mysql else "time_ms / 1000", writer=text_literal(writer_lock))
-    end = "SHOW BINARY LOG STATUS" if mysql and conn.server.version >= (8, 2, 0) else _END[conn.server.flavour]
+    end_of_mysql = log_status(conn) if mysql else None
     questions = (
-        end, VARIABLES, STATUS,
+        "DO 0" if mysql else _END, VARIABLES, STATUS,
         f"SELECT IS_USED_LOCK({text_literal(reader_lock)}), UNIX_TIMESTAMP(NOW(6))",
         waiting,
         ranges.history(engine, most=2),
     )  # fmt: skip
     told, variables, status, ((reader, now),), waits, rows = ask_all(conn, "; ".join(questions))
-    if mysql:
-        done = positions.number(positions.file_number(told[0][0]), int(told[0][1]))
-    else:
-        snapshot = {str(name).lower(): value for name, value in told}
-        file = positions.file_number(snapshot["binlog_snapshot_file"])
-        done = positions.number(file, int(snapshot["binlog_snapshot_position"]))
+    snapshot = {str(name).lower(): value for name, value in told}
+    file, offset = snapshot.get("binlog_snapshot_file", ""), snapshot.get("binlog_snapshot_position", "0")
+    if end_of_mysql:
+        file, offset = end_of_mysql[:2]
     settings = understood(dict(variables), dict(status))
     return Look(
-        done=done,
+        done=positions.number(positions.file_number(file), int(offset)) if file else 0,
         settings=settings,
         reading=reader is not None and settings.clients > 0,
         waits_s=tuple(float(seconds) for (seconds,) in waits) if settings.held else (),

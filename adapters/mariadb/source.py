@@ -228,7 +228,7 @@ class MariaSource:
         facts = self._look(conn, newest=False)
         # After RESET MASTER the server goes on giving signs of life, at the former position, and sends nothing. But
         # we have also read more than is done where somebody waits for us.
-        if resume.read_end(conn) < told and not is_held_up(conn):
+        if not is_held_up(conn) and resume.read_end(conn) < told:
             resume.check_position(conn, self.system, facts, told, engine=self._engine)
 
     def _start(self, conn: session.Connection, position: Position) -> None:

@@ -113,9 +113,9 @@ class MariaSwitch:
                 seen = self._see(conn)
             except pymysql.MySQLError as error:
                 if error_number(error) == _NO_TABLE:
-                    for prefix in ("master", "source"):
+                    for statement in settings.LET_GO:
                         with suppress(pymysql.MySQLError):  # the server has one of the two
-                            execute(conn, f"SET GLOBAL rpl_semi_sync_{prefix}_enabled = OFF")
+                            execute(conn, statement)
                 raise
             since = self._since(seen, before)
             self._set(conn, seen, enabled="OFF")

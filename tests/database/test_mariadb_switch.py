@@ -199,6 +199,27 @@ def test_who_is_cancelled_is_let_go_and_that_is_recorded(world: Waiters, switch:
     assert switch.arm(nullcontext) > sure
 
 
+def test_a_new_file_of_the_log_moves_nothing_while_somebody_waits(world: Waiters, switch: MariaSwitch) -> None:
+    """Its head is told as the place where all is done, though he who waits stands before it."""
+    reading = Reading(world.opened(), at_once=True)
+    switch.arm(nullcontext)
+    sure = switch.look().delivered
+    reading.at_once = False
+    user = world.commit(CHANGE)
+    assert user.waits()
+    flushing = world.commit("FLUSH BINARY LOGS")
+    until(lambda: switch.look().end >> 40 > sure >> 40, "the next file is begun")
+    assert switch.look().delivered == sure
+
+    with closing(switch_of(world)) as another:
+        range_ = another.release("by hand", "release")
+    user.answered(1)
+    flushing.answered()
+    (transaction,) = reading.transactions(1)
+    assert range_.since < transaction.position
+    assert range_.since <= sure
+
+
 def test_a_server_that_was_started_again_is_degraded(world: Waiters, switch: MariaSwitch) -> None:
     source = world.opened()
     reading = Reading(source, at_once=True)

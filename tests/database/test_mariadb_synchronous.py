@@ -53,6 +53,7 @@ def test_who_waits_is_not_seen_and_keeps_his_locks_until_all_is_delivered(world:
     assert time.monotonic() - began < 0.2
     assert world.seen() == "b"
     assert world.status("yes_tx") == "1"
+    assert reading.error is None
 
 
 def test_after_commit_would_show_what_is_not_delivered(world: Waiters) -> None:
