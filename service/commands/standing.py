@@ -30,6 +30,7 @@ def seen(rules: Path) -> dict[str, Any]:
         with closing(kit.switch(book)) as switch:
             try:
                 found[name] = document(rule, switch.look(), kit.position_text)
+                found[name]["longest_s"] = None  # one look does not tell for how long they have waited
             except DuologError as error:
                 found[name] = {**document(rule, None, kit.position_text), "trouble": str(error)}
     return found
@@ -46,7 +47,7 @@ def print_standing(synchronous: dict[str, Any], rules: Path) -> None:
         return
     rows = [
         [name, one["when_away"], _state(one), str(one["waiting"]),
-         f"{one['longest_s']:.1f} s" if one["waiting"] else "", one["first_waits_for"],
+         f"{one['longest_s']:.1f} s" if one["waiting"] and one["longest_s"] is not None else "", one["first_waits_for"],
          " ".join(one["trouble"].split())]
         for name, one in synchronous.items()
     ]  # fmt: skip

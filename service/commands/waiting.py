@@ -16,8 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.relational.switch import Switch
-from engine.errors import DuologError, SystemStopped
+from adapters.relational.switch import Switch, SwitchState
+from engine.errors import DuologError, NotSetUp, SystemStopped
 from service.commands.engine import log
 from service.commands.terms import FINDINGS, STOPPED, Json, Rules, moment, print_json, told
 from service.synchronous.watchdog import OF_ENGINE, Watchdog
@@ -48,17 +48,19 @@ def release(
         done: list[dict[str, Any]] = []
         failed: list[DuologError] = []
         for kit, switch in _switches(rules, system):
+            before: SwitchState | None = None
             try:
-                before = switch.look()
+                with suppress(NotSetUp):  # it cannot be looked at, but let go
+                    before = switch.look()
                 range_ = switch.release("by hand", "release", stays=stay)
             except DuologError as error:  # the others are let go none the less
                 failed.append(error)
                 continue
+            assert before is not None, "what is recorded can be looked at"
             done.append({
                 "system": switch.system, "was_armed": before.armed, "freed": before.waiting,
-                "longest_s": round(before.longest_s, 3), "since": kit.position_text(range_.since),
-                "since_at": moment(int(range_.since_at * 1e6)), "why": range_.why, "by": range_.by,
-                "stays": range_.stays,
+                "since": kit.position_text(range_.since), "since_at": moment(int(range_.since_at * 1e6)),
+                "why": range_.why, "by": range_.by, "stays": range_.stays,
             })  # fmt: skip
         if as_json:
             print_json(done)
@@ -72,7 +74,7 @@ def release(
 
 
 def _tell_released(one: dict[str, Any], rules: Path) -> None:
-    freed = f"let {one['freed']} commits go" if one["was_armed"] else "was not armed"
+    freed = f"let go, {one['freed']} commits waited" if one["was_armed"] else "was not armed"
     until = f"until `duolog arm {rules}`" if one["stays"] else "until an engine has caught up"
     since = f"commits after {one['since']} ({one['since_at']}) do not wait"
     typer.echo(f"{one['system']}: {freed}; {since}, {until}")

@@ -375,6 +375,20 @@ def test_rules_that_are_wrong_keep_nobody_waiting(closed: Place) -> None:
     commit.answered(5)
 
 
+def test_a_release_frees_everybody_even_where_it_cannot_be_recorded(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    commit = Commit(closed, "C1")
+    closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
+    closed.local("DROP TABLE duolog.degraded")
+    said = closed.ask("release")
+    commit.answered(5)
+    assert said.returncode == 3
+    assert "there is no table `duolog.degraded`" in said.stderr
+    assert not closed.armed()
+
+
 def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Place) -> None:
     place.start()
     place.until_armed()
