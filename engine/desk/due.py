@@ -70,8 +70,10 @@ class Due(Stopping):
         self._ask_again((rules.name, key), system)
 
     def _check_values(self, rules: EntityRules, key: str, record: Record, system: str) -> None:
-        """A value that a target has no counterpart for is noticed when it is decided, not when it is written."""
-        if not record.alive or record.side(system).bad.startswith(UNREAD):
+        """A value that a target has no counterpart for is noticed when it is decided, not when it is written; where the
+        row is to be read again first, after that."""
+        side = record.side(system)
+        if not record.alive or side.bad.startswith(UNREAD) or side.wait == REREAD:
             return
         try:
             rules.layouts[system].stored_strict(record.values)
