@@ -207,6 +207,22 @@ def test_arming_can_be_given_up_by_another_thread_and_is_undone(erp: Armed) -> N
     source.close()
 
 
+def test_who_lets_go_in_the_midst_of_an_arming_wins(erp: Armed) -> None:
+    follower, switch, elsewhere = erp.follow(), erp.switch(), erp.switch()
+
+    @contextmanager
+    def interrupted() -> Iterator[None]:
+        with follower.source.withholding():
+            yield
+        elsewhere.release("tried", "watchdog")  # a commit was seen to wait; the range is not ended yet
+
+    with pytest.raises(SystemUnavailable, match="somebody let go meanwhile"):
+        switch.arm(interrupted)
+
+    assert erp.names() == ""
+    assert switch.look().degraded == switch.history()[0] and len(switch.history()) == 1
+
+
 def test_setting_it_by_hand_is_recorded(erp: Armed) -> None:
     switch = armed(erp)
     sure = switch.look().delivered
