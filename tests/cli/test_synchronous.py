@@ -119,6 +119,11 @@ class Place(Desk):
         found = subprocess.run(["pgrep", "-f", f"watchdog {self.rules}"], capture_output=True, text=True, check=False)
         return [int(pid) for pid in found.stdout.split()]
 
+    def end_watchdogs(self) -> None:
+        """The end of a test: those that still watch for an engine that it has killed."""
+        for pid in self.watchdogs():
+            os.kill(pid, signal.SIGKILL)
+
 
 @pytest.fixture
 def place(own_server: EmbeddedServer, crm_db: str, tmp_path: Path) -> Iterator[Place]:
@@ -131,8 +136,7 @@ def place(own_server: EmbeddedServer, crm_db: str, tmp_path: Path) -> Iterator[P
     desk.call("setup")
     yield desk
     desk.stop()
-    for pid in desk.watchdogs():
-        os.kill(pid, signal.SIGKILL)
+    desk.end_watchdogs()
     desk.local("ALTER SYSTEM RESET synchronous_standby_names")
     desk.local("SELECT pg_reload_conf()")
 
