@@ -17,6 +17,11 @@ from engine.errors import SystemUnavailable
 name_bytes_max: Final = 64
 """MySQL takes no longer names."""
 
+AT_COMMIT: Final = (
+    "Waiting for semi-sync ACK", "Commit", "Waiting for prior transaction to commit", "waiting for handler commit"
+)  # fmt: skip
+"""How the states of sessions begin that wait for an acknowledgement, or behind one that does."""
+
 patience_s: Final = 1
 """A connection that was just ended keeps its lock for a moment longer than its socket."""
 
@@ -40,6 +45,17 @@ def holder(conn: Connection, engine: str, system: str) -> int | None:
     """The connection that writes a system as this engine, if there is one. Raises pymysql.MySQLError."""
     ((found,),) = ask(conn, f"SELECT IS_USED_LOCK({text_literal(lock_name(engine, system))})")
     return int(found) if found is not None else None
+
+
+def is_stuck(conn: Connection, engine: str, system: str) -> bool:
+    """True if who writes a system waits at COMMIT for an answer that nobody is left to give: no engine reads its log.
+
+    Raises pymysql.MySQLError."""
+    writer = text_literal(lock_name(engine, system))
+    reader = text_literal(reader_lock(engine, system))
+    asked = f"SELECT state FROM information_schema.processlist WHERE id = IS_USED_LOCK({writer})"
+    states = [state for (state,) in ask(conn, f"{asked} AND IS_USED_LOCK({reader}) IS NULL")]
+    return any((state or "").startswith(AT_COMMIT) for state in states)
 
 
 def take_reading(conn: Connection, engine: str, system: str) -> None:

@@ -255,6 +255,7 @@ class MariaSwitch:
                 # Where users never pause, no answer of ours is ever one to the last commit, on which the server waits.
                 self._set(conn, before, enabled="OFF")
                 self._set(conn, before, enabled="ON")
+                self._pause(0.05)
                 continue
             until = self._prove(conn, began, row)
             if until:

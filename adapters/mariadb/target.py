@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Final
 
 import pymysql
@@ -25,6 +25,7 @@ from adapters.mariadb.positions import from_text, text
 from adapters.mariadb.sending import Question, Sending
 from adapters.mariadb.session import Connection, ask, connect, error_number, execute, translate
 from adapters.mariadb.speech import MariaSpeech
+from adapters.mariadb.switch import MariaSwitch
 from adapters.relational.assembled.shapes import Shape
 from adapters.relational.executor import Executor
 from adapters.relational.isolation import isolated
@@ -48,6 +49,7 @@ first_pause_s: Final = 0.002
 """Where nothing can be asked for again within a transaction (`MariaSpeech.may_be_patient`): after a first lock that
 somebody else holds; twice as long after the next."""
 
+STUCK: Final = "a write of an engine that is gone waited at COMMIT with the users, and no engine read"
 SETUP: Final = "duolog setup RULES"
 
 
@@ -82,12 +84,25 @@ class MariaTarget:
         self._opened = MariaSpeech(Sending(conn))
         with self._translated(close=True):
             timeouts_end_all = _prepare_session(conn, self.system)
-            alone.take(conn, self._engine, self.system)
+            self._be_alone(conn)
             self._opened = MariaSpeech(Sending(conn), timeouts_end_all=timeouts_end_all)
             self._layouts.update(layouts(conn, self._book, self.system))
             self._shapes.update(shapes(conn, self._book, self.system))
             self._executor = Executor(self._opened, self._layouts, self._shapes)
             self._measure_clock()
+
+    def _be_alone(self, conn: Connection) -> None:
+        """Takes our lock. A write of ours that an engine's death has left waiting at COMMIT keeps it, behind users who
+        wait for a reader, and nothing is read before it is known what became of that write: so all are let go."""
+        try:
+            alone.take(conn, self._engine, self.system)
+        except SystemUnavailable:
+            rule = self._book.synchronous.get(self.system)
+            if rule is None or not alone.is_stuck(conn, self._engine, self.system):
+                raise
+            with closing(MariaSwitch(self.system, self._url, engine=self._engine, rule=rule)) as switch:
+                switch.release(STUCK, "engine")
+            alone.take(conn, self._engine, self.system)
 
     def close(self) -> None:
         """Hangs up; may be opened again."""

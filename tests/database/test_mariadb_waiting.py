@@ -3,6 +3,8 @@ mend that is told mends it, and the rights that are printed suffice."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -13,10 +15,12 @@ import pytest
 from adapters.mariadb.kit import MariaKit
 from adapters.mariadb.resume import read_identity
 from engine.catalog import Finding
+from engine.errors import SystemUnavailable
 from engine.rulebook import RuleBook, Synchronous
 from service.embedded import EmbeddedMariaDB
 from tests.database.books import Bound, book
 from tests.database.maria_synchronous import Reading, Waiters, until, waiters
+from tests.database.maria_target import batch
 
 OPEN = Synchronous(5.0, "release")
 CLOSED = Synchronous(None, "release")
@@ -144,6 +148,48 @@ def test_check_is_answered_while_users_wait(world: Waiters, kit: MariaKit) -> No
 
     assert findings(kit, OPEN) == {}
     assert [step.done for step in kit.planned(rules_of(OPEN))] == [True] * 4
+
+
+def test_a_write_that_a_dead_engine_left_waiting_does_not_keep_the_next_one_out(world: Waiters, kit: MariaKit) -> None:
+    """It waits behind users who wait for a reader; and nothing is read before it is known what became of it."""
+    rules = rules_of(CLOSED)
+    kit.setup(rules, lambda step: None)
+    source = world.opened()
+    reading = Reading(source, at_once=True)
+    dead, following = kit.target(rules), kit.target(rules)
+    dead.open()
+    with closing(kit.switch(rules)) as switch:
+        switch.arm(nullcontext)
+    reading.at_once = False
+    user = world.commit("UPDATE item SET name = 'b' WHERE id = 1")
+    assert user.waits()
+    writing = threading.Thread(target=lambda: dead.apply(batch(1)), daemon=True)
+    writing.start()
+    with pytest.raises(SystemUnavailable, match="writes this system as the engine"):
+        following.open()
+    assert user.waits(), "as long as somebody reads, it is an engine that is alive"
+    reading.stop()
+    source.close()
+
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            following.open()
+            break
+        except SystemUnavailable:
+            dead_line = dead._opened
+            if dead_line is not None and not writing.is_alive():
+                dead.close()  # the server would end it: its line leads nowhere
+            assert time.monotonic() < deadline
+    with closing(following), closing(dead):
+        user.answered(1)
+        assert [outcome.number_to for outcome in following.committed(0)] == [1]
+    with closing(kit.switch(rules)) as switch:
+        range_ = switch.look().degraded
+    assert range_ is not None
+    assert (range_.by, range_.why) == (
+        "engine", "a write of an engine that is gone waited at COMMIT with the users, and no engine read",
+    )  # fmt: skip
 
 
 def test_setup_and_teardown_let_go_of_who_waits_for_an_engine_that_is_gone(world: Waiters, kit: MariaKit) -> None:
