@@ -246,10 +246,13 @@ class Delivery(Answers):
         if first.owed is None:
             queue.lacking = min(self._left(system, queue, first), default=None, key=self._locked_first)
             others = [other for other in self.marks if other != system]
-            return queue.lacking is None and all(self._has_come(other, first.number) for other in others)
+            if queue.lacking is not None or not all(self._has_come(other, first.number) for other in others):
+                return False
+            first.owed = {}
+            self._await_journal(first)
         while first.owed:
             debt = next(iter(first.owed))
-            if self._lacks(system, queue, debt, first.number):
+            if self._lacks(system, queue, debt, first):
                 queue.lacking = debt
                 return False
             self._tell_refused(first, debt)
@@ -291,7 +294,11 @@ class Delivery(Answers):
         self.delta.number = self.number  # so that there is something to commit, even if no record is named
         one.not_before = self.takes + 1
 
-    def _lacks(self, user: str, queue: Queue, debt: Debt, number: int) -> bool:
+    def _await_journal(self, one: Expected) -> None:
+        """What somebody lost against, if it was not written, must not be forgotten once he is answered."""
+        one.not_before = max(one.not_before, self.takes + bool(self.delta.journal))
+
+    def _lacks(self, user: str, queue: Queue, debt: Debt, one: Expected) -> bool:
         """True if a system has not what was decided of a record by this step, nor anything later. `user`: whose users
         wait for it."""
         system, name = debt
@@ -305,14 +312,16 @@ class Delivery(Answers):
             return queue.rules.refused == "wait"
         if system == user:
             return side is not None and side.wait == REREAD
-        if side is None or side.out:
-            return False
-        if side.wait and debt in self.stuck:
-            return not (side.wait == DEFERRED and self._is_moot(name, record, side, system))
         mark = self.marks[system]
-        if mark.applied >= max(number, self.again.get(debt, (0, 0))[0]):
+        if side is not None and side.wait and debt in self.stuck and not side.out:
+            lacks = not (side.wait == DEFERRED and self._is_moot(name, record, side, system))
+        elif mark.applied >= max(one.number, self.again.get(debt, (0, 0))[0]):
             return False
-        return mark.under_way(side) or side.due > mark.applied
+        else:
+            lacks = side is not None and not side.out and (mark.under_way(side) or side.due > mark.applied)
+        if not lacks:
+            self._await_journal(one)
+        return lacks
 
     def _is_moot(self, name: Name, record: Record, side: Side, system: str) -> bool:
         """True if what met a lock is not to be written any more: the user who holds the lock has won meanwhile."""
