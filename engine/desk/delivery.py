@@ -5,8 +5,7 @@ committed up to there is delivered. A log can be answered only up to a place, so
 that was committed after it. It decides nothing, and lets nobody go whose decision is not durable.
 
 A transaction is delivered when no other system still has something of it due, under way, locked or waiting. What lost
-is due nowhere: its user is answered at once, which frees his locks for what won. Where systems wait for each other's
-locks over different rows, one of them is let go early, as the journal says (`released`).
+is due nowhere: its user is answered at once, which frees his locks for what won.
 """
 
 from __future__ import annotations
@@ -94,8 +93,7 @@ class Delivery(Answers):
         """As below; of a user's transaction is noted what it made due, and where."""
         queue = self.queues.get(transaction.system)
         if queue is None:
-            super().decide(transaction)
-            return
+            return super().decide(transaction)
         if not transaction.own:
             self.owed = {}
         begun = self.number + 1
@@ -111,8 +109,8 @@ class Delivery(Answers):
                 self._pass(transaction.system, transaction.position)
                 return
             due = {debt: None for debt in owed if debt[0] != transaction.system or self._is_unread(*debt)}
-        position = transaction.position
-        queue.expected.append(Expected(self.number, position, position, due, frozenset(names), unsure, begun))
+        at = transaction.position
+        queue.expected.append(Expected(self.number, at, at, due, frozenset(names), unsure, begun))
 
     def _touched(self, transaction: Transaction) -> tuple[set[Name], bool]:
         """The records whose rows its user has changed, and so locked; and whether there may be more of them."""
@@ -218,9 +216,9 @@ class Delivery(Answers):
         """True if this waits for a person."""
         record = self.record(*debt[1]) if debt is not None and debt[0] != ANYWHERE else None
         side = record.sides.get(debt[0]) if record is not None and debt is not None else None
-        return (debt is not None and debt[0] == ANYWHERE) or (
-            side is not None and (bool(side.bad) or side.wait == STOPPED)
-        )
+        if side is None:
+            return debt is not None and debt[0] == ANYWHERE
+        return bool(side.bad) or side.wait == STOPPED
 
     # ------------------------------------------------------------ what is delivered
 
@@ -245,8 +243,7 @@ class Delivery(Answers):
         """True if nothing is waited for any more; what was found to be delivered is not looked at again."""
         if first.owed is None:
             queue.lacking = min(self._left(system, queue, first), default=None, key=self._locked_first)
-            others = [other for other in self.marks if other != system]
-            if queue.lacking is not None or not all(self._has_come(other, first.number) for other in others):
+            if queue.lacking or not all(self._has_come(o, first.number) for o in self.marks if o != system):
                 return False
             first.owed = {}
             self._await_journal(first)
@@ -267,10 +264,8 @@ class Delivery(Answers):
         record = self.record(*name)
         own = record.sides.get(user) if record is not None else None
         known = queue.rules.refused == "wait" if system == ANYWHERE else own is None or not own.bad
-        if record is None or first.owed is None or system not in (ANYWHERE, user) or not known:
-            return
-        for other, side in record.sides.items():
-            if other != user:
+        for other, side in record.sides.items() if record is not None and known else ():
+            if other != user and first.owed is not None and system in (ANYWHERE, user):
                 first.owed[other, name] = None
                 if side.due > self.marks[other].applied:
                     self.again[other, name] = (side.due, 0)

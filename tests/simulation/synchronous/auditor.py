@@ -157,7 +157,8 @@ class Auditor:
         """Of those who wait though nothing happens any more: whom no refusal explains.
 
         With `when_refused: wait` a refused write's user waits, all that come after him in the log, all whose writes
-        meet their locks, and so on. After a crash nobody knows any more whose write was refused."""
+        meet their locks, and so on. After a crash nobody knows any more whose write was refused, nor is it noted for a
+        transaction larger than memory."""
         refused = self._refusals()
         waiting = [self.users.commits[s, p] for s, d in self.databases.items() for p in d.waiting]
         undelivered = [c for (s, p), c in self.users.commits.items() if p > self.delivered().get(s, p)]
@@ -173,9 +174,8 @@ class Auditor:
                 place = (commit.system, commit.position)
                 if place in explained:
                     continue
-                forgotten = commit.crashes != self.users.crashed() and (
-                    refused if commit.system in waits else locked
-                )
+                coarse = commit.large or commit.crashes != self.users.crashed()
+                forgotten = coarse and (refused if commit.system in waits else locked)
                 own = (commit.system in waits and refused & commit.names) or forgotten
                 before = any(s == commit.system and p < commit.position for s, p in explained)
                 if own or before or locked & commit.names:

@@ -16,6 +16,9 @@ from engine.vocabulary import Change, Position, Text
 from tests.simulation.synchronous.features import SynchronousFeatures
 from tests.simulation.users import Fate, Name, Tell, Users, plain
 
+LARGE = 4
+"""A transaction of more changes is handed over spooled, where that is drawn."""
+
 
 @dataclass(slots=True)
 class Commit:
@@ -29,6 +32,8 @@ class Commit:
     """The records that it touched."""
     gone: dict[Name, int] = field(default_factory=dict)
     """The records that it deleted, and how often users had made each of them by then."""
+    large: bool = False
+    """It may be too large to be kept in memory."""
     crashes: int = 0
     """How often the engine had died before."""
     told: int = 0
@@ -74,7 +79,8 @@ class SynchronousUsers(Users):
 
     def _look(self, system: str, changes: list[Change], tokens: set[str]) -> Commit:
         database = self.databases[system]
-        commit = Commit(system, 0, crashes=self.crashed(), told=self.told())
+        large = self.features.huge and len(changes) > LARGE
+        commit = Commit(system, 0, large=large, crashes=self.crashed(), told=self.told())
         for number, _, *images in changes:
             for image in images:
                 if image is not None:
