@@ -7,6 +7,7 @@ for readers that somebody waits for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,9 @@ class Arrangement:
         self.tell = tell
         self.guard = Guard(rules, tell)
         self.keepers: Keepers | None = None
+        self._lock = threading.Lock()
+        """No watchdog is started while the last one is being sent home."""
+        self._over = False
 
     def begin(self, wired: Wired) -> None:
         """The engine starts: from here on somebody watches, also over what an engine before left armed."""
@@ -77,9 +81,10 @@ class Arrangement:
 
     def look_after(self) -> None:
         """To be called every second: a watchdog that has died is replaced."""
-        keepers = self.keepers
-        if keepers is not None and any(keeper.post.watched for keeper in keepers.keepers):
-            self.guard.watch()
+        with self._lock:
+            keepers = self.keepers
+            if not self._over and keepers is not None and any(keeper.post.watched for keeper in keepers.keepers):
+                self.guard.watch()
 
     def stop(self) -> None:
         """Somebody asked the engine to stop: lets go, while its readers still read. By another thread."""
@@ -109,7 +114,9 @@ class Arrangement:
             code = error.code if isinstance(error, DuologError) else type(error).__name__
             return f"the engine stopped: {code}" if lost or system not in closed else ""
 
-        keepers, self.keepers = self.keepers, None
+        with self._lock:
+            self._over = True
+            keepers, self.keepers = self.keepers, None
         if keepers is not None:
             all_let_go = keepers.end(why, LETS_GO_WITHIN_S)
         else:
