@@ -68,22 +68,10 @@ class Records:
         self.dirty: dict[Name, Record] = {}
         self.due: dict[Name, None] = {}
         """Records that became due somewhere since the last commit."""
-        self.open: dict[str, dict[Name, Record]] = {system: {} for system in book.systems}
-        self.spilled: dict[str, bool] = dict.fromkeys(book.systems, False)
-        """True: what is due to the system is read back from the store, there is too much of it for memory."""
-        self.waiting: dict[str, dict[Name, Position]] = {system: {} for system in book.systems}
-        self.deferred: dict[str, dict[Name, int]] = {system: {} for system in book.systems}
-        """What users had locked, and as which step it was due: what came together goes together."""
-        self.rereads: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
-        self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in book.systems}
-        """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""
+        self._nothing_waits(book.systems)
         self.taken_up = False
         self.late_defaults: list[tuple[Name, dict[int, Text], Outcome]] = []
         """Found while the ledgers were asked one by one: what is under way to the other systems is not known yet."""
-        self.stuck: dict[tuple[str, Name], int] = {}
-        """Since which step a record waits: its pending row must not be forgotten."""
-        self.quarantined = Quarantine()
-        self.held: set[tuple[str, str, int]] = set()
         self.truncations: dict[tuple[str, str], str] = {}
         """(system, entity) → what a person said that its emptying means; good for one transaction."""
         self.truncated: set[tuple[str, str]] = set()
@@ -105,14 +93,30 @@ class Records:
         """What the transaction under decision made due, if its user waits for that."""
         self.hurried = False
         """Somebody waits for a position that is not durable yet, though nothing was decided there."""
-        self.again: dict[Debt, tuple[int, int]] = {}
-        """Writes that did not take place: the step by which they are due again, and since which they wait."""
         self.forgotten = 0
         self.durable_applied: dict[str, int] = dict.fromkeys(book.systems, 0)
         self.written_positions: dict[str, Position] = {}
         """What is in the store's open transaction of these."""
         self.durable_positions: dict[str, Position] = {}
         """What may be acknowledged to the sources."""
+
+    def _nothing_waits(self, systems: Iterable[str]) -> None:
+        """What is due, and what waits, by system or record: nothing so far."""
+        self.open: dict[str, dict[Name, Record]] = {system: {} for system in systems}
+        self.spilled: dict[str, bool] = dict.fromkeys(systems, False)
+        """True: what is due to the system is read back from the store, there is too much of it for memory."""
+        self.waiting: dict[str, dict[Name, Position]] = {system: {} for system in systems}
+        self.deferred: dict[str, dict[Name, int]] = {system: {} for system in systems}
+        """What users had locked, and as which step it was due: what came together goes together."""
+        self.rereads: dict[str, dict[Name, None]] = {system: {} for system in systems}
+        self.unstorable: dict[str, dict[Name, None]] = {system: {} for system in systems}
+        """Records to be looked at again, for values that cannot be stored, once the batch under way is answered."""
+        self.stuck: dict[Debt, int] = {}
+        """Since which step a record waits: its pending row must not be forgotten."""
+        self.quarantined = Quarantine()
+        self.held: set[tuple[str, str, int]] = set()
+        self.again: dict[Debt, tuple[int, int]] = {}
+        """Writes that did not take place: the step by which they are due again, and since which they wait."""
 
     def _plain_tables(self, system: str) -> list[PlainTable | None]:
         tables: list[PlainTable | None] = [None] * len(self.book.tables[system])
