@@ -1,8 +1,8 @@
 """One round of the deciding thread after the other: carries what was read to the desk, and batches to the writers.
 
 `turn` is one round and waits for nothing, so that a simulation can drive the very same code from one seed. It never
-looks into a change, and never acknowledges a position, nor sends a batch, before the store is durable. The threads are
-in `engine.runner`.
+looks into a change, and never acknowledges a position, nor lets a batch be committed, before the store is durable. The
+threads are in `engine.runner`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from engine.lanes import (
     Arrival,
     Ask,
     Delivered,
+    Gate,
     Lane,
     Limits,
     Observer,
@@ -30,7 +31,7 @@ from engine.lanes import (
 )
 from engine.ports import Clock, Delta, Source, Target
 from engine.rulebook import RuleBook
-from engine.vocabulary import Outcome, Progress, Reread, Transaction
+from engine.vocabulary import Batch, Outcome, Progress, Reread, Transaction
 
 
 class Rounds:
@@ -243,18 +244,38 @@ class Rounds:
             return bool(orders)
         self.last_commit = now
         # A small commit is sooner made than handed over; one after a spooled transaction must be made by this thread.
-        alone = self.jobs is None or self.decider.half_written or self._is_small()
-        delta = self.decider.take()
-        if delta is None:
-            self._send(orders)
-        elif alone:
-            self.decider.store.commit(delta)
-            self._kept(orders)
-        else:
+        if self.jobs is None or self.decider.half_written or self._is_small():
+            self._commit_here(orders)
+        elif (delta := self.decider.take()) is not None:
             self.storing = orders
-            assert self.jobs is not None
             self.jobs.put(delta)
+        else:
+            self._send(orders)
         return bool(orders)
+
+    def _commit_here(self, orders: list[Order]) -> None:
+        """Commits in this thread, while the targets already do what follows from it, all but their own COMMIT."""
+        gate = Gate()
+        early, late = list[Order](), list[Order]()
+        for order in orders:
+            if isinstance(order, Batch) and order.pages is None:
+                order.durable = gate.passed
+                early.append(order)
+            else:
+                late.append(order)
+        self._send(early)
+        try:
+            delta = self.decider.take()
+            if delta is not None:
+                self.decider.store.commit(delta)
+        except BaseException:
+            gate.give_up()
+            raise
+        gate.open()
+        if delta is None:
+            self._send(late)
+        else:
+            self._kept(late)
 
     def _is_small(self) -> bool:
         return len(self.decider.dirty) < self.limits.commit_apart_records_min
