@@ -27,6 +27,7 @@ class Merging(Batches):
         record = cache.get(key)
         lived = record is not None and record.alive
         since = record.version(EXISTENCE).number if record is not None else 0
+        agreed = step.counts.get("agreements", 0)
         try:
             result = read(rules, key, record, op, image, position, step)
         except Incomplete:
@@ -41,6 +42,9 @@ class Merging(Batches):
         self.dirty[name] = result
         if self.quarantined:
             self._released(name, result, step.system)
+        if self.owed is not None and step.counts.get("agreements", 0) > agreed:
+            # He wrote what another one had written before him: who has that not yet, is waited for by him, too.
+            self._owe([(system, name) for system in result.sides if system != step.system])
         if step.touched:
             touched = sorted(step.touched)
             self._note_due(name, result, touched)

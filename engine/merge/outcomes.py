@@ -219,7 +219,8 @@ def hold(
 def hold_more(
     rules: EntityRules, key: str, record: Record, register: int, value: RegisterValue, stored: RegisterValue, step: Step
 ) -> None:
-    """A write of a register that already waits for a person: it stays where it was written."""
+    """A write of a register that already waits for a person: it stays where it was written, and its user waits, too."""
+    step.holds[(rules.name, key, register)] = record.holds[register]
     now = tuple([record.values[f] for f in rules.registers[register].fields])
     record.side(step.system).held[register] = (step.version, stored)
     step.count("held")

@@ -39,6 +39,47 @@ def test_nobody_is_answered_before_all_the_others_have_it() -> None:
     assert rig.decider.delivered("erp") == at
 
 
+def test_whoever_writes_what_another_one_just_wrote_is_answered_when_all_have_it() -> None:
+    rig = Rig(("erp", "crm", "mes"), waiting=("erp",))
+    rig.both("k0", "k1")
+    rig.user("crm", "k0", name="same")
+    rig.databases["crm"].commit(rig.databases["crm"].delete("item", "k1"), rig.now)
+    rig.read("crm")
+    rig.user("erp", "k0", name="same")
+    ended = rig.databases["erp"].commit(rig.databases["erp"].delete("item", "k1"), rig.now, waits=True)
+    rig.read("erp")
+    rig.decider.commit()
+    rig.tell()
+    assert len(rig.waits("erp")) == 2
+
+    rig.write("erp")
+    rig.write("mes")
+    rig.tell()
+
+    assert rig.waits("erp") == []
+    assert rig.decider.delivered("erp") >= ended
+    assert rig.has("mes", "k0", "name") == "same"
+    assert "k1" not in rig.databases["mes"].rows["item"]
+
+
+def test_whoever_writes_what_a_person_has_just_decided_is_answered_when_the_others_have_it() -> None:
+    rig = Rig(waiting=("erp",))
+    rig.both("k0")
+    rig.user("erp", "k0", terms="ours", waits=False)
+    rig.user("crm", "k0", terms="theirs")
+    rig.work()
+    rig.ask("resolve", entity="item", key="k0", field="terms", take="crm", by="Ada")
+    at = rig.user("erp", "k0", terms="theirs")
+    rig.read("erp")
+    rig.decider.commit()
+    assert rig.decider.delivered("erp") < at
+
+    rig.work()
+
+    assert rig.decider.delivered("erp") >= at
+    assert rig.has("crm", "k0", "terms") == "theirs"
+
+
 def test_whoever_is_overruled_is_answered_when_the_journal_says_so_durably() -> None:
     rig = Rig()
     rig.both("k0")
@@ -253,6 +294,23 @@ def test_what_is_left_to_a_person_is_waited_for_until_all_have_what_he_took() ->
     assert rig.waits("crm") == []
     assert rig.waits("erp") == []
     assert rig.has("crm", "k0", "terms") == "ours"
+
+
+def test_who_writes_what_was_left_to_a_person_before_waits_for_him_too() -> None:
+    rig = Rig(("erp", "crm", "mes"), waiting=("erp",), refused="wait")
+    rig.both("k0")
+    rig.user("crm", "k0", terms="ours")
+    rig.user("mes", "k0", terms="theirs")
+    rig.work()
+    at = rig.user("erp", "k0", terms="mine")
+    rig.work()
+    assert rig.waits("erp") == [at]
+
+    rig.ask("resolve", entity="item", key="k0", field="terms", take="erp", by="Ada")
+    rig.work()
+
+    assert rig.waits("erp") == []
+    assert rig.has("crm", "k0", "terms") == rig.has("mes", "k0", "terms") == "mine"
 
 
 def test_what_is_left_to_a_person_is_answered_at_once_by_default() -> None:
