@@ -7,6 +7,7 @@ Whether commits wait is asked of the databases by plain SQL, not of duolog.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -150,6 +151,7 @@ class Shop:
 
     def close(self) -> None:
         """The end, however it came: nobody waits, nothing of ours runs."""
+        own = _watchdogs(self.live.pid)
         self.live.go_home()
         if self.watchdog is not None:
             self.watchdog.send_signal(signal.SIGKILL)
@@ -162,6 +164,17 @@ class Shop:
         for line in self.lines.values():
             with contextlib.suppress(OSError):
                 line.close()
+        for pid in own:  # it would look for its servers for an hour
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _watchdogs(engine: int | None) -> list[int]:
+    """What an engine has started, and what outlives it when it is killed."""
+    if engine is None:
+        return []
+    found = subprocess.run(["pgrep", "-P", str(engine)], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
 
 
 @contextmanager
