@@ -48,6 +48,8 @@ class Expected:
     """Nothing is waited for any more, but that the journal says so durably."""
     not_before: int = 0
     """The commit of the store, counted since the start, that must be durable before: it holds what the journal says."""
+    halted: bool = False
+    """Something of it was refused, or stopped by a limit: what became of that, the journal tells."""
 
 
 @dataclass(slots=True)
@@ -304,14 +306,17 @@ class Delivery(Answers):
             return bool(record.holds) and queue.rules.refused == "wait"
         side = record.sides.get(system)
         if side is not None and (side.bad or side.wait == STOPPED):
+            one.halted = True
             return queue.rules.refused == "wait"
         if system == user:
             return side is not None and side.wait == REREAD
         mark = self.marks[system]
         if side is not None and side.wait and debt in self.stuck and not side.out:
             lacks = not (side.wait == DEFERRED and self._is_moot(name, record, side, system))
-        elif mark.applied >= max(one.number, self.again.get(debt, (0, 0))[0]):
-            return False
+        elif debt not in self.stuck and mark.applied >= max(one.number, self.again.get(debt, (0, 0))[0]):
+            lacks = False  # of what waited until a change of its own made it due anew, that tells nothing
+            if not one.halted:
+                return False  # it has been written
         else:
             lacks = side is not None and not side.out and (mark.under_way(side) or side.due > mark.applied)
         if not lacks:
