@@ -98,6 +98,7 @@ class Arrangement:
                 lambda system: "" if system in synchronous else "the rules say asynchronous now", LETS_GO_WITHIN_S
             )
         self.keepers = None
+        self.guard.read_again()
 
     def end(self, wired: Wired, error: BaseException | None) -> None:
         """The engine has ended: in order, or by this error.

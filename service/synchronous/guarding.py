@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -57,6 +58,12 @@ class Guard:
         threading.Thread(
             target=_listen, args=(self._process.stdout, self._watched), name="watchdog", daemon=True
         ).start()
+
+    def read_again(self) -> None:
+        """The engine goes on with new rules: the process reads them, too. Until it has, no system counts as watched."""
+        if self._process is not None and self.lives:
+            self._watched.clear()
+            self._process.send_signal(signal.SIGHUP)  # one that has just been started ends by that, and is replaced
 
     def end(self, *, all_let_go: bool) -> None:
         """The engine ends in order. `all_let_go`: nobody waits for it any more; else the watchdog lets them go as soon

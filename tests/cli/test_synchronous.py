@@ -313,6 +313,22 @@ def test_new_rules_arm_and_disarm(place: Place) -> None:
         assert status["synchronous"]["erp"]["when_away"] == "closed"
 
 
+def test_the_watchdog_goes_by_new_rules_like_its_engine(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.rewrite("when_away: closed", "when_away: open after 1s")
+    closed.reload()
+    closed.eventually(lambda: closed.status()["synchronous"]["erp"]["when_away"] == "open after 1s")
+    closed.until_armed()
+
+    closed.kill9()
+    commit = Commit(closed, "C1")
+
+    commit.answered(5)
+    assert commit.took_s < 2.0
+    assert closed.ranges()[-1][3] == "watchdog"
+
+
 def test_rules_that_became_asynchronous_while_the_engine_was_dead_let_everybody_go(closed: Place) -> None:
     closed.start()
     closed.until_armed()
