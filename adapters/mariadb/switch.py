@@ -92,6 +92,7 @@ class MariaSwitch:
             if row is not None and row["stays"] == "1":
                 return 0
             if row is None and seen.settings.waits and not self._why_degraded(seen):
+                self._set(conn, seen, timeout=str(self._whole_ms(conn)))  # the rules may have changed since
                 return from_text(_last(seen)["until_position"] or "")
             self._may_arm(seen)
             if row is None:
@@ -242,8 +243,7 @@ class MariaSwitch:
 
     def _arm(self, conn: Connection, before: Look) -> Position:
         """Has commits wait, for a short time at first."""
-        closed = settings.closed_ms[conn.server.flavour]
-        whole = closed if self._rule.open_after_s is None else max(1, round(self._rule.open_after_s * 1000))
+        whole = self._whole_ms(conn)
         self._set(conn, before, wait_point=AFTER_SYNC, timeout=str(min(short_ms, whole)), patient="ON", enabled="ON")
         deadline = time.monotonic() + armed_within_s
         while time.monotonic() < deadline:
@@ -268,6 +268,11 @@ class MariaSwitch:
                 self._set(conn, before, timeout=str(min(short_ms, whole)))
             self._pause(0.05)
         raise self._unarmed(f"no commit was seen to wait and to be answered within {armed_within_s:g} s")
+
+    def _whole_ms(self, conn: Connection) -> int:
+        """For how long a commit waits while nobody answers, as the rule says."""
+        closed = settings.closed_ms[conn.server.flavour]
+        return closed if self._rule.open_after_s is None else max(1, round(self._rule.open_after_s * 1000))
 
     def _prove(self, conn: Connection, began: Look, row: Mapping[str, str | None]) -> Position:
         """Commits, and so gets behind everybody who was on his way before the server was armed; then ends the range.

@@ -14,8 +14,8 @@ from typing import Protocol, TypeAlias
 from engine.vocabulary import Position
 
 Withholding: TypeAlias = Callable[[], AbstractContextManager[None]]
-"""Makes a context in which our reader tells the server of nothing that was delivered: so a commit of our own can be seen
-to wait."""
+"""Makes a context in which our reader tells the server of nothing that was delivered: so a commit of our own can be
+seen to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class Switch(Protocol):
 
     def arm(self, withholding: Withholding) -> Position:
         """Makes commits wait for us from now on, and proves it; closes the open range at the position that is answered.
-        Other standbys stay named. Our reader must be streaming. Nothing is done if a person wants it to stay off."""
+        Other standbys stay named. Our reader must be streaming. Nothing is done if a person wants it to stay off; where
+        it is armed already, the server only takes on how long its commits may wait by these rules."""
 
     def release(self, why: str, by: str, *, stays: bool = False) -> Degraded:
         """Lets go of everybody who waits, at once, and of all that follow; the range is recorded first. May be called

@@ -70,6 +70,8 @@ class Keeper(threading.Thread):
         self.trouble = ""
         self._ended = threading.Event()
         self._arming = False
+        self._taken_on = False
+        """The server goes by this rule, not by one of a former engine, or of this one before it took on others."""
         self._why = ""
         """Why the server is to be let go at the end; empty: it is not."""
         self._goal: tuple[Position, float] | None = None
@@ -126,8 +128,13 @@ class Keeper(threading.Thread):
                 position = post.switch.arm(post.withholding)
             finally:
                 self._arming = False
+            self._taken_on = True
             self.state = post.switch.look()
             self.tell("armed", f"{self.system}: from {post.text(position)} on, COMMIT waits for the other systems")
+
+        elif state.armed and state.degraded is None and not self._taken_on:
+            post.switch.arm(post.withholding)
+            self._taken_on = True
 
     def _may_be_armed(self, state: SwitchState) -> bool:
         """True if all that users had committed a moment ago is delivered, and nobody wants it to stay off."""

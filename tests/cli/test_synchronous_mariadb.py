@@ -35,6 +35,10 @@ class Mixed(Place):
         """True if the CRM has the customer now, for a new session."""
         return bool(self.sql("crm", "SELECT 1 FROM account WHERE account_no = %s", no))
 
+    def crm_patience_ms(self) -> int:
+        """For how long a commit of the CRM waits while nobody answers."""
+        return int(self.sql("crm", "SELECT @@GLOBAL.rpl_semi_sync_master_timeout")[0][0])
+
     def crm_commit(self, no: str) -> float:
         """A user of the CRM adds an account; how many seconds he waited."""
         begun = time.monotonic()
@@ -105,3 +109,13 @@ def test_after_the_death_of_the_engine_both_sides_are_open_in_time_and_armed_by_
         assert mixed.in_crm("E1") and mixed.local("SELECT 1 FROM customer WHERE no = 'M1'")
         ranges = mixed.sql("crm", "SELECT why, `by` FROM duolog.degraded WHERE until_position IS NOT NULL")
         assert len(ranges) == 2, ranges
+
+
+def test_a_server_that_is_armed_takes_on_how_long_its_users_wait_by_new_rules(mixed: Mixed) -> None:
+    mixed.rewrite("when_away: open after 2s", "when_away: closed")
+    with mixed.running():
+        mixed.both_armed()
+        assert mixed.crm_patience_ms() > 2_000
+        mixed.rewrite("when_away: closed", "when_away: open after 3s")
+        mixed.reload()
+        mixed.eventually(lambda: mixed.crm_patience_ms() == 3_000)

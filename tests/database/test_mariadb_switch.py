@@ -93,6 +93,9 @@ def test_the_timeout_is_the_rules_or_the_largest(world: Waiters, switch: MariaSw
     switch.arm(nullcontext)
     asked = "SELECT @@GLOBAL.rpl_semi_sync_master_timeout"
     assert world.admin.value(asked) == 1_000_000_000_000
+    with closing(switch_of(world, Synchronous(1.5, "release"))) as changed:
+        changed.arm(nullcontext)  # it is armed, and takes on the new rule
+    assert world.admin.value(asked) == 1500
     switch.release("by hand", "release")
     with closing(switch_of(world, Synchronous(2.5, "release"))) as other:
         other.arm(nullcontext)
