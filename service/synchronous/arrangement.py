@@ -19,7 +19,7 @@ from engine.ports import Source
 from engine.runner import Runner
 from service.synchronous.guarding import Guard
 from service.synchronous.keeping import Keepers, Post, Tell, withholding_of
-from service.synchronous.leftovers import COMPARED, let_go
+from service.synchronous.leftovers import COMPARED, UNWANTED, Leftovers, let_go
 from service.wiring import Wired, watched
 
 LETS_GO_WITHIN_S: Final = 10.0
@@ -37,6 +37,7 @@ class Arrangement:
         self.tell = tell
         self.guard = Guard(rules, tell)
         self.keepers: Keepers | None = None
+        self.leftovers: Leftovers | None = None
         self._lock = threading.Lock()
         """No watchdog is started while the last one is being sent home."""
         self._over = False
@@ -54,11 +55,14 @@ class Arrangement:
     def keep(self, wired: Wired, sources: Mapping[str, Source], runner: Runner, store: SqlStore) -> None:
         """The runner is about to run on these rules: each of their synchronous systems gets a keeper."""
         former = set((store.recall(ARMED) or "").split()) & wired.kits.keys()
-        let_go(
-            wired, former - wired.book.synchronous.keys(), lambda _: "the rules say asynchronous now", self.tell
-        )
+        unwanted = former - wired.book.synchronous.keys()
+        if let_go(wired, unwanted, lambda _: UNWANTED, self.tell):
+            unwanted = set()
+        else:
+            self.leftovers = Leftovers(wired, unwanted, self.tell)
+            self.leftovers.start()
         if former or wired.book.synchronous:
-            store.remember(ARMED, " ".join(wired.book.synchronous))
+            store.remember(ARMED, " ".join([*wired.book.synchronous, *sorted(unwanted)]))
         guarded = watched(wired.rules, wired.book)
         if guarded:
             self.guard.watch()
@@ -95,9 +99,10 @@ class Arrangement:
         """The engine goes on with rules in which these systems are synchronous: there, commits wait for the moment."""
         if self.keepers is not None:
             self.keepers.end(
-                lambda system: "" if system in synchronous else "the rules say asynchronous now", LETS_GO_WITHIN_S
+                lambda system: "" if system in synchronous else UNWANTED, LETS_GO_WITHIN_S
             )
         self.keepers = None
+        self._end_leftovers()
         self.guard.read_again()
 
     def end(self, wired: Wired, error: BaseException | None) -> None:
@@ -122,12 +127,17 @@ class Arrangement:
             all_let_go = keepers.end(why, LETS_GO_WITHIN_S)
         else:
             all_let_go = let_go(wired, wired.book.synchronous, why, self.tell)
+        all_let_go = self._end_leftovers() and all_let_go
         if error is None or all_let_go:
             self.guard.end(all_let_go=all_let_go)
         else:
             self.guard.leave()
         if not all_let_go:
             self.tell("still armed", "users wait at COMMIT until an engine runs, or `duolog release RULES`")
+
+    def _end_leftovers(self) -> bool:
+        leftovers, self.leftovers = self.leftovers, None
+        return leftovers is None or leftovers.end()
 
     def document(self) -> dict[str, Any]:
         """For `duolog status`, by synchronous system."""

@@ -5,6 +5,7 @@ Turns a reason into the calls of each system's switch, and tells what came of it
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from contextlib import closing
 from typing import Final
@@ -16,6 +17,33 @@ from service.wiring import Wired
 
 COMPARED: Final = "everything is compared again"
 """A picture of a database waits for all who write: whoever waits for us would wait for it, and it for him."""
+
+UNWANTED: Final = "the rules say asynchronous now"
+TRIED_EVERY_S: Final = 5.0
+
+
+class Leftovers(threading.Thread):
+    """Lets systems go that the rules call asynchronous now, and that could not be let go at once."""
+
+    def __init__(self, wired: Wired, systems: Collection[str], tell: Tell) -> None:
+        super().__init__(name="leftovers", daemon=True)
+        self._wired, self._systems, self._tell = wired, systems, tell
+        self._ended = threading.Event()
+        self._free = False
+
+    def run(self) -> None:
+        """Tries until nobody waits there, or the engine ends."""
+        while not self._ended.wait(TRIED_EVERY_S) and not self._try():
+            pass
+
+    def end(self) -> bool:
+        """Tries once more, if nobody has succeeded. True if nobody waits there."""
+        self._ended.set()
+        return self._free or self._try()
+
+    def _try(self) -> bool:
+        self._free = let_go(self._wired, self._systems, lambda _: UNWANTED, self._tell)
+        return self._free
 
 
 def let_go(wired: Wired, systems: Collection[str], why: Callable[[str], str], tell: Tell) -> bool:

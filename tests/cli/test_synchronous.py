@@ -341,6 +341,20 @@ def test_rules_that_became_asynchronous_while_the_engine_was_dead_let_everybody_
         assert not closed.armed()
 
 
+def test_who_cannot_be_let_go_by_rules_that_became_asynchronous_is_let_go_later(closed: Place) -> None:
+    closed.start()
+    closed.until_armed()
+    closed.kill9()
+    closed.rewrite(", commit: synchronous, when_away: closed", "")
+    closed.local("ALTER TABLE duolog.degraded RENAME TO mislaid")
+    closed.start()
+    closed.soon(lambda: " synchronous: " in closed.log_tail(), 30, "the attempt to let go")
+    assert closed.armed()
+    closed.local("ALTER TABLE duolog.mislaid RENAME TO degraded")
+    closed.soon(lambda: not closed.armed(), 20, "nobody waits")
+    assert closed.ranges()[-1][1:4] == (None, "the rules say asynchronous now", "engine")
+
+
 def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: Place) -> None:
     with place.running():
         place.until_armed()
