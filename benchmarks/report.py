@@ -42,6 +42,7 @@ LINES: Final = (
     ("latency", "p95_ms", "p95, ms", False),
     ("latency", "p99_ms", "p99, ms", False),
     ("latency", "private_mb", "peak memory, MB (private)", False),
+    ("synchronous", "remote_apply_p50_ms", "COMMIT of one row that waits (`remote_apply`), p50, ms", False),
     ("big_transaction", "rows_per_s", "one large transaction, rows/s", True),
     ("big_transaction", "private_mb", "peak memory, MB (private)", False),
     ("big_transaction", "rss_mb", "peak memory, MB (resident, with shared buffers)", False),
@@ -88,6 +89,9 @@ DRAINS: Final = {
     **{measure: one.called for measure, one in PAIRS.items() if one.sides},
 }
 """Plain rows: how each drain is called."""
+
+SYNCHRONOUS: Final = "synchronous"
+"""The measure of what a COMMIT takes its user."""
 
 RECORDS: Final = ("records_out", "records_in")
 PLAIN: Final = "drain_one_way"
@@ -174,7 +178,8 @@ def markdown(results: Results, sizes: Sizes, about: Mapping[str, Any]) -> str:
         "|---|---:|---:|---:|---|",
     ]
     lines += [line(results, *one) for one in LINES if one[0] in results]
-    return "\n".join([*lines, "", *shares(results), *dearer(results), *otherwise(results), *remarks(results), ""])
+    lines += ["", *commits(results), *shares(results), *dearer(results), *otherwise(results), *remarks(results), ""]
+    return "\n".join(lines)
 
 
 def line(results: Results, measure: str, figure: str, called: str, more_is_better: bool) -> str:
@@ -183,6 +188,28 @@ def line(results: Results, measure: str, figure: str, called: str, more_is_bette
     ratio = f"{values[1] / values[0]:.2f}" if values[0] and values[1] is not None else ""
     shown = [f"{value:,}" if value is not None else "–" for value in values]
     return f"| {called} | {shown[0]} | {shown[1]} | {ratio} | {'more' if more_is_better else 'less'} |"
+
+
+def commits(results: Results) -> list[str]:
+    """What a COMMIT of one row takes: by contender and kind, and how many times what it takes alone."""
+    measured = {name: figures["kinds"] for name, figures in results.get(SYNCHRONOUS, {}).items() if "kinds" in figures}
+    if not measured:
+        return []
+    lines = [
+        "What a COMMIT of one row takes its user, ms (`alone`: `synchronous_commit = local`, before there is any "
+        "contender; `local`: the same while others wait); the ratios are of the median with one client.",
+        "",
+        "| carried by | kind | p50 | p99 | to `alone` | to `local` | commits/s: 1 client | 8 | 32 |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, kinds in measured.items():
+        for kind, clients in kinds.items():
+            one = clients["1"]
+            ratios = [f"{one['p50_ms'] / kinds[base]['1']['p50_ms']:.1f}" for base in ("alone", "local")]
+            rates = [f"{each['per_s']:,.0f}" for each in clients.values()]
+            cells = [name, f"`{kind}`", f"{one['p50_ms']:.2f}", f"{one['p99_ms']:.1f}", *ratios, *rates]
+            lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def shares(results: Results) -> list[str]:
