@@ -247,6 +247,8 @@ class Delivery(Answers):
             queue.lacking = min(self._left(system, queue, first), default=None, key=self._locked_first)
             if queue.lacking or not all(self._has_come(o, first.number) for o in self.marks if o != system):
                 return False
+            for debt in self._refused(system, first) if first.begun and queue.rules.refused == "release" else ():
+                self._tell_refused(first, debt)
             first.owed = {}
             self._await_journal(first)
         while first.owed:

@@ -399,6 +399,25 @@ def test_a_transaction_larger_than_memory_is_delivered_when_all_of_it_is() -> No
     assert rig.waits("erp") == []
 
 
+def test_what_was_refused_of_a_transaction_larger_than_memory_is_told_by_name() -> None:
+    rig = Rig(rows_max=2)
+    rig.both("k8")
+    refusing(rig, "crm")
+    rig.user("erp", "k8", name="BAD", waits=False)
+    rig.work()
+    erp = rig.databases["erp"]
+    rows = [{"code": f"k{n}", "name": "BAD" if n % 2 else "good"} for n in range(5)]
+    changes = [change for row in rows for change in erp.insert("item", dict(row))]
+    erp.commit(changes, 5_000, waits=True)
+
+    rig.work()
+
+    assert rig.waits("erp") == []
+    assert [line for line in rig.kinds() if not line.startswith("k8")] == [
+        "k1: crm refused it: acknowledged all the same", "k3: crm refused it: acknowledged all the same",
+    ]  # fmt: skip
+
+
 def test_a_position_that_was_written_in_parts_is_told_to_be_durable() -> None:
     rig = Rig(rows_max=2)
     erp, crm = rig.databases["erp"], rig.databases["crm"]
