@@ -10,7 +10,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from engine.desk.delivery import Delivery, Expected
+from engine.desk.delivery import Delivery
+from engine.desk.expected import Expected
 from engine.desk.records import Debt, Name
 
 KNOT_S: Final = 1.0
