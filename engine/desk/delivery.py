@@ -19,8 +19,8 @@ from engine.errors import ValueRefused
 from engine.merge import EntityRules, Step
 from engine.plan import row_of
 from engine.ports import Delta
-from engine.record import DEFERRED, REREAD, STOPPED, UNREAD, Record, Side
-from engine.rulebook import Synchronous
+from engine.record import DEFERRED, REREAD, STOPPED, UNREAD, Record, Side, held_alive, settle
+from engine.rulebook import EXISTENCE, Synchronous
 from engine.vocabulary import JournalEntry, Outcome, Position, Transaction
 
 
@@ -176,11 +176,11 @@ class Delivery(Answers):
 
     def _is_refused(self, debt: Debt | None) -> bool:
         """True if this waits for a person."""
-        record = self.record(*debt[1]) if debt is not None and debt[0] != ANYWHERE else None
-        side = record.sides.get(debt[0]) if record is not None and debt is not None else None
-        if side is None:
-            return debt is not None and debt[0] == ANYWHERE
-        return bool(side.bad) or side.wait == STOPPED
+        if debt is None or debt[0] == ANYWHERE:
+            return debt is not None
+        record = self.record(*debt[1])
+        side = record.sides.get(debt[0]) if record is not None else None
+        return record is not None and side is not None and bool(self._why_halted(debt[1], record, side, debt[0]))
 
     # ------------------------------------------------------------ what is delivered
 
@@ -239,11 +239,22 @@ class Delivery(Answers):
         system, name = debt
         record = self.record(*name)
         side = record.sides.get(system) if record is not None else None
-        if side is None or not (side.bad or side.wait == STOPPED):
+        why = self._why_halted(name, record, side, system) if record is not None and side is not None else ""
+        if record is None or side is None or not why:
             return
-        why = f"{system} refused it" if side.bad else f"a limit stopped `{name[0]}`"
         self._tell(first, [name], f"{why}: acknowledged all the same")
         self.news.append(("acknowledged, not delivered", f"{name[0]} `{name[1]}`: {system}: {side.bad or why}"))
+
+    def _why_halted(self, name: Name, record: Record, side: Side, system: str) -> str:
+        """Why a record is not written to a system before somebody does something about it, in words; "": it is."""
+        if side.bad:
+            return f"{system} refused it"
+        if side.wait == STOPPED:
+            return f"a limit stopped `{name[0]}`"
+        if EXISTENCE not in record.holds or side.out:
+            return ""
+        settle(record, side, self.marks[system], self.rules[name[0]].layouts[system])
+        return "" if held_alive(record, side) == record.alive else "left to a person"
 
     def _tell(self, one: Expected, names: Iterable[Name], because: str) -> None:
         """Journals what somebody is answered for though it is not everywhere; he is, when that is durable."""
@@ -267,7 +278,7 @@ class Delivery(Answers):
         if system == ANYWHERE:
             return bool(record.holds) and queue.rules.refused == "wait"
         side = record.sides.get(system)
-        if side is not None and (side.bad or side.wait == STOPPED):
+        if side is not None and self._why_halted(name, record, side, system):
             one.halted = True
             return queue.rules.refused == "wait"
         if system == user:
