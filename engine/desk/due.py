@@ -141,8 +141,10 @@ class Due(Stopping):
         if unreadable:
             self.again[system, name] = (0, 0)  # since when, is not known
             self._read_later(self.rules[name[0]], name[1], system)
-        else:
+        elif not side.wait:
             self._due_again(name, record, system, side)
+        else:
+            self.dirty[name] = record  # when that wait ends (its row is to be read again, say), it is due again
         return True
 
     def _bad_parent(self, rules: EntityRules, record: Record, system: str) -> str | None:
