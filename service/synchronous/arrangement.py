@@ -24,6 +24,12 @@ from service.wiring import Wired, watched
 
 LETS_GO_WITHIN_S: Final = 10.0
 """How long a stop waits for a server that does not answer. The watchdog goes on trying afterwards."""
+BY_HAND: Final = (
+    "if it was renamed or taken out before duolog let go of it, commits there wait for nobody; on PostgreSQL: "
+    "ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf(); on MariaDB: "
+    "SET GLOBAL rpl_semi_sync_master_enabled = OFF"
+)
+"""What helps a system whose address we do not have any more."""
 ARMED: Final = "synchronous"
 """The store's note of which systems this engine has armed, for a start with rules that have changed meanwhile."""
 NEVER_AGAIN: Final = (SlotMissing, SlotLost, LogLost, LogReset)
@@ -54,7 +60,10 @@ class Arrangement:
 
     def keep(self, wired: Wired, sources: Mapping[str, Source], runner: Runner, store: SqlStore) -> None:
         """The runner is about to run on these rules: each of their synchronous systems gets a keeper."""
-        former = set((store.recall(ARMED) or "").split()) & wired.kits.keys()
+        noted = set((store.recall(ARMED) or "").split())
+        for name in sorted(noted - wired.kits.keys()):
+            self.tell("still armed, perhaps", f"{name} is not in the rules any more: {BY_HAND}")
+        former = noted & wired.kits.keys()
         unwanted = former - wired.book.synchronous.keys()
         if let_go(wired, unwanted, lambda _: UNWANTED, self.tell):
             unwanted = set()

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.store import SqlStore
 from service.demo.engine import COMMAND
 from service.embedded import EmbeddedServer
 from tests.cli.desk import CRM_TABLES, ERP_TABLES, SHOP, Desk
@@ -353,6 +354,18 @@ def test_who_cannot_be_let_go_by_rules_that_became_asynchronous_is_let_go_later(
     closed.local("ALTER TABLE duolog.mislaid RENAME TO degraded")
     closed.soon(lambda: not closed.armed(), 20, "nobody waits")
     assert closed.ranges()[-1][1:4] == (None, "the rules say asynchronous now", "engine")
+
+
+def test_a_system_that_was_armed_and_is_in_the_rules_no_more_is_told_of(closed: Place) -> None:
+    with closed.running():
+        closed.until_armed()
+    store = SqlStore.open(f"sqlite:///{next(closed.folder.glob('*.store.db'))}", name=closed.rules.stem, create=False)
+    store.remember("synchronous", "erp mes")  # as an engine leaves it that is killed before `mes` is taken out
+    store.close()
+
+    with closed.running():
+        told = closed.eventually(lambda: [line for line in closed.log_tail().splitlines() if " mes " in line])
+    assert "ALTER SYSTEM RESET synchronous_standby_names" in told[0]
 
 
 def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: Place) -> None:
