@@ -131,7 +131,6 @@ class Keeper(threading.Thread):
             self._taken_on = True
             self.state = post.switch.look()
             self.tell("armed", f"{self.system}: from {post.text(position)} on, COMMIT waits for the other systems")
-
         elif state.armed and state.degraded is None and not self._taken_on:
             post.switch.arm(post.withholding)
             self._taken_on = True
