@@ -151,7 +151,7 @@ class Shop:
 
     def close(self) -> None:
         """The end, however it came: nobody waits, nothing of ours runs."""
-        own = _watchdogs(self.live.pid)
+        own = watchdogs_of(self.live.pid)
         self.live.go_home()
         if self.watchdog is not None:
             self.watchdog.send_signal(signal.SIGKILL)
@@ -169,7 +169,7 @@ class Shop:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _watchdogs(engine: int | None) -> list[int]:
+def watchdogs_of(engine: int | None) -> list[int]:
     """What an engine has started, and what outlives it when it is killed."""
     if engine is None:
         return []

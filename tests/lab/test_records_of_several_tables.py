@@ -7,6 +7,9 @@ ones, at the same moment.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +21,7 @@ import pytest
 
 from service.embedded import EmbeddedServer
 from tests.engine_live.world import Live, eventually
-from tests.lab.shop import ARMED
+from tests.lab.shop import ARMED, watchdogs_of
 
 CUSTOMERS = 30
 KILLED_AT = (8, 19)
@@ -127,8 +130,12 @@ class Office:
 
     def close(self) -> None:
         """Nobody waits, nothing of ours runs."""
+        own = watchdogs_of(self.live.pid)
         self.live.call("release", expected=(0, 1, 2, 3))
         self.live.go_home()
+        for pid in own:  # it outlives an engine that is killed, and would look for its servers for an hour
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for address in self.addresses.values():
             with psycopg.connect(address, autocommit=True, options="-c synchronous_commit=local") as session:
                 session.execute("ALTER SYSTEM RESET synchronous_standby_names")
