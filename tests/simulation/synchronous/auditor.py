@@ -118,18 +118,14 @@ class Auditor:
         )
 
     def _excuse(self, commit: Commit, other: str, name: Name, column: str | None) -> str:
-        """What else may be the reason: refused, left to a person, not kept in step, let go early."""
+        """What else may be the reason: refused, left to a person, let go early."""
         if any(place[1:] == name for place in self.fate.unlogged):
             return "unlogged"
         if any(e.kind == "released" for e in self.store.journal[commit.told :] if (e.entity, e.key) == name):
             return "let go early"
         record = self.decider().record(*name)
-        create = self.book.entities[name[0]].create
-        if record is None or (not record.alive and commit.system not in create):
-            return "not kept in step"
-        sides = [record.sides[s] for s in (commit.system, other) if s in record.sides]
-        if any(side.out for side in sides):
-            return "not kept in step"
+        if record is None:
+            return ""
         if self.book.synchronous[commit.system].refused == "wait":
             return ""
         return self._refused(record, name, (commit.system, other), column)
