@@ -5,36 +5,27 @@ On failure the seed stands in the message, and how to replay it. `python -m test
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineFault
 from tests.simulation.faults import POINTS
 from tests.simulation.features import Kind
+from tests.simulation.histories import digest, digest_elsewhere, found_in, judged
 from tests.simulation.world import World
 
 BLOCKS, BLOCK = 10, 250
 """Seeds run here: ten tests of 250."""
 FIRST = 100_000
 
-FOUND = [
-    int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
-    if line and not line.startswith("#")
-]
+FOUND = found_in(Path(__file__).parent)
 
 
 def run(seed: int) -> World:
     """One history. Raises AssertionError with the seed and how to replay it."""
-    world = World(seed)
-    try:
-        world.run()
-    except (AssertionError, EngineFault) as fault:
-        raise AssertionError(f"seed={seed}: {fault}\n  make replay SEED={seed}") from fault
-    return world
+    return judged(World(seed))
 
 
 @pytest.mark.parametrize("seed", FOUND)
@@ -64,27 +55,12 @@ def test_the_engine_is_killed_at_every_named_point_among_them() -> None:
     raise AssertionError(f"never killed {sorted(set(POINTS) - died)}")
 
 
-def digest(seeds: range) -> str:
-    """Everything that a reader of the traces and the rows would see."""
-    seen = hashlib.sha256()
-    for seed in seeds:
-        world = World(seed, tracing=True)
-        world.run()
-        seen.update("\n".join(world.trace).encode())
-        seen.update(repr([d.rows for d in world.databases.values()]).encode())
-    return seen.hexdigest()
-
-
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_a_seed_is_the_same_history_in_every_process(hash_seed: str) -> None:
-    program = "from tests.simulation.test_simulation import digest; print(digest(range(60)))"
+    seeds = range(60)
 
-    told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-
-    assert told.stdout.strip() == digest(range(60))
+    here = digest(World(seed, tracing=True) for seed in seeds)
+    assert digest_elsewhere(World, seeds, hash_seed) == here
 
 
 def test_a_replay_tells_the_history_and_its_end() -> None:

@@ -6,35 +6,24 @@ you like.
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineFault
 from tests.simulation.crossed.world import CrossedWorld
 from tests.simulation.faults import POINTS
+from tests.simulation.histories import digest, digest_elsewhere, found_in, judged
 
 BLOCKS, BLOCK = 5, 160
 """Seeds run here: five tests of 160."""
 FIRST = 200_000
 
-FOUND = [
-    int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
-    if line and not line.startswith("#")
-]
+FOUND = found_in(Path(__file__).parent)
 
 
 def run(seed: int) -> CrossedWorld:
     """One history. Raises AssertionError with the seed and how to replay it."""
-    world = CrossedWorld(seed)
-    try:
-        world.run()
-    except (AssertionError, EngineFault) as fault:
-        raise AssertionError(f"seed={seed}: {fault}\n  make replay SEED={seed} ARGS=--crossed") from fault
-    return world
+    return judged(CrossedWorld(seed), "ARGS=--crossed")
 
 
 @pytest.mark.parametrize("seed", FOUND)
@@ -57,25 +46,9 @@ def test_the_engine_is_killed_at_every_named_point_among_them() -> None:
     raise AssertionError(f"never killed {sorted(set(POINTS) - died)}")
 
 
-def digest(seeds: range) -> str:
-    """Everything that a reader of the traces and the rows would see."""
-    seen = hashlib.sha256()
-    for seed in seeds:
-        world = CrossedWorld(seed, tracing=True)
-        world.run()
-        seen.update("\n".join(world.trace).encode())
-        seen.update(repr([d.stored for d in world.databases.values()]).encode())
-    return seen.hexdigest()
-
-
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_a_seed_is_the_same_history_in_every_process(hash_seed: str) -> None:
-    first, last = FIRST, FIRST + 40
-    program = f"from tests.simulation.crossed.test_crossed import digest; print(digest(range({first}, {last})))"
+    seeds = range(FIRST, FIRST + 40)
 
-    told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-
-    assert told.stdout.strip() == digest(range(first, last))
+    here = digest(CrossedWorld(seed, tracing=True) for seed in seeds)
+    assert digest_elsewhere(CrossedWorld, seeds, hash_seed) == here

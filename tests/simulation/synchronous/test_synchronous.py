@@ -6,35 +6,24 @@ as you like.
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineFault
 from tests.simulation.faults import DELIVERY_POINTS, POINTS
+from tests.simulation.histories import digest, digest_elsewhere, found_in, judged
 from tests.simulation.synchronous.world import SynchronousWorld
 
 BLOCKS, BLOCK = 5, 100
 """Seeds run here: five tests of 100."""
 FIRST = 300_000
 
-FOUND = sorted({
-    int(line.split()[0]) for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
-    if line and not line.startswith("#")
-})
+FOUND = found_in(Path(__file__).parent)
 
 
 def run(seed: int) -> SynchronousWorld:
     """One history. Raises AssertionError with the seed and how to replay it."""
-    world = SynchronousWorld(seed)
-    try:
-        world.run()
-    except (AssertionError, EngineFault) as fault:
-        raise AssertionError(f"seed={seed}: {fault}\n  make replay SEED={seed} ARGS=--synchronous") from fault
-    return world
+    return judged(SynchronousWorld(seed), "ARGS=--synchronous")
 
 
 @pytest.mark.parametrize("seed", FOUND)
@@ -65,25 +54,9 @@ def test_the_auditor_meets_every_reason_to_answer_and_the_engine_dies_at_every_p
     raise AssertionError(f"never met {sorted(reasons - seen)}, never killed {sorted(alive)}")
 
 
-def digest(seeds: range) -> str:
-    """Everything that a reader of the traces and the rows would see."""
-    seen = hashlib.sha256()
-    for seed in seeds:
-        world = SynchronousWorld(seed, tracing=True)
-        world.run()
-        seen.update("\n".join(world.trace).encode())
-        seen.update(repr([d.stored for d in world.databases.values()]).encode())
-    return seen.hexdigest()
-
-
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_a_seed_is_the_same_history_in_every_process(hash_seed: str) -> None:
-    first, last = FIRST, FIRST + 30
-    program = f"from tests.simulation.synchronous.test_synchronous import digest; print(digest(range({first}, {last})))"
+    seeds = range(FIRST, FIRST + 30)
 
-    told = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
-        env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
-
-    assert told.stdout.strip() == digest(range(first, last))
+    here = digest(SynchronousWorld(seed, tracing=True) for seed in seeds)
+    assert digest_elsewhere(SynchronousWorld, seeds, hash_seed) == here
