@@ -10,6 +10,9 @@ import pymysql
 
 from engine.errors import DuologError
 from service.embedded import find_programs, mariadb
+from tests import warm
+
+warm.install()
 
 pytest_plugins = ["tests.servers"]
 

@@ -48,6 +48,9 @@ __all__ = ["PostgresSource", "ServerIdentity", "read_identity"]
 
 status_interval_s: Final = 10.0
 """We report by ourselves at least this often, as the server hangs up after wal_sender_timeout (60 s by default)."""
+repeat_s: Final = 0.1
+"""The same where users wait for us: a walsender that is still catching up, or has not read a changed setting yet, lets
+nobody go by what it is told, and neither comes back to it nor says when it would."""
 
 PUBLICATION_MEND: Final = (
     "`duolog setup RULES`, then `duolog run RULES --merge-again`: what was written meanwhile was not sent"
@@ -111,6 +114,7 @@ class PostgresSource:
         and databases waits for us, too."""
         self._reported_at = 0.0
         self._synchronous = synchronous
+        self._interval_s = repeat_s if synchronous else status_interval_s
         self._feedback = Feedback(synchronous=synchronous)
         """What was acknowledged, not where reading resumes: that may be read already, and not be durable."""
         self._lock = threading.Lock()
@@ -159,7 +163,7 @@ class PostgresSource:
                 return Progress(self.system, self._quiet, awaited=self._synchronous and self._awaited == self._quiet)
             if now >= deadline:
                 return None
-            self._wait(min(deadline, self._reported_at + status_interval_s) - now)
+            self._wait(min(deadline, self._reported_at + self._interval_s) - now)
 
     def keep_alive(self) -> None:
         """Reports to the server without reading on: to be called at least every second while nobody reads."""
@@ -331,7 +335,7 @@ class PostgresSource:
                 stream.consume_input()
         except psycopg.Error as error:
             raise session.translate(error, self.system) from None
-        if self._woken in ready or time.monotonic() - self._reported_at >= status_interval_s:
+        if self._woken in ready or time.monotonic() - self._reported_at >= self._interval_s:
             self._attend()
 
     def _attend(self) -> None:

@@ -134,8 +134,12 @@ def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> N
             with pair.session("erp") as user:
                 for row in range(20, 0, -1):
                     user.execute("UPDATE thing SET of_erp = %s WHERE id = %s", [f"x{number}", row])
+        begun = time.monotonic()
         pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'x99'", [(20,)], 30)
+        took_s = time.monotonic() - begun
     assert not failures
+    longest_s = max(waits, default=0.0)
+    print(f"\nlocks: x99 was there after {took_s:.1f} s; users waited {longest_s * 1000:.0f} ms at most")
     assert max(waits, default=0.0) <= WAIT_MOST_S
     assert pair.sql("crm", DEADLOCKS[pair.kinds["crm"]]) == deadlocks
     query = "SELECT id, of_crm FROM thing WHERE id <= 20 ORDER BY id"
