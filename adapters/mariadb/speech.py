@@ -7,6 +7,7 @@ to say.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -21,6 +22,7 @@ from adapters.mariadb.sending import Question, Sending
 from adapters.mariadb.statements import Statement
 from adapters.relational.answers import Answer
 from adapters.relational.layout import Layout
+from adapters.relational.patience import Turn
 from adapters.relational.refused import Spot, Unstorable, Verdict
 from adapters.relational.speech import Columns
 from engine.vocabulary import Row, Text, WriteKind, WriteRow
@@ -46,13 +48,16 @@ class MariaSpeech(Parts):
         self._plain: dict[int, Layout] = {}
         """Layouts of which the engine says what belongs to them, without that; by the id of the layout."""
         self._depth = 0
+        self._backwards = False
+        """Rows are locked in the opposite order of their keys."""
         self._tried: list[Layout] = []
         """The tables that the transaction has written."""
 
-    def begin(self, patient_until: float | None = None) -> None:
-        """A transaction was begun. `patient_until`: the moment (`time.monotonic`) until which the locks of rows that
-        are to be changed may be tried again."""
-        self.sending.patient_until = patient_until
+    def begin(self, turn: Turn | None = None) -> None:
+        """A transaction was begun. `turn`: how the locks of rows that are to be changed are tried again, from now on;
+        None: they are not."""
+        self.sending.patient_until = time.monotonic() + turn.within_s if turn is not None else None
+        self._backwards = turn is not None and turn.backwards
         self._depth = 0
         self._tried = []
 
@@ -155,8 +160,10 @@ class MariaSpeech(Parts):
         return answer
 
     def _take(self, place: Layout, rows: Sequence[WriteRow]) -> None:
-        """Locks rows in the order of their keys. Raises pymysql.MySQLError, Unstorable."""
+        """Locks rows in the order of their keys, or backwards. Raises pymysql.MySQLError, Unstorable."""
         keys = in_key_order(statements.live(place, place.key), (cast("Sequence[Text]", row[2]) for row in rows))
+        if self._backwards:
+            keys.reverse()
         for _, _, document in self._pieces(keys):
             self.sending.send(document)
             self.sending.lock(statements.take(place))

@@ -31,6 +31,7 @@ from adapters.relational.executor import Executor
 from adapters.relational.isolation import isolated
 from adapters.relational.layout import Layout
 from adapters.relational.looking import look_again, records_of
+from adapters.relational.patience import Patience, Turn
 from adapters.relational.refused import Unstorable, Verdict
 from engine.errors import EngineFault, NotSetUp, StoreBehind, SystemUnavailable
 from engine.rulebook import RuleBook
@@ -56,8 +57,8 @@ SETUP: Final = "duolog setup RULES"
 class MariaTarget:
     """Writes one system; implements `engine.ports.Target`. Used by one thread.
 
-    `engine`: the name under which the ledger knows us; `lock_timeout_ms`: how long a batch is tried again because of
-    rows that a user has locked; and so long, at most, it holds others meanwhile."""
+    `engine`: the name under which the ledger knows us; `lock_timeout_ms`: how long a batch is usually tried again
+    because of rows that a user has locked (see `Patience`); and so long, at most, it holds others meanwhile."""
 
     def __init__(self, system: str, url: str, *, engine: str, book: RuleBook, lock_timeout_ms: int = 50) -> None:
         self.system = system
@@ -65,6 +66,7 @@ class MariaTarget:
         self._engine = engine
         self._book = book
         self._lock_timeout_s = lock_timeout_ms / 1000
+        self._patience = Patience(self._lock_timeout_s)
         self._opened: MariaSpeech | None = None
         self._layouts: dict[str, Layout] = {}
         self._shapes: dict[str, Shape] = {}
@@ -135,22 +137,29 @@ class MariaTarget:
         No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
         tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
         batch.is_durable()
-        pause, deadline = first_pause_s, time.monotonic() + self._lock_timeout_s
-        patient_until: float | None = None
         with self._translated():
-            while True:
-                try:
-                    return self._at_once(batch, patient_until)
-                except (pymysql.MySQLError, Unstorable) as error:
-                    verdict = self._verdict(error)
-                    if verdict == "broken":
-                        raise
-                    self._rollback()
-                if verdict == "refused" or patient_until is not None or time.monotonic() + pause > deadline:
-                    return self._isolated(batch)
-                if self._speech.may_be_patient:
-                    patient_until = time.monotonic() + self._lock_timeout_s
-                    continue
+            done = self._applied(batch)
+        self._patience.learn(batch, done.exceptions)
+        return done
+
+    def _applied(self, batch: Batch) -> Outcome:
+        """See `apply`. Raises pymysql.MySQLError, too."""
+        batch.prepare()
+        turn = self._patience.turn(batch)
+        patient = turn.in_order and self._speech.may_be_patient
+        pause, deadline = first_pause_s, time.monotonic() + self._lock_timeout_s
+        while True:
+            try:
+                return self._at_once(batch, turn if patient else None)
+            except (pymysql.MySQLError, Unstorable) as error:
+                verdict = self._verdict(error)
+                if verdict == "broken":
+                    raise
+                self._rollback()
+            if verdict == "refused" or patient or time.monotonic() + pause > deadline:
+                return self._isolated(batch)
+            patient = self._speech.may_be_patient
+            if not patient:
                 time.sleep(pause)
                 pause *= 2
 
@@ -181,12 +190,12 @@ class MariaTarget:
             raise SystemUnavailable("the connection was lost, or was never opened", system=self.system)
         return self._opened
 
-    def _at_once(self, batch: Batch, patient_until: float | None) -> Outcome:
+    def _at_once(self, batch: Batch, turn: Turn | None) -> Outcome:
         """The usual way: everything in one go. Raises pymysql.MySQLError, Unstorable; then nothing stands.
 
-        `patient_until`: see `MariaSpeech.begin`."""
+        `turn`: see `MariaSpeech.begin`."""
         exceptions: list[RowResult] = []
-        self._begin(batch, patient_until)
+        self._begin(batch, turn)
         if batch.pages is None:
             answers = self._executor.send(batch.writes)
             end = separator.send(self._speech.sending)
@@ -202,14 +211,14 @@ class MariaTarget:
         exceptions = isolated(self._executor, batch.parts, lambda: self._begin(batch), self._rollback)
         return self._complete(batch, separator.send(self._speech.sending)(), exceptions)
 
-    def _begin(self, batch: Batch, patient_until: float | None = None) -> None:
+    def _begin(self, batch: Batch, turn: Turn | None = None) -> None:
         speech = self._speech
         batch.prepare()
         speech.sending.send("START TRANSACTION READ WRITE")
         begin, forget = ledger.begin_batch(self._engine, self.system, batch.number_to, batch.forget_to)
         self._entry = speech.sending.send(begin)
         speech.sending.send(forget)
-        speech.begin(patient_until)
+        speech.begin(turn)
         self._executor.begin()
 
     def _complete(self, batch: Batch, end: separator.End, exceptions: list[RowResult]) -> Outcome:

@@ -95,6 +95,11 @@ def comma(parts: Iterable[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
+def in_order(columns: Iterable[sql.Composable], *, backwards: bool) -> sql.Composed:
+    """What ORDER BY is told, of columns."""
+    return comma(sql.SQL("{} DESC" if backwards else "{}").format(column) for column in columns)
+
+
 def lettered(letter: str, count: int) -> list[str]:
     """So many names of columns of the rows `u`."""
     return [letter + str(at) for at in range(1, count + 1)]

@@ -17,15 +17,21 @@ from adapters.postgresql.assembled import codes as code_tables
 from adapters.postgresql.assembled import locating, rows
 from adapters.postgresql.phrases import array_literal, array_literals
 from adapters.postgresql.pipelining import Pipeline, Reply
-from adapters.postgresql.statements import lockable, parameters, statement
+from adapters.postgresql.statements import lockable, parameters, statement, take
 from adapters.relational.answers import Answer
 from adapters.relational.assembled.places import Codes, Place
 from adapters.relational.assembled.shapes import Shape, Strength
 from adapters.relational.layout import Layout
 from adapters.relational.live import LiveColumn
+from adapters.relational.patience import Turn
 from adapters.relational.refused import Spot, Verdict
 from adapters.relational.speech import Columns, Deviations, Draw
 from engine.vocabulary import Text, WriteKind, WriteRow
+
+WAIT_AT_MOST: Final = "SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $1, true)"
+"""Of one statement: for each lock, and for all together."""
+WAIT_AS_USUAL: Final = ("SET LOCAL statement_timeout TO DEFAULT", "SELECT set_config('lock_timeout', $1, true)")
+CANCELED: Final = "57014"
 
 
 class PostgresSpeech:
@@ -35,9 +41,12 @@ class PostgresSpeech:
     insert_in_order: Final = False
     checks_each_row: Final = False
 
-    def __init__(self, conn: psycopg.Connection[Any], prepared_max: int) -> None:
-        """`prepared_max`: how many forms of statements the server keeps prepared."""
+    def __init__(self, conn: psycopg.Connection[Any], prepared_max: int, lock_timeout_ms: int) -> None:
+        """`prepared_max`: how many forms of statements the server keeps prepared; `lock_timeout_ms`: the session's."""
         self.conn = conn
+        self._lock_timeout_ms = lock_timeout_ms
+        self._turn: Turn | None = None
+        """If the rows of each write are locked first."""
         self._forms: dict[tuple[object, ...], Any] = {}
         self._pipeline = Pipeline(conn, prepared_max)
         self._together = False
@@ -63,12 +72,18 @@ class PostgresSpeech:
         except UnicodeEncodeError:
             raise psycopg.DataError(refusals.UNSTORABLE) from None
 
+    def begin(self, turn: Turn | None = None) -> None:
+        """A transaction was begun. `turn`: how it asks for its locks, if they are waited for."""
+        self._turn = turn if turn is not None and turn.in_order else None
+
     # ------------------------------------------------------------ rows that are whole records
 
     def write(
         self, kind: WriteKind, place: Layout, columns: tuple[int, ...], rows: Sequence[WriteRow]
     ) -> Callable[[], Answer]:
         """See `Speech.write`."""
+        if self._turn is not None and kind != "insert":
+            self._take(self._turn, kind, place, rows)
         form = self._form(("write", kind, place.entity, columns), lambda: statement(kind, place, columns))
         return _one(self.run(form.query, parameters(kind, form, rows)))
 
@@ -82,8 +97,14 @@ class PostgresSpeech:
 
     def lock(self, shape: Shape, at: int, strength: Strength, keys: Columns) -> None:
         """See `Speech.lock`."""
-        query = self._form(("lock", shape.entity, at, strength), lambda: locating.lock(shape, at, strength))
-        self.run(query, array_literals(keys))
+        turn = self._turn
+        if turn is None:
+            query = self._form(("lock", shape.entity, at, strength), lambda: locating.lock(shape, at, strength))
+            self.run(query, array_literals(keys))
+            return
+        name = ("lock", shape.entity, at, strength, turn.backwards)
+        query = self._form(name, lambda: locating.lock_in_order(shape, at, strength, backwards=turn.backwards))
+        self._wait(turn, query, keys)
 
     def contested(self, shape: Shape, at: int, strength: Strength, keys: Columns) -> list[int]:
         """See `Speech.contested`."""
@@ -170,12 +191,29 @@ class PostgresSpeech:
 
     def verdict(self, error: Exception) -> Verdict:
         """See `Speech.verdict`."""
-        return "broken" if self.conn.closed else refusals.verdict(cast("psycopg.Error", error))
+        if self.conn.closed:
+            return "broken"
+        said = cast("psycopg.Error", error)
+        return "blocked" if self._turn is not None and said.sqlstate == CANCELED else refusals.verdict(said)
 
     def reason(self, error: Exception, spots: Sequence[Spot]) -> str:
         """See `Speech.reason`."""
         said = cast("psycopg.Error", error)
         return blame.reason(self.conn, said, spots) if spots else refusals.reason(said)
+
+    def _take(self, turn: Turn, kind: WriteKind, place: Layout, rows: Sequence[WriteRow]) -> None:
+        """Locks rows in the order of their keys."""
+        name = ("take", kind == "delete", place.entity, turn.backwards)
+        query = self._form(name, lambda: take(place, kind, backwards=turn.backwards).as_string())
+        self._wait(turn, query, cast("Columns", list(zip(*(row[2] for row in rows), strict=True))))
+
+    def _wait(self, turn: Turn, query: str, keys: Columns) -> None:
+        """Carries out a statement that locks rows. If it takes too long, that is an error of class `blocked`."""
+        self.run(WAIT_AT_MOST, [str(round(turn.within_s * 1000))])
+        self.run(query, array_literals(keys))
+        timeout, lock_timeout = WAIT_AS_USUAL
+        self.run(timeout)
+        self.run(lock_timeout, [str(self._lock_timeout_ms)])
 
     def _form(self, name: tuple[object, ...], build: Callable[[], Any]) -> Any:
         form = self._forms.get(name)

@@ -25,6 +25,7 @@ from adapters.postgresql.phrases import (
     comma,
     constant,
     expression,
+    in_order,
     key_matches,
     lettered,
     numbered,
@@ -117,6 +118,20 @@ def lockable(place: Layout, kind: WriteKind) -> sql.Composed:
     ).format(
         table=_table(place), given=unnested(1, lettered("k", len(place.key))),
         matches=_key_matches(place), strength=strength,
+    )  # fmt: skip
+
+
+def take(place: Layout, kind: WriteKind, *, backwards: bool) -> sql.Composed:
+    """Locks the rows of the given keys, one after the other in the order of the keys, waiting for each. Answers their
+    number."""
+    key = [sql.Identifier("t", place.columns[number].shape.name) for number in place.key]
+    return sql.SQL(
+        "SELECT count(*) FROM (SELECT FROM {table} AS t, {given} WHERE {matches} ORDER BY {order}"
+        " FOR {strength} OF t) AS locked"
+    ).format(
+        table=_table(place), given=unnested(1, lettered("k", len(place.key))), matches=_key_matches(place),
+        order=in_order(key, backwards=backwards),
+        strength=sql.SQL("UPDATE" if kind == "delete" else "NO KEY UPDATE"),
     )  # fmt: skip
 
 

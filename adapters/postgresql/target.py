@@ -30,6 +30,7 @@ from adapters.relational.isolation import isolated
 from adapters.relational.layout import Layout
 from adapters.relational.ledger import encode, outcome
 from adapters.relational.looking import look_again, records_of
+from adapters.relational.patience import Patience, Turn
 from adapters.relational.refused import Unstorable
 from engine.errors import EngineFault, NotSetUp, SystemUnavailable
 from engine.rulebook import RuleBook
@@ -62,7 +63,7 @@ class PostgresTarget:
     """Writes one system; implements `engine.ports.Target`. Used by one thread.
 
     `engine`: the name under which the ledger knows us; `origin`: the replication origin that marks our transactions;
-    `lock_timeout_ms`: how long a batch waits for a row that a user has locked."""
+    `lock_timeout_ms`: how long a batch usually waits for a row that a user has locked; see `Patience`."""
 
     def __init__(
         self, system: str, url: str, *, engine: str, origin: str, book: RuleBook, lock_timeout_ms: int = 50
@@ -73,6 +74,7 @@ class PostgresTarget:
         self._origin = origin
         self._book = book
         self._lock_timeout_ms = lock_timeout_ms
+        self._patience = Patience(lock_timeout_ms / 1000)
         self._opened: PostgresSpeech | None = None
         self._layouts: dict[str, Layout] = {}
         self._shapes: dict[str, Shape] = {}
@@ -92,7 +94,7 @@ class PostgresTarget:
         self.close()
         conn = connect(self.system, self._url, application_name=self._origin)
         self._layouts, self._shapes = {}, {}
-        self._opened = PostgresSpeech(conn, prepared_max)
+        self._opened = PostgresSpeech(conn, prepared_max, self._lock_timeout_ms)
         self._executor = Executor(self._opened, self._layouts, self._shapes)
         with self._translated(close=True):
             self._mark(conn)
@@ -118,18 +120,25 @@ class PostgresTarget:
         No record may stand twice in one `Write`, and no `number_to` come twice. Raises SystemUnavailable (the ledger
         tells whether it was committed); AccessDenied, SchemaChanged, SystemStopped (nothing was written)."""
         with self._translated():
-            self._replan(batch.rows)
-            try:
-                done = self._at_once(batch, self._lock_timeout_ms / 1000)
-                if done is not None:
-                    return done
-            except (psycopg.Error, Unstorable) as error:
-                if isinstance(error, psycopg.Error) and (_is_ledgers(error) or self._speech.verdict(error) == "broken"):
-                    raise
-            self._speech.conn.execute("ROLLBACK")
-            self._executor.rolled_back()
-            batch.is_durable()
-            return self._isolated(batch)
+            done = self._applied(batch)
+        self._patience.learn(batch, done.exceptions)
+        return done
+
+    def _applied(self, batch: Batch) -> Outcome:
+        """See `apply`. Raises psycopg.Error, too."""
+        batch.prepare()
+        self._replan(batch.rows)
+        try:
+            done = self._at_once(batch, self._patience.turn(batch))
+            if done is not None:
+                return done
+        except (psycopg.Error, Unstorable) as error:
+            if isinstance(error, psycopg.Error) and (_is_ledgers(error) or self._speech.verdict(error) == "broken"):
+                raise
+        self._speech.conn.execute("ROLLBACK")
+        self._executor.rolled_back()
+        batch.is_durable()
+        return self._isolated(batch)
 
     def reread(self, entity: str, keys: Sequence[str]) -> list[Reread]:
         """The rows of these records as they are now, each under its lock; those that a user has locked are left out.
@@ -168,13 +177,13 @@ class PostgresTarget:
             self._replan_at = now + replan_interval_s
         self._rows += rows
 
-    def _at_once(self, batch: Batch, within_s: float) -> Outcome | None:
-        """The usual way: everything in one go. None if our store took longer than `within_s` seconds, in which users
+    def _at_once(self, batch: Batch, turn: Turn) -> Outcome | None:
+        """The usual way: everything in one go. None if our store took longer than the lock timeout, in which users
         might wait for our rows. Raises psycopg.Error; in both cases nothing was written."""
         speech, executor = self._speech, self._executor
         exceptions: list[RowResult] = []
         with speech.together() as pipeline:
-            self._begin(batch)
+            self._begin(batch, turn)
             if batch.pages is None:
                 answers = executor.send(batch.writes)
                 ended = self._end(batch, self._deferrable)
@@ -185,7 +194,7 @@ class PostgresTarget:
                 ended = self._end(batch, self._deferrable)
             position = self._complete(batch, ended, exceptions)
             pipeline.send()
-            if not batch.is_durable(within_s):
+            if not batch.is_durable(self._lock_timeout_ms / 1000):
                 return None
             commit = speech.run("COMMIT")
         return self._outcome(batch, commit, position, exceptions)
@@ -202,7 +211,8 @@ class PostgresTarget:
         position = self._complete(batch, self._end(batch, constraints=True), exceptions)
         return self._outcome(batch, speech.run("COMMIT"), position, exceptions)
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, turn: Turn | None = None) -> None:
+        self._speech.begin(turn)
         self._speech.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         given = [self._engine, str(batch.number_to), str(batch.forget_to)]
         self._speech.run(ledger.BEGIN_BATCH, given)

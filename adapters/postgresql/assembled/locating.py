@@ -16,7 +16,7 @@ from typing import Final
 from psycopg import sql
 
 from adapters.postgresql.assembled.belonging import alias, counting, joined
-from adapters.postgresql.phrases import comma, key_matches, lettered, printed, unnested
+from adapters.postgresql.phrases import comma, in_order, key_matches, lettered, printed, unnested
 from adapters.relational.assembled.shapes import Shape, Strength
 
 LOCKS: Final[Mapping[Strength, sql.SQL]] = {"shared": sql.SQL("NO KEY UPDATE"), "alone": sql.SQL("UPDATE")}
@@ -29,6 +29,19 @@ def lock(shape: Shape, at: int, strength: Strength) -> str:
         .format(rows=_rows(shape, at), strength=LOCKS[strength], alias=sql.Identifier(alias(at)))
         .as_string()
     )
+
+
+def lock_in_order(shape: Shape, at: int, strength: Strength, *, backwards: bool) -> str:
+    """The same, one after the other in the order of the rows' keys."""
+    key = [sql.Identifier(alias(at), column.shape.name) for column in shape.places[at].key_columns()]
+    return (
+        sql.SQL("SELECT count(*) FROM (SELECT FROM {rows} ORDER BY {order} FOR {strength} OF {alias}) AS locked")
+        .format(
+            rows=_rows(shape, at), order=in_order(key, backwards=backwards), strength=LOCKS[strength],
+            alias=sql.Identifier(alias(at)),
+        )
+        .as_string()
+    )  # fmt: skip
 
 
 def contested(shape: Shape, at: int, strength: Strength) -> str:
