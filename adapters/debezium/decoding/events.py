@@ -134,7 +134,7 @@ class End(NamedTuple):
     id: str
     at: int
     """Microseconds since 1970 UTC; 0 if not told."""
-    count: int
+    total: int
     counts: dict[str, int]
     """By table, as Debezium names it: `schema.table`, `database.table`, or `database.schema.table`."""
 
@@ -163,7 +163,6 @@ class SchemaEvent(NamedTuple):
 Event: TypeAlias = (
     "RowEvent | TruncateEvent | OtherRow | LogMessage | Begin | End | Heartbeat | Tombstone | SchemaEvent"
 )
-
 
 
 _OPERATIONS: Final[dict[str, str]] = {"c": INSERT, "r": INSERT, "u": UPDATE, "d": DELETE}
