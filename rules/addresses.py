@@ -6,7 +6,7 @@ finds is told without the text of any address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,19 +32,35 @@ class _Form:
     """An address may list hosts, for a standby to take over."""
     named_by: str = ""
     """An option that may name the database instead of the path."""
+    database: bool = True
+    """An address names a database."""
 
 
 _POSTGRESQL = _Form(("postgresql", "postgres"), "5432", "`postgresql://user@host:5432/database`", True, "dbname=")
 _MARIADB = _Form(("mariadb", "mysql"), "3306", "`mariadb://user@host:3306/database`", False)
-FORMS: Mapping[str, _Form] = {
-    "postgresql": _POSTGRESQL, "mariadb": _MARIADB, "mysql": replace(_MARIADB, schemes=("mysql", "mariadb"))
+_SERVICE = "`oracle+oracledb://user@host:1521/?service_name=erp`"
+_DRIVER = "`mssql+pyodbc://user@host:1433/erp?driver=ODBC+Driver+18+for+SQL+Server`"
+_DATABASES: Mapping[str, _Form] = {
+    "postgresql": _POSTGRESQL, "mariadb": _MARIADB, "mysql": replace(_MARIADB, schemes=("mysql", "mariadb")),
+    "oracle": _Form(("oracle",), "1521", _SERVICE, False, "service_name="),
+    "mssql": _Form(("mssql",), "1433", _DRIVER, False),
+    "db2": _Form(("db2", "ibm_db_sa"), "50000", "`db2+ibm_db://user@host:50000/erp`", False),
 }  # fmt: skip
-"""By adapter."""
+"""By kind of database, as `database_of` calls it."""
+
+_FORMS: Mapping[str, tuple[str, ...]] = {
+    "postgresql": ("postgresql",), "mariadb": ("mariadb",), "mysql": ("mysql",), "debezium": tuple(_DATABASES),
+}  # fmt: skip
+"""By adapter: which kinds of databases it may be."""
+
+_KAFKA = _Form(("kafka",), "9092", "`kafka://user@host:9093,other:9093/?ca=/path/to/ca.pem`", True, database=False)
+_REGISTRY = _Form(("https", "http"), "443", "`https://user@host:8081`", False, database=False)
 
 STORE_SCHEMES = ("sqlite", "postgresql", "postgres")
 
 _SHOWN_SCHEMES = frozenset({
-    "mysql", "mariadb", "oracle", "mssql", "sqlserver", "db2", "mongodb", "redis", "http", "https", "jdbc", "odbc",
+    "mysql", "mariadb", "oracle", "mssql", "sqlserver", "db2", "ibm_db_sa", "kafka",
+    "mongodb", "redis", "http", "https", "jdbc", "odbc",
     "file", "sqlite", "postgres", "postgresql",
 })  # fmt: skip
 """A wrong scheme is named only if it is one: with a slip of the pen, anything could stand there."""
@@ -56,6 +72,10 @@ class Addresses:
 
     systems: Mapping[str, Secret]
     store: Secret
+    kafka: Mapping[str, Secret]
+    """By system, of those whose changes come over Kafka: the brokers."""
+    registries: Mapping[str, Secret]
+    """By system, of those that name one: the schema registry."""
 
 
 def addresses(
@@ -63,16 +83,45 @@ def addresses(
 ) -> tuple[Addresses | None, Mapping[str, Secret]]:
     """All addresses, None without an environment, or if one of them cannot be had; and those systems' that can."""
     systems: dict[str, Secret] = {}
+    brokers: dict[str, Secret] = {}
+    registries: dict[str, Secret] = {}
+    wanted = 0
     for system, entry in syntax.systems.items():
-        path: TreePath = ("systems", system, "url")
-        form = FORMS[entry.adapter]
-        url = _address(entry.url, path, form.schemes, folder, environ, findings)
-        if url is not None and _complete(url, form, path, findings):
-            systems[system] = url
+        for word, template, forms, into in (
+            ("url", entry.url, [_DATABASES[kind] for kind in _FORMS[entry.adapter]], systems),
+            ("kafka", entry.kafka, [_KAFKA], brokers),
+            ("registry", entry.registry, [_REGISTRY], registries),
+        ):
+            if template is not None:
+                wanted += 1
+                address = _system_address(template, ("systems", system, word), forms, folder, environ, findings)
+                if address is not None:
+                    into[system] = address
     store = store_address(syntax.store, name, folder, environ, findings)
-    if store is None or len(systems) < len(syntax.systems):
+    if store is None or len(systems) + len(brokers) + len(registries) < wanted:
         return None, systems
-    return Addresses(systems, store), systems
+    return Addresses(systems, store, brokers, registries), systems
+
+
+def kafka_address(
+    template: str, path: TreePath, folder: Path, environ: Mapping[str, str] | None, findings: Findings
+) -> Secret | None:
+    """Where Kafka's brokers are, `kafka://user@host:9093,other:9093/?ca=...`; None without an environment, or if it
+    cannot be had. `path`: where it stands in the file. What its options mean, its adapter knows."""
+    return _system_address(template, path, [_KAFKA], folder, environ, findings)
+
+
+def _system_address(
+    template: str, path: TreePath, forms: Sequence[_Form], folder: Path, environ: Mapping[str, str] | None,
+    findings: Findings,
+) -> Secret | None:  # fmt: skip
+    """An address in one of these forms."""
+    schemes = tuple(dict.fromkeys(scheme for form in forms for scheme in form.schemes))
+    url = _address(template, path, schemes, folder, environ, findings)
+    if url is None:
+        return None
+    form = next(form for form in forms if _scheme(url.reveal()) in form.schemes)
+    return url if _complete(url, form, path, findings) else None
 
 
 def store_address(
@@ -110,8 +159,7 @@ def _address(
 
 
 def _scheme_known(url: str, path: TreePath, source: str, schemes: tuple[str, ...], findings: Findings) -> bool:
-    scheme, colon, _ = url.partition("://")
-    base = scheme.lower().partition("+")[0]
+    base, colon = _scheme(url), "://" in url
     if colon and base in schemes:
         return True
     if colon:
@@ -123,11 +171,19 @@ def _scheme_known(url: str, path: TreePath, source: str, schemes: tuple[str, ...
     return False
 
 
+def _scheme(url: str) -> str:
+    """What an address begins with, without a driver's name."""
+    return url.partition("://")[0].lower().partition("+")[0]
+
+
 def _complete(url: Secret, form: _Form, path: TreePath, findings: Findings) -> bool:
-    """The database is named, and the port is one. (No host at all is lawful: the socket of this machine.)"""
+    """The database is named, and the port is one. (No host at all is lawful for a database: the socket of this
+    machine.)"""
     try:
         parts = urlsplit(url.reveal())
         if not form.several_hosts and len(_hosts(parts.netloc)) > 1:
+            raise ValueError
+        if not form.database and (not all(_hosts(parts.netloc)) or parts.path.strip("/")):
             raise ValueError
         ports = [host.rpartition(":")[2] for host in _hosts(parts.netloc) if not host.endswith("]") and ":" in host]
         if not all(port.isdecimal() and 0 < int(port) < 65_536 for port in ports):
@@ -135,7 +191,7 @@ def _complete(url: Secret, form: _Form, path: TreePath, findings: Findings) -> b
     except ValueError:
         findings.error("R507", path, "the address cannot be understood", mend=f"write it as {form.example}")
         return False
-    if parts.path.strip("/") or (form.named_by and form.named_by in parts.query):
+    if not form.database or parts.path.strip("/") or (form.named_by and form.named_by in parts.query):
         return True
     findings.error("R507", path, "the address names no database", mend=f"write it as {form.example}")
     return False
@@ -146,6 +202,14 @@ def _hosts(netloc: str) -> list[str]:
     return netloc.rpartition("@")[2].split(",")
 
 
+def database_of(adapter: str, url: Secret | None) -> str:
+    """The kind of database behind a system: what its adapter is called, or what its address says, where an adapter
+    reads several kinds. `url`: None if it is not known; then such a one counts as PostgreSQL."""
+    kinds = _FORMS[adapter]
+    scheme = _scheme(url.reveal()) if url is not None else ""
+    return next((kind for kind in kinds if kind == scheme or scheme in _DATABASES[kind].schemes), kinds[0])
+
+
 def database(url: Secret) -> str:
     """The name of the database that the path of an address names; empty if it names none."""
     return unquote(urlsplit(url.reveal()).path.strip("/"))
@@ -154,7 +218,7 @@ def database(url: Secret) -> str:
 def check_loops(syntax: FileSyntax, systems: Mapping[str, Secret], findings: Findings) -> None:
     """One table of one database as two systems would be a loop. `syntax`: with every table's schema."""
     names = list(systems)
-    ends = {name: _end(url, syntax.systems[name].adapter) for name, url in systems.items()}
+    ends = {name: _end(url, syntax.systems[name].database) for name, url in systems.items()}
     for index, one in enumerate(names):
         for other in names[index + 1 :]:
             if ends[one] != ends[other]:
@@ -175,19 +239,19 @@ def _tables(name: str, entity: EntitySyntax, system: str) -> dict[tuple[str, str
     return {table_of(words): (*part_path(name, system, part), "table") for part, words in reversed(parts.items())}
 
 
-def _end(url: Secret, adapter: str) -> tuple[str, ...]:
+def _end(url: Secret, kind: str) -> tuple[str, ...]:
     """What two addresses of one database have in common: the hosts with their ports, the database, the options. Two
     names of one host are told apart here; the live check knows better. A MariaDB server is one as a whole: the names of
     tables say in which of its databases they are."""
-    form = FORMS[adapter]
+    form = _DATABASES[kind]
     parts = urlsplit(url.reveal())
     hosts = []
     for host in _hosts(parts.netloc.lower()):
         name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         name, port = (name, port) if colon else (host, form.port)
         hosts.append(f"{'localhost' if name in ('', '127.0.0.1', '[::1]') else name}:{port}")
-    if form is _POSTGRESQL:
-        return ("postgresql", *hosts, database(url), parts.query)
+    if kind not in ("mariadb", "mysql"):
+        return (kind, *hosts, database(url), parts.query)
     sockets = [option for option in parts.query.split("&") if option.startswith("socket=")]
     return ("mariadb", *(sockets or hosts))
 

@@ -58,7 +58,7 @@ def check(shaped: Shaped, findings: Findings) -> None:
         check_words(name, entity, crossed, findings)
         check_references(name, entity, crossed, shaped, findings)
     check_tables(syntax, findings)
-    adapters = {system: words.adapter for system, words in syntax.systems.items()}
+    adapters = {system: words.database for system, words in syntax.systems.items()}
     for name, entity in syntax.entities.items():
         for system in entity.bind if name not in crossed else ():
             plain_written(name, entity, system, adapters.get(system, ""), None, findings)
@@ -88,7 +88,7 @@ def _check_entity(
     check_sameness(name, entity, key, findings)
     check_circles(check_conditions(name, entity, key, findings))
     check_leaving(name, entity, syntax.entities, findings)
-    adapters = {system: words.adapter for system, words in syntax.systems.items()}
+    adapters = {system: words.database for system, words in syntax.systems.items()}
     check_columns(name, entity, adapters, findings)
     check_maps(name, entity, findings)
 

@@ -55,7 +55,7 @@ def check_identifier(findings: Findings, path: Path, name: str, adapter: str) ->
 def check_tables(syntax: FileSyntax, findings: Findings) -> None:
     """No rows for two entities."""
     seen: dict[tuple[str, str, str], tuple[str, Path]] = {}
-    adapters = {system: words.adapter for system, words in syntax.systems.items()}
+    adapters = {system: words.database for system, words in syntax.systems.items()}
     for name, entity in syntax.entities.items():
         for system, table in entity.bind.items():
             for part, words in parts_of(table).items():

@@ -54,7 +54,7 @@ def compile_book(rules: RuleFile, catalogs: Mapping[str, Catalog] | None) -> tup
     def plain(name: str, system: str) -> Table:
         return _table(name, system, adapters[system], entities, catalogs.get(system), findings)
 
-    adapters = {name: system.adapter for name, system in rules.systems.items()}
+    adapters = {name: system.database for name, system in rules.systems.items()}
     where = bound(entities, names, crossed, adapters, catalogs, plain, findings)
     check_bound(entities, crossed, known, where, findings)
     formulas = {name: _formulas(name, entity, fields, shapes, findings) for name, entity in entities.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from engine.rulebook import RuleBook, Synchronous
-from rules.addresses import addresses
+from rules.addresses import addresses, database_of
 from rules.findings import Findings
 from rules.folder import read_file, read_folder
 from rules.load import System, home, name_of
@@ -54,7 +54,14 @@ def find_systems(path: Path, environ: Mapping[str, str]) -> Known | None:
     name = name_of(document, path)
     _, urls = addresses(syntax, name, home(path), environ, Findings(document))
     systems = {
-        system: System(system, words.adapter, urls[system], words.insecure, words.time_zone)
+        system: System(
+            system,
+            words.adapter,
+            urls[system],
+            words.insecure,
+            words.time_zone,
+            database_of(words.adapter, urls[system]),
+        )
         for system, words in right.items()
         if system in urls
     }

@@ -13,17 +13,18 @@ from os.path import abspath
 from pathlib import Path
 
 from engine.rulebook import Synchronous
-from rules.addresses import addresses, check_loops, store_address
+from rules.addresses import Addresses, addresses, check_loops, store_address
 from rules.check import check
 from rules.findings import Findings
 from rules.folder import read_file, read_folder
+from rules.kafka import check_kafka
 from rules.located import Document
 from rules.problem import Problem, in_order
 from rules.qualified import qualified
 from rules.secrets import Secret
 from rules.shape import shape
 from rules.synchronous import synchronous_of
-from rules.syntax import SYSTEM_NAME, EntitySyntax
+from rules.syntax import SYSTEM_NAME, EntitySyntax, SystemSyntax, TopicsSyntax
 from rules.trials import check_tests
 
 
@@ -38,6 +39,23 @@ class System:
     insecure: bool
     time_zone: str | None = None
     """In which zone its times without one are."""
+    database: str = ""
+    """The kind of database; as `adapter`, unless that reads several."""
+    kafka: Secret | None = None
+    """Where Kafka's brokers are, of a system whose changes come from there."""
+    topics: TopicsSyntax | None = None
+    """Where they are in Kafka."""
+    registry: Secret | None = None
+    """Where the schemas of its messages are, if anywhere."""
+
+    @classmethod
+    def of(cls, name: str, words: SystemSyntax, found: Addresses | None) -> System:
+        """What the words of a rule file amount to. `found`: what its addresses resolve to."""
+        return cls(
+            name, words.adapter, found.systems[name] if found else None, words.insecure, words.time_zone,
+            words.database, found.kafka.get(name) if found else None, words.topics,
+            found.registries.get(name) if found else None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +115,14 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     found, resolved = addresses(shaped.syntax, name, home(path), environ, findings)
     shaped = replace(shaped, syntax=qualified(shaped.syntax, resolved))
     check(shaped, findings)
+    check_kafka(shaped.syntax.systems, findings)
     check_tests(shaped.syntax.entities, findings)
     check_loops(shaped.syntax, resolved, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
     if errors:
         return Loaded(None, in_order(errors), in_order(warnings))
-    systems = {
-        system: System(
-            system, entry.adapter, found.systems[system] if found else None, entry.insecure, entry.time_zone
-        )
-        for system, entry in shaped.syntax.systems.items()
-    }
+    systems = {system: System.of(system, entry, found) for system, entry in shaped.syntax.systems.items()}
     waits = synchronous_of(shaped.syntax.systems)
     rules = RuleFile(path, name, found.store if found else None, systems, waits, shaped.syntax.entities, document)
     return Loaded(rules, [], in_order(warnings))

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from rules.addresses import database
+from rules.addresses import database, database_of
 from rules.ruling import columns_of
 from rules.secrets import Secret
 from rules.syntax import ColumnSyntax, EntitySyntax, FieldSyntax, FileSyntax, LookupSyntax, PartSyntax, TableSyntax
 
 NAMED_BY_ADDRESS: Final = frozenset({"mariadb", "mysql"})
-"""Adapters whose addresses name the default schema. Of the others it is always the same (`ruling.DEFAULT_SCHEMA`)."""
+"""Kinds of databases whose addresses name the default schema. Of the others it is `ruling.DEFAULT_SCHEMA`."""
 
 NOT_KNOWN: Final = "…"
 """Stands for the database of an address that is not known, as where the rules are read without an environment."""
@@ -24,12 +24,16 @@ Named = TypeVar("Named", TableSyntax, PartSyntax, LookupSyntax)
 
 
 def qualified(syntax: FileSyntax, systems: Mapping[str, Secret]) -> FileSyntax:
-    """The same rules, with the schema of each table that is named alone. `systems`: the addresses that are known."""
+    """The same rules, with the kind of each database, and the schema of each table that is named alone. `systems`: the
+    addresses that are known."""
+    kinds = {name: database_of(entry.adapter, systems.get(name)) for name, entry in syntax.systems.items()}
+    known = {name: entry.of(kinds[name]) for name, entry in syntax.systems.items()}
     schemas = {
         name: database(systems[name]) if name in systems else NOT_KNOWN
-        for name, entry in syntax.systems.items()
-        if entry.adapter in NAMED_BY_ADDRESS
+        for name, kind in kinds.items()
+        if kind in NAMED_BY_ADDRESS
     }
+    syntax = syntax.model_copy(update={"systems": known})
     if not schemas:
         return syntax
     entities = {name: _entity(entity, schemas) for name, entity in syntax.entities.items()}

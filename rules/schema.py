@@ -56,6 +56,7 @@ def _with_short_forms(models: dict[str, Any]) -> None:
         ("FieldSyntax", {"type": "string"}),
         ("GroupSyntax", models["GroupSyntax"]["properties"]["fields"]),
         ("IdentitySyntax", {"type": "string"}),
+        ("TopicsSyntax", {"type": "string"}),
     ):
         models[name] = _or(models[name], short)
     entity = models["EntitySyntax"]["properties"]

@@ -18,7 +18,7 @@ from rules.syntax.entity import (
     IdentitySyntax,
     TestSyntax,
 )
-from rules.syntax.places import ColumnSyntax, LookupSyntax, PartSyntax, SystemSyntax, TableSyntax
+from rules.syntax.places import ColumnSyntax, LookupSyntax, PartSyntax, SystemSyntax, TableSyntax, TopicsSyntax
 from rules.syntax.words import (
     DIGITS_MAX,
     FIELD_NAME,
@@ -59,4 +59,5 @@ __all__ = [
     "SystemSyntax",
     "TableSyntax",
     "TestSyntax",
+    "TopicsSyntax",
 ]

@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from engine.rulebook import Clearing, Removal
 from rules.syntax.words import Away, Digits, Factor, Names, Nonempty, Parting, PartName, Syntax, TimeZone, Truth
 
 
+class TopicsSyntax(Syntax):
+    """`erp`, or `{prefix: erp, tables: {public.customer: customers}, transactions: erp.transaction}`"""
+
+    prefix: str = Field(description="Debezium's `topic.prefix`: its topics are called `prefix.schema.table`.")
+    tables: dict[str, str] = Field(
+        default_factory=dict, description="Of tables whose topics are called otherwise: `schema.table`: topic."
+    )
+    transactions: str | None = Field(
+        default=None, description="The topic that tells the transactions; `prefix.transaction` unless said."
+    )
+    heartbeats: str | None = Field(
+        default=None, description="The topic of heartbeats; `__debezium-heartbeat.prefix` unless said."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: object) -> object:
+        return {"prefix": value} if isinstance(value, str) else value
+
+
 class SystemSyntax(Syntax):
     """`erp: {adapter: postgresql, url: "${ERP_URL}"}`"""
 
-    adapter: Literal["postgresql", "mariadb", "mysql"] = Field(description="The kind of database.")
+    adapter: Literal["postgresql", "mariadb", "mysql", "debezium"] = Field(
+        description="The kind of database; or `debezium`: another program reads its log, into Kafka."
+    )
     url: str = Field(repr=False, description="Its address, with references for secrets: `${NAME}`, `${file:/path}`.")
+    kafka: str | None = Field(
+        default=None, repr=False, description="Where its changes come from: `kafka://user@host:9093`, with references."
+    )
+    topics: TopicsSyntax | None = Field(default=None, description="Debezium's `topic.prefix`, or more of its topics.")
+    registry: str | None = Field(
+        default=None, repr=False, description="Where the schemas of Avro are: `https://user@host:8081`."
+    )
     insecure: Truth = Field(default=False, description="Allow a connection without TLS to another machine.")
     time_zone: TimeZone | None = Field(
         default=None, description="In which zone its times without one are: `Asia/Shanghai`, `UTC`."
@@ -29,6 +58,18 @@ class SystemSyntax(Syntax):
     when_refused: Literal["release", "wait"] | None = Field(
         default=None, description="What a commit does that another system refuses; `release` unless said."
     )
+    _database: str = PrivateAttr(default="")
+
+    @property
+    def database(self) -> str:
+        """The kind of database behind it: what the adapter is called, where that is not told by the address."""
+        return self._database or self.adapter
+
+    def of(self, database: str) -> SystemSyntax:
+        """The same system, whose kind of database is known."""
+        known = self.model_copy()
+        known._database = database
+        return known
 
 
 class LookupSyntax(Syntax):

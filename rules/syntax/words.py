@@ -32,7 +32,7 @@ FIELD_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
 LATER_KEYS: Final = frozenset({"mode"})
 """Keys of the language that this version does not have."""
 
-LATER_WORDS: Final = frozenset({"odbc", "debezium", "memory"})
+LATER_WORDS: Final = frozenset({"odbc", "memory"})
 """Policies and adapters that this version does not have."""
 
 
