@@ -14,7 +14,7 @@ from tests import warm
 
 warm.install()
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.kafka_servers"]
 
 
 def pytest_report_header() -> list[str]:

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import pytest
 
@@ -142,7 +142,7 @@ def mysql_db(mysql_server: ContainerServer) -> Iterator[str]:
     yield from _maria_database(mysql_server, "mysql")
 
 
-def unavailable(why: str) -> None:
+def unavailable(why: str) -> NoReturn:
     """Skips a test for want of a server, or fails it where every server has to be there."""
     if os.environ.get("CI", "").lower() in ("1", "true"):
         pytest.fail(f"with CI=true every server has to be there: {why}", pytrace=False)

@@ -1,0 +1,135 @@
+"""Lends tests a Kafka broker: one for the whole run, and one of its own to a test that stops, kills or freezes it.
+
+It is Apache Kafka where there is Java (its jars are fetched the first time, which needs Maven), else the stand-in of
+`tests.kafka.broker`, which cannot do everything: a test that needs what it cannot asks for `real_kafka`. With `CI=true`
+the real one has to be there. The end of the run says which it was.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka.admin import NewTopic
+
+from service.embedded import NoServerProgram
+from tests.kafka.broker import KafkaServer, StandIn, broker, why_not_real
+from tests.servers import unavailable
+
+Broker = KafkaServer | StandIn
+
+_numbers = itertools.count(1)
+_used: list[str] = []
+
+
+class Topics:
+    """The topics of one test: all begin with a prefix of its own, and go when it ends."""
+
+    def __init__(self, server: Broker) -> None:
+        self.server = server
+        self.prefix = f"t{next(_numbers)}"
+
+    def __call__(self, name: str) -> str:
+        """The full name of a topic of this test's."""
+        return f"{self.prefix}.{name}"
+
+    def create(self, name: str, partitions: int = 1, **settings: str) -> str:
+        """Makes an empty topic; returns its full name. `settings`: `cleanup_policy="compact"` and such."""
+        full = self(name)
+        configs = {key.replace("_", "."): value for key, value in settings.items()}
+        client = self.server.connect()
+        try:
+            client.create_topics([NewTopic(full, partitions, 1, topic_configs=configs)])
+        finally:
+            client.close()
+        return full
+
+    def close(self) -> None:
+        """Removes them."""
+        client = self.server.connect()
+        try:
+            mine = [name for name in client.list_topics() if name.startswith(self.prefix + ".")]
+            if mine:
+                client.delete_topics(mine)
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[Broker]:
+    """The broker that tests share. Not to be stopped: see `own_kafka`."""
+    server = _best()
+    server.start()
+    with server:
+        _used.append(_named(server))
+        yield server
+
+
+@pytest.fixture
+def kafka(kafka_server: Broker) -> str:
+    """The address of the broker that tests share: `kafka://127.0.0.1:PORT`."""
+    return kafka_server.url()
+
+
+@pytest.fixture
+def real_kafka(kafka: str) -> str:
+    """The same, for tests of what only Apache Kafka does (groups that lose members, Kafka Connect)."""
+    missing = why_not_real()
+    if missing:
+        unavailable(f"the stand-in for Kafka cannot do this: {missing}")
+    return kafka
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Broker]:
+    """A broker for one test alone, that may be stopped, killed or frozen. Not started yet."""
+    server = _best()
+    _used.append(_named(server))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def topics(kafka_server: Broker) -> Iterator[Topics]:
+    """The topics of one test on the shared broker."""
+    made = Topics(kafka_server)
+    yield made
+    made.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells the process that reports."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["kafka"] = _used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """That process notes it."""
+    _used.extend(getattr(node, "workeroutput", {}).get("kafka", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which broker the run was made with."""
+    if _used:
+        terminalreporter.write_line(f"Kafka: {', '.join(sorted(set(_used)))}")
+
+
+def _best() -> Broker:
+    missing = why_not_real()
+    if missing and os.environ.get("CI", "").lower() in ("1", "true"):
+        unavailable(missing)
+    try:
+        return broker()
+    except NoServerProgram as nothing:
+        unavailable(nothing.found)
+
+
+def _named(server: Broker) -> str:
+    if isinstance(server, StandIn):
+        return f"a stand-in, noida-db ({why_not_real()})"
+    return f"Apache Kafka {server.version()}"
