@@ -12,6 +12,8 @@ SEED ?= 1
 HISTORIES ?= 10000
 SOAK_SECONDS ?= 600
 ARGS ?=
+# Most tests wait for servers more than they compute: more of them than there are processors. WORKERS=0: one by one.
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench soak lab replay sim clean
@@ -55,7 +57,7 @@ lint: $(STAMP) ## ruff, mypy (strict on engine and rules), the direction of impo
 	@$(VENV)/bin/lint-imports
 
 test: $(STAMP) lint ## everything, with its own servers; ends with pytest's closing line
-	@$(PYTEST) -m "not lab" $(ARGS)
+	@$(PYTEST) -m "not lab" --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 bench: $(STAMP) ## measure against PostgreSQL's built-in logical replication
 	@$(PY) -m benchmarks $(ARGS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,6 +30,8 @@ start_timeout_s: Final = 60.0
 stop_timeout_s: Final = 20.0
 probe_interval_s: Final = 0.02
 start_attempts_max: Final = 5
+LISTENED_AT: Final = range(15_000, 32_000)
+"""Above what well-known servers take, below what Linux gives to outgoing connections."""
 
 
 class NoServerProgram(DuologError):
@@ -275,6 +278,11 @@ def hand_over(folder: Path) -> None:
 
 
 def _free_port() -> int:
+    """A port that nobody listens at, and that the system gives to no outgoing connection while the server restarts."""
+    for port in random.SystemRandom().sample(LISTENED_AT, 20):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
