@@ -177,6 +177,12 @@ class WrongStage(StoreUnfit):
     code = "D503"
 
 
+class Fenced(DuologError):
+    """Another worker has taken over what this one was doing. It writes nothing any more, and goes on with the rest."""
+
+    code = "D504"
+
+
 class EngineFault(DuologError):
     """duolog contradicts itself: a defect. It stops rather than guess."""
 

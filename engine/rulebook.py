@@ -355,3 +355,10 @@ class RuleBook:
     """By system: the binding of each entity that lives there, parents before children."""
     synchronous: Mapping[str, Synchronous] = field(default_factory=dict)
     """By system, of those with `commit: synchronous`."""
+    partitions: tuple[str, ...] = ()
+    """The names of the engines that share the work, a partition each, in order; (): one engine does all of it."""
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The names under which ledgers and origins know us."""
+        return self.partitions or (self.name,)

@@ -95,6 +95,8 @@ class Transaction:
     """The changes of a transaction that was too large to keep in memory; then `changes` is empty."""
     number: int = 0
     """Of an own one: the `number_to` of its batch, if the log was asked for it and tells; otherwise 0."""
+    engine: str = ""
+    """Of an own one: whose mark it bears, of `RuleBook.engines`."""
 
     def chunks(self) -> Iterator[list[Change]]:
         """All changes, in order, in lists of bounded length."""

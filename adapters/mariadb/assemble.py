@@ -65,7 +65,7 @@ class Assembler:
     """Folds events into transactions: feed it each packet of a stream, in order. One stream at a time.
 
     `tables`: the bound ones, whose numbers the changes bear. `engine`: whose rows in the ledger make a transaction
-    ours. `skip_own`: tell own transactions as Progress. `spool_dir`: where large transactions are kept meanwhile."""
+    ours (or any of `engines`). `skip_own`: tell own ones as Progress. `spool_dir`: where large ones are kept."""
 
     def __init__(
         self,
@@ -73,13 +73,14 @@ class Assembler:
         tables: Sequence[Table],
         *,
         engine: str,
+        engines: Sequence[str] = (),
         skip_own: bool = False,
         spool_dir: Path | None = None,
     ) -> None:
         self.system = system
         self.altered = False
         """A bound table's definition changed: what the live catalog says of it is to be told again, by `describe`."""
-        self._engine = engine
+        self._engines = frozenset(engines) or frozenset((engine,))
         self._skip_own = skip_own
         self._spool_dir = spool_dir
         self._tables = {(table.schema, table.name): (number, table) for number, table in enumerate(tables)}
@@ -369,12 +370,10 @@ class Assembler:
         except Unreadable as unreadable:
             raise unlogged.unreadable(self.system, self._where(), described.table, unreadable) from None
         if described.wanted.number == _LEDGER:
-            ours = (self._engine, self.system)
-            number = next((new[2] for _, kind, new, _ in changes if kind == INSERT and new and new[:2] == ours), None)
-            if isinstance(number, str):
-                group.judged = True
-                receiving.number = int(number)
-                receiving.mark(own=True, skipped=self._skip_own)
+            for _, done, new, _ in changes:
+                if done == INSERT and new and new[0] in self._engines and new[1] == self.system:
+                    group.judged, receiving.engine, receiving.number = True, str(new[0]), int(str(new[2]))
+                    receiving.mark(own=True, skipped=self._skip_own)
             return
         group.judged = True
         receiving.changes += changes

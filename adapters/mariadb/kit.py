@@ -25,6 +25,7 @@ from adapters.mariadb.switch import MariaSwitch
 from adapters.mariadb.target import MariaTarget
 from adapters.relational.judging import SetupStep
 from engine.catalog import Catalog, Finding
+from engine.fence import Fence
 from engine.rulebook import RuleBook, Synchronous
 from engine.vocabulary import Outcome, Position, Row
 
@@ -117,6 +118,7 @@ class MariaKit:
             self.system,
             self._url,
             engine=book.name,
+            engines=book.engines,
             tables=book.tables[self.system],
             identity=ServerIdentity.parse(identity),
             skip_own=capabilities["skip_own"],
@@ -142,9 +144,9 @@ class MariaKit:
             rows = ask(conn, ledger.committed(book.name, self.system, after))
         return [ledger.outcome(self.system, number, positions.from_text(at), kept) for number, at, kept in rows]
 
-    def target(self, book: RuleBook) -> MariaTarget:
-        """The writer of its tables."""
-        return MariaTarget(self.system, self._url, engine=book.name, book=book)
+    def target(self, book: RuleBook, *, fence: Fence | None = None) -> MariaTarget:
+        """The writer of its tables. `fence`: it may take the place of a former one."""
+        return MariaTarget(self.system, self._url, engine=book.name, book=book, fence=fence)
 
     def switch(self, book: RuleBook) -> MariaSwitch:
         """What makes its users wait at COMMIT; of a system that is, or was, synchronous and is set up."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import pymysql
 
-from adapters.mariadb import alone, degraded, ledger
+from adapters.mariadb import alone, degraded, fencing, ledger
 from adapters.mariadb.facts import ledger_state
 from adapters.mariadb.names import DATABASE
 from adapters.mariadb.phrases import quoted
@@ -106,7 +106,9 @@ def teardown(conn: Connection, book: RuleBook, system: str) -> list[str]:
         _forget_ranges(conn, book)
         if ledger_state(conn) != "there":
             return _drop_database(conn)
-        execute(conn, ledger.forget_all(book.name, system))
+        for engine in {book.name, *book.engines}:
+            execute(conn, ledger.forget_all(engine, system))
+            execute(conn, ledger.forget_all(fencing.PREFIX + engine, system))
         if ask(conn, ANY_ROW):
             return []
         execute(conn, DROP_LEDGER)
@@ -126,12 +128,13 @@ def _forget_ranges(conn: Connection, book: RuleBook) -> None:
 
 def _refuse_running(conn: Connection, book: RuleBook, system: str) -> None:
     """Raises SystemUnavailable if the engine is at work; pymysql.MySQLError."""
-    holder = alone.holder(conn, book.name, system)
-    if holder is not None:
-        raise SystemUnavailable(
-            f"the engine `{book.name}` is at work here, with the connection {holder}", system=system,
-            mend="stop duolog first",
-        )  # fmt: skip
+    for engine in book.engines:
+        holder = alone.holder(conn, engine, system)
+        if holder is not None:
+            raise SystemUnavailable(
+                f"the engine `{engine}` is at work here, with the connection {holder}", system=system,
+                mend="stop duolog first",
+            )  # fmt: skip
 
 
 def _drop_database(conn: Connection) -> list[str]:

@@ -62,11 +62,11 @@ _T = TypeVar("_T")
 class MariaSource:
     """A Source (see `engine/ports.py`) of one MariaDB or MySQL server.
 
-    `engine`: whose rows in the ledger make a transaction ours. `tables`: the bound ones; their place here is their
-    number in changes. `identity`: which server the positions belong to; None: not known yet. `skip_own`: tell own
-    transactions as Progress. `synchronous`: users may wait at COMMIT for what `delivered` says. `spool_dir`: where
-    transactions too large for memory are kept meanwhile. `server_id`: the number by which the server tells its readers
-    apart; None: the one that belongs to engine and system."""
+    `engine`: whose rows in the ledger make a transaction ours (or any of `engines`). `tables`: the bound ones, by
+    their number in changes. `identity`: which server the positions belong to; None: not known yet. `skip_own`: tell
+    own transactions as Progress. `synchronous`: users may wait at COMMIT for what `delivered` says. `spool_dir`:
+    where transactions too large for memory are kept meanwhile. `server_id`: the number by which the server tells its
+    readers apart; None: the one that belongs to engine and system."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class MariaSource:
         engine: str,
         tables: Sequence[Table],
         identity: ServerIdentity | None,
+        engines: Sequence[str] = (),
         skip_own: bool = False,
         synchronous: bool = False,
         spool_dir: Path | None = None,
@@ -87,7 +88,9 @@ class MariaSource:
         self._tables = tuple(tables)
         self._identity = identity
         self._server_id = names.reader_id(engine, system) if server_id is None else server_id
-        self._assembler = Assembler(system, tables, engine=engine, skip_own=skip_own, spool_dir=spool_dir)
+        self._assembler = Assembler(
+            system, tables, engine=engine, engines=engines, skip_own=skip_own, spool_dir=spool_dir
+        )
         self._answers = semisync.Answers() if synchronous else None
         self._unsent = b""
         """What the line has not taken yet of an answer."""

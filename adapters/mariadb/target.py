@@ -17,7 +17,7 @@ from typing import Final
 
 import pymysql
 
-from adapters.mariadb import alone, ledger, refusals, reread, separator
+from adapters.mariadb import alone, fencing, ledger, refusals, reread, separator
 from adapters.mariadb.clock import clock_offset
 from adapters.mariadb.layouts import layouts, shapes
 from adapters.mariadb.names import application_name
@@ -34,6 +34,7 @@ from adapters.relational.looking import look_again, records_of
 from adapters.relational.patience import Patience, Turn
 from adapters.relational.refused import Unstorable, Verdict
 from engine.errors import EngineFault, NotSetUp, StoreBehind, SystemUnavailable
+from engine.fence import Fence
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Reread, RowResult
 
@@ -58,13 +59,18 @@ class MariaTarget:
     """Writes one system; implements `engine.ports.Target`. Used by one thread.
 
     `engine`: the name under which the ledger knows us; `lock_timeout_ms`: how long a batch is usually tried again
-    because of rows that a user has locked (see `Patience`); and so long, at most, it holds others meanwhile."""
+    because of rows that a user has locked (see `Patience`); and so long, at most, it holds others meanwhile.
+    `fence`: a former holder of this engine's name is ended, and never gets it back."""
 
-    def __init__(self, system: str, url: str, *, engine: str, book: RuleBook, lock_timeout_ms: int = 50) -> None:
+    def __init__(
+        self, system: str, url: str, *, engine: str, book: RuleBook, lock_timeout_ms: int = 50,
+        fence: Fence | None = None,
+    ) -> None:  # fmt: skip
         self.system = system
         self._url = url
         self._engine = engine
         self._book = book
+        self._fence = fence
         self._lock_timeout_s = lock_timeout_ms / 1000
         self._patience = Patience(self._lock_timeout_s)
         self._opened: MariaSpeech | None = None
@@ -94,8 +100,12 @@ class MariaTarget:
             self._measure_clock()
 
     def _be_alone(self, conn: Connection) -> None:
-        """Takes our lock. A write of ours that an engine's death has left waiting at COMMIT keeps it, behind users who
-        wait for a reader, and nothing is read before it is known what became of that write: so all are let go."""
+        """Takes our lock; with a fence, from whoever has it. A write of ours that an engine's death has left waiting at
+        COMMIT keeps it, behind users who wait for a reader, and nothing is read before it is known what became of that
+        write: so all are let go."""
+        if self._fence is not None:
+            fencing.take_over(conn, self._engine, self.system, self._fence)
+            return
         try:
             alone.take(conn, self._engine, self.system)
         except SystemUnavailable:

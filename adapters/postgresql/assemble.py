@@ -6,7 +6,7 @@ change means is the engine's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,8 +67,9 @@ class _Open(Receiving):
 class Assembler:
     """Folds messages into transactions: feed it each message of a stream, in order. One stream at a time.
 
-    `tables`: the bound ones, whose numbers the changes bear. `origin`: the replication origin of our own writes.
-    `skip_own`: tell own transactions as Progress. `spool_dir`: where large transactions are kept meanwhile."""
+    `tables`: the bound ones, whose numbers the changes bear. `origin`: the replication origin of our own writes
+    (or `origins`: of several engines, each with its name). `skip_own`: tell own transactions as Progress. `spool_dir`:
+    where large ones are kept meanwhile."""
 
     def __init__(
         self,
@@ -76,11 +77,12 @@ class Assembler:
         tables: Sequence[Table],
         *,
         origin: str,
+        origins: Mapping[str, str] | None = None,
         skip_own: bool = False,
         spool_dir: Path | None = None,
     ) -> None:
         self.system = system
-        self._origin = origin
+        self._origins = origins or {origin: ""}
         self._skip_own = skip_own
         self._spool_dir = spool_dir
         self._tables = {(table.schema, table.name): (number, table) for number, table in enumerate(tables)}
@@ -146,7 +148,8 @@ class Assembler:
             case Origin():
                 if self._open is None:
                     raise WireError("a transaction's beginning expected before its origin", 0, system=self.system)
-                own = message.name == self._origin
+                own = message.name in self._origins
+                self._open.engine = self._origins.get(message.name, "")
                 self._open.mark(own=own, skipped=own and self._skip_own)
             case Relation():
                 self._relations[message.id.to_bytes(4, "big")] = self._bind(message)

@@ -37,6 +37,10 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
        current_setting('max_wal_senders')::int AS senders_max,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender')::int AS senders_used,
        EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = %(slot)s AND active) AS reading,
+       coalesce((SELECT setting::int FROM pg_settings WHERE name = 'max_active_replication_origins'),
+                current_setting('max_replication_slots')::int) AS origins_max,
+       (SELECT count(*) FROM pg_replication_origin WHERE roname <> ALL (%(ours)s::text[]))::int AS origins_others,
+       cardinality(%(ours)s::text[]) AS origins_ours,
        current_user AS role, r.rolsuper OR r.rolreplication AS may_replicate,
        has_function_privilege('pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE') AS may_mark,
        current_setting('synchronous_standby_names') AS synchronous_standby_names,
@@ -181,6 +185,11 @@ class ServerFacts:
     senders_used: int = 0
     reading: bool = False
     """Our slot is being read now: one of the senders is ours."""
+    origins_max: int = 10
+    """How many replication origins the server can follow."""
+    origins_others: int = 0
+    origins_ours: int = 1
+    """How many this system's engines have, or will have."""
     role: str = "duolog"
     may_replicate: bool = True
     may_mark: bool = True
@@ -291,7 +300,8 @@ def gather(
     names = [(table.schema, table.name) for table in book.tables[system]]
     given = {
         "slot": slot_name(book.name, system),
-        "origins": [origin_name(book.name, name) for name in book.systems],
+        "origins": [origin_name(engine, name) for name in book.systems for engine in book.engines],
+        "ours": [origin_name(engine, system) for engine in book.engines],
         "schemas": [schema for schema, _ in names],
         "names": [name for _, name in names],
     }

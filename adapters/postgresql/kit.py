@@ -27,6 +27,7 @@ from adapters.postgresql.target import PostgresTarget
 from adapters.relational.judging import SetupStep
 from adapters.relational.ledger import outcome
 from engine.catalog import Catalog, Finding
+from engine.fence import Fence
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
 
@@ -115,6 +116,7 @@ class PostgresKit:
             origin_none=capabilities["origin_none"],
             spool_dir=spool_dir,
             synchronous=self.system in book.synchronous,
+            origins={origin_name(engine, self.system): engine for engine in book.engines},
         )
 
     def borrowed(self, book: RuleBook, identity: str, *, spool_dir: Path) -> BorrowedSource:
@@ -137,11 +139,10 @@ class PostgresKit:
             rows = psycopg.RawCursor(conn).execute(ledger.COMMITTED, [book.name, str(after)]).fetchall()
         return [outcome(self.system, number, lsn_number(at), kept) for number, at, kept in rows]
 
-    def target(self, book: RuleBook) -> PostgresTarget:
-        """The writer of its tables."""
-        return PostgresTarget(
-            self.system, self._url, engine=book.name, origin=origin_name(book.name, self.system), book=book
-        )
+    def target(self, book: RuleBook, *, fence: Fence | None = None) -> PostgresTarget:
+        """The writer of its tables. `fence`: it may take the place of a former one."""
+        origin = origin_name(book.name, self.system)
+        return PostgresTarget(self.system, self._url, engine=book.name, origin=origin, book=book, fence=fence)
 
     def switch(self, book: RuleBook) -> PostgresSwitch:
         """What makes its users wait at COMMIT; of a synchronous system that is set up."""

@@ -25,6 +25,8 @@ version_min: Final = 140_000
 version_known: Final = 189_999
 origin_filter_version: Final = 160_000
 """The first server that can leave out replicated transactions by itself (`origin none`)."""
+origins_apart_version: Final = 180_000
+"""The first server that counts origins apart from slots."""
 clock_offset_max_us: Final = 1_000_000
 sender_timeout_max_ms: Final = 60_000
 """PostgreSQL's own default."""
@@ -93,6 +95,14 @@ def _judge_server(facts: Facts) -> Iterator[Finding]:
         yield _error(
             facts, "P106", f"no log sender is free: {server.senders_used} of {server.senders_max} are used",
             f"ALTER SYSTEM SET max_wal_senders = {server.senders_max + 4};  -- then restart the server",
+        )  # fmt: skip
+    needed = server.origins_ours + server.origins_others
+    if server.origins_ours > 1 and needed > server.origins_max:
+        word = "max_active_replication_origins" if server.version >= origins_apart_version else "max_replication_slots"
+        yield _error(
+            facts, "P129", f"`{word}` is {server.origins_max}: too few for an origin of each of {server.origins_ours} "
+            f"partitions, beside {server.origins_others} others",
+            f"ALTER SYSTEM SET {word} = {needed + 4};  -- then restart the server",
         )  # fmt: skip
     yield from _judge_retention(facts)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from adapters.postgresql import degraded, ledger, setting
+from adapters.postgresql import degraded, fencing, ledger, setting
 from adapters.postgresql.names import origin_name, publication_name, slot_name
 from adapters.postgresql.rights import grants
 from adapters.postgresql.session import translate
@@ -34,7 +34,7 @@ SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'duolog'),
                WHERE n.nspname = 'duolog' AND c.relname = 'ledger'),
        EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'duolog' AND c.relname = 'degraded'),
-       EXISTS (SELECT FROM pg_replication_origin WHERE roname = %(origin)s),
+       ARRAY(SELECT roname::text FROM pg_replication_origin WHERE roname = ANY (%(origins)s::text[])),
        (SELECT plugin || ' ' || database FROM pg_replication_slots WHERE slot_name = %(slot)s),
        (SELECT puballtables OR NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate AND pubviaroot)
         FROM pg_publication WHERE pubname = %(publication)s),
@@ -80,7 +80,7 @@ class SetupFacts:
     """It has some of this engine."""
     standbys: str = ""
     """For whom commits wait: `synchronous_standby_names`."""
-    origin: bool = False
+    origins: frozenset[str] = frozenset()
     slot: bool = False
     publication: bool = False
     publication_differs: bool = False
@@ -93,8 +93,7 @@ def statements(book: RuleBook, system: str, facts: SetupFacts) -> list[SetupStep
     """All that has to be there, in the order in which it has to be made; `done` where it is. Pure.
 
     Raises SystemStopped if `synchronous_standby_names` cannot be understood."""
-    origin, slot = origin_name(book.name, system), slot_name(book.name, system)
-    make_origin = sql.SQL("SELECT pg_replication_origin_create({})").format(sql.Literal(origin)).as_string()
+    slot = slot_name(book.name, system)
     make_slot = sql.SQL("SELECT pg_create_logical_replication_slot({}, 'pgoutput')").format(sql.Literal(slot))
     names = setting.understood(facts.standbys, system)
     let_go = names.name(slot) and not facts.slot
@@ -102,11 +101,20 @@ def statements(book: RuleBook, system: str, facts: SetupFacts) -> list[SetupStep
         SetupStep("schema `duolog`", "CREATE SCHEMA IF NOT EXISTS duolog", facts.schema),
         SetupStep("table `duolog.ledger`", ledger.CREATE, facts.ledger),
         *(_degraded_steps(book, facts) if system in book.synchronous else ()),
-        SetupStep(f"replication origin `{origin}`", make_origin, facts.origin),
+        *(_origin_step(origin, facts) for origin in _origins(book, system)),
         *_publication_steps(book, system, facts),
         *([SetupStep(LET_GO, _set_standbys(str(names.without(slot))), False)] if let_go else ()),
         SetupStep(f"logical slot `{slot}`", make_slot.as_string(), facts.slot),
     ]
+
+
+def _origins(book: RuleBook, system: str) -> list[str]:
+    return [origin_name(engine, system) for engine in book.engines]
+
+
+def _origin_step(origin: str, facts: SetupFacts) -> SetupStep:
+    make = sql.SQL("SELECT pg_replication_origin_create({})").format(sql.Literal(origin)).as_string()
+    return SetupStep(f"replication origin `{origin}`", make, origin in facts.origins)
 
 
 def _set_standbys(names: str) -> str:
@@ -124,13 +132,13 @@ def _degraded_steps(book: RuleBook, facts: SetupFacts) -> list[SetupStep]:
 def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> SetupFacts:
     """What is there. Raises NotSetUp if our slot's name is taken by something else; psycopg.Error."""
     names = {
-        "origin": origin_name(book.name, system),
+        "origins": _origins(book, system),
         "slot": slot_name(book.name, system),
         "publication": publication_name(book.name, system),
     }
     row = conn.execute(OBJECTS.encode(), names).fetchone()
     assert row is not None
-    schema, has_ledger, has_degraded, origin, slot, differs, database, standbys = row
+    schema, has_ledger, has_degraded, origins, slot, differs, database, standbys = row
     if slot is not None and slot != "pgoutput " + database:
         raise NotSetUp(
             f"the replication slot `{names['slot']}` belongs to another plugin or database: `{slot}`",
@@ -141,7 +149,7 @@ def read_facts(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> Se
     ranges = has_degraded and _has_ranges(conn, book.name)
     return SetupFacts(
         schema=schema, ledger=has_ledger, degraded=has_degraded, ranges=ranges, standbys=standbys,
-        origin=origin, slot=slot is not None,
+        origins=frozenset(origins), slot=slot is not None,
         publication=differs is not None, publication_differs=bool(differs),
         published={(schema, table): bool(partial) for schema, table, partial in published},
     )  # fmt: skip
@@ -187,12 +195,13 @@ def teardown(conn: psycopg.Connection[Any], book: RuleBook, system: str) -> list
         _refuse_busy(conn, slot, system)
         done = _let_go(conn, book, system, "torn down")
         done += _drop_slot(conn, slot)
-        done += _drop_origin(conn, origin_name(book.name, system), system)
+        for origin in _origins(book, system):
+            done += _drop_origin(conn, origin, system)
         publication = publication_name(book.name, system)
         if conn.execute("SELECT FROM pg_publication WHERE pubname = %s", [publication]).fetchone() is not None:
             conn.execute(sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(publication)))
             done.append(f"publication `{publication}`")
-        return done + _drop_tables(conn, book.name, publication)
+        return done + _drop_tables(conn, book, publication)
     except psycopg.Error as error:
         raise translate(error, system) from None
 
@@ -285,13 +294,14 @@ def _drop_origin(conn: psycopg.Connection[Any], origin: str, system: str) -> lis
     return [f"replication origin `{origin}`"]
 
 
-def _drop_tables(conn: psycopg.Connection[Any], engine: str, publication: str) -> list[str]:
+def _drop_tables(conn: psycopg.Connection[Any], book: RuleBook, publication: str) -> list[str]:
     done = []
+    ours = [book.name, *book.engines, *(fencing.PREFIX + engine for engine in book.engines)]
     for name in TABLES:
         if conn.execute("SELECT to_regclass(%s)", [f"duolog.{name}"]).fetchone() == (None,):
             continue
         table = sql.Identifier("duolog", name)
-        conn.execute(sql.SQL("DELETE FROM {} WHERE engine = %s").format(table), [engine])
+        conn.execute(sql.SQL("DELETE FROM {} WHERE engine = ANY (%s)").format(table), [ours])
         others = conn.execute(OTHERS.encode(), [publication]).fetchone()
         if others == (0,) and conn.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is None:
             conn.execute(sql.SQL("DROP TABLE {}").format(table))

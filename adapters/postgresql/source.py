@@ -1,10 +1,10 @@
 """Turns a PostgreSQL replication slot into whole transactions of bound rows, our acknowledgements into its feedback.
 
 The shell around the pure parts: `resume.py` says whether reading may go on, `walsender.py` knows the frames,
-`pgoutput.py` the messages, `assemble.py` the transactions. Here are the connection and its one reading loop. It never
-reconnects or waits to try again (the runner does), and it confirms nothing to the server but what `acknowledge` was
-told: positions of Progress, too, go into our store first. So the slot never gets ahead of the store. Of a synchronous
-system the server hears no position that was not `delivered`, as its users wait for that at COMMIT.
+`pgoutput.py` the messages, `assemble.py` the transactions. Here is the connection with its one reading loop. It never
+reconnects (the runner does), and it confirms nothing to the server but what `acknowledge` was told: positions of
+Progress, too, go into our store first. So the slot never gets ahead of the store. Of a synchronous system the server
+hears no position that was not `delivered`, as its users wait for that at COMMIT.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,12 +66,12 @@ origin_filter_version: Final = 160_000
 class PostgresSource:
     """A Source (see `engine/ports.py`) of one PostgreSQL database, version 14 or later.
 
-    `slot`, `publication`, `origin`: the names that `duolog setup` gave them; our own writes bear the origin. `tables`:
-    the bound ones; their place here is their number in changes. `identity`: which server the positions belong to;
-    None: not known yet. `skip_own`: tell own transactions as Progress. `origin_none`: have the server leave out every
-    replicator's transactions, where it can. `spool_dir`: where transactions too large for memory are kept meanwhile.
-    `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the slot.
-    `synchronous`: users wait at COMMIT for what `delivered` tells."""
+    `slot`, `publication`, `origin`: the names that `duolog setup` gave them; our own writes bear the origin (or one
+    of `origins`). `tables`: the bound ones, by their number in changes. `identity`: which server the positions
+    belong to; None: not known yet. `skip_own`: tell own transactions as Progress. `origin_none`: have the server
+    leave out every replicator's transactions, where it can. `spool_dir`: where large transactions are kept
+    meanwhile. `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the
+    slot. `synchronous`: users wait at COMMIT for what `delivered` tells."""
 
     _messages = False
     """The server is asked for messages, too: they tell the numbers of own transactions."""
@@ -91,6 +91,7 @@ class PostgresSource:
         spool_dir: Path | None = None,
         application_name: str | None = None,
         synchronous: bool = False,
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self.system = system
         self._url = url
@@ -100,7 +101,9 @@ class PostgresSource:
         self._identity = identity
         self._origin_none = origin_none
         self._name = application_name or slot
-        self._assembler = Assembler(system, tables, origin=origin, skip_own=skip_own, spool_dir=spool_dir)
+        self._assembler = Assembler(
+            system, tables, origin=origin, origins=origins, skip_own=skip_own, spool_dir=spool_dir
+        )
         self._stream: pq.abc.PGconn | None = None
         self._selector: selectors.BaseSelector | None = None
         self._warning: str | None = None

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from adapters.postgresql import ledger
 from adapters.postgresql.clock import clock_offset
+from adapters.postgresql.fencing import holder, raise_epoch, take_origin
 from adapters.postgresql.layouts import layouts, shapes
 from adapters.postgresql.pipelining import Reply
 from adapters.postgresql.reread import PostgresMoments, reread
@@ -33,6 +34,7 @@ from adapters.relational.looking import look_again, records_of
 from adapters.relational.patience import Patience, Turn
 from adapters.relational.refused import Unstorable
 from engine.errors import EngineFault, NotSetUp, SystemUnavailable
+from engine.fence import Fence
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Reread, RowResult
 
@@ -63,16 +65,19 @@ class PostgresTarget:
     """Writes one system; implements `engine.ports.Target`. Used by one thread.
 
     `engine`: the name under which the ledger knows us; `origin`: the replication origin that marks our transactions;
-    `lock_timeout_ms`: how long a batch usually waits for a row that a user has locked; see `Patience`."""
+    `lock_timeout_ms`: how long a batch usually waits for a row that a user has locked; see `Patience`.
+    `fence`: a former holder of this engine's name is ended, and never gets it back."""
 
     def __init__(
-        self, system: str, url: str, *, engine: str, origin: str, book: RuleBook, lock_timeout_ms: int = 50
-    ) -> None:
+        self, system: str, url: str, *, engine: str, origin: str, book: RuleBook, lock_timeout_ms: int = 50,
+        fence: Fence | None = None,
+    ) -> None:  # fmt: skip
         self.system = system
         self._url = url
         self._engine = engine
         self._origin = origin
         self._book = book
+        self._fence = fence
         self._lock_timeout_ms = lock_timeout_ms
         self._patience = Patience(lock_timeout_ms / 1000)
         self._opened: PostgresSpeech | None = None
@@ -99,6 +104,8 @@ class PostgresTarget:
         with self._translated(close=True):
             self._mark(conn)
             self._prepare_session(conn)
+            if self._fence is not None:
+                raise_epoch(conn, self._engine, self.system, self._fence)
             self._read_layouts(conn)
             self._measure_clock()
 
@@ -242,15 +249,14 @@ class PostgresTarget:
     def _mark(self, conn: psycopg.Connection[Any]) -> None:
         """From now on, every transaction of this session bears our origin in the log."""
         try:
-            conn.execute("SELECT pg_catalog.pg_replication_origin_session_setup(%s)", [self._origin])
+            take_origin(conn, self._origin, self._fence)
         except psycopg.errors.UndefinedObject:
             raise NotSetUp(
                 f"there is no replication origin `{self._origin}`", system=self.system, mend=SETUP
             ) from None
         except psycopg.errors.ObjectInUse as error:
-            pid = (error.diag.message_primary or "").rpartition("PID ")[2] or "?"
             raise SystemUnavailable(
-                f"the replication origin `{self._origin}` is in use by the process {pid}",
+                f"the replication origin `{self._origin}` is in use by the process {holder(error) or '?'}",
                 system=self.system,
                 mend="none needed if that is a broken connection of ours: the server will notice by itself; "
                 "otherwise another duolog runs with these rules: stop it",

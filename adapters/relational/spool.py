@@ -62,7 +62,9 @@ class Receiving:
     `own`: it bears our mark, as far as is known yet. `skipped`: own, and nothing bound can change beside it: its
     changes are not looked at. `folder`: see `Spool`."""
 
-    __slots__ = ("_folder", "_rows", "_spool", "bytes_max", "changes", "number", "own", "rows_max", "size", "skipped")
+    __slots__ = (
+        "_folder", "_rows", "_spool", "bytes_max", "changes", "engine", "number", "own", "rows_max", "size", "skipped",
+    )  # fmt: skip
 
     def __init__(self, folder: Path | None = None, *, own: bool = False, skipped: bool = False) -> None:
         self._folder = folder
@@ -74,6 +76,8 @@ class Receiving:
         """The length of the messages in `changes`, in bytes."""
         self.number = 0
         """Of an own one: which batch it is, where the log tells."""
+        self.engine = ""
+        """Of an own one: whose."""
         self.bytes_max = transaction_bytes_max
         self.mark(own=own, skipped=skipped)
 
@@ -110,6 +114,7 @@ class Receiving:
             rows=self._rows + len(self.changes),
             spool=self._spool,
             number=self.number,
+            engine=self.engine,
         )
 
     def close(self) -> None:
