@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from adapters.mariadb.assembled.belonging import condition
-from adapters.mariadb.assembled.ordering import steps
+from adapters.relational.assembled.ordering import steps
 from adapters.mariadb.catalog import read_catalog, read_columns
 from adapters.mariadb.layouts import columns_of
 from adapters.mariadb.phrases import printed, untold

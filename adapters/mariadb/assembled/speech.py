@@ -14,11 +14,11 @@ from adapters.mariadb.assembled import codes as coding
 from adapters.mariadb.assembled import locating, rows
 from adapters.mariadb.assembled.belonging import Judged, chain, live
 from adapters.mariadb.assembled.inserting import Inserting, Told
-from adapters.mariadb.assembled.judging import Answer, Judge, judge_of, judged
-from adapters.mariadb.assembled.ordering import steps
 from adapters.mariadb.columns import MariaColumn
 from adapters.mariadb.phrases import in_key_order, reading
 from adapters.mariadb.sending import Answered, Question, Sending
+from adapters.relational.assembled.judging import Answer, Judge, judge_of, judged
+from adapters.relational.assembled.ordering import steps
 from adapters.relational.assembled.places import Codes, Place
 from adapters.relational.assembled.shapes import Shape, Strength
 from adapters.relational.live import ForeignKey, LiveColumn

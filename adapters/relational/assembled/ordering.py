@@ -1,6 +1,6 @@
 """Turns the rows that are to be deleted, and how they refer to one another, into steps: referring rows first.
 
-Pure. InnoDB looks at a foreign key as soon as it deletes a row, not at the end of the statement. So rows that refer to
+Pure. Where a foreign key is looked at as soon as a row is deleted, not at the end of the statement, rows that refer to
 others of the same table go before these; where they form a circle (a row that refers to itself is one), only taking
 the references away helps.
 """
