@@ -44,6 +44,8 @@ class PostgresSpeech:
     def __init__(self, conn: psycopg.Connection[Any], prepared_max: int, lock_timeout_ms: int) -> None:
         """`prepared_max`: how many forms of statements the server keeps prepared; `lock_timeout_ms`: the session's."""
         self.conn = conn
+        # After a ROLLBACK, psycopg has the server forget all that is prepared, if anything is of its own: ours, too.
+        conn.prepare_threshold = None
         self._lock_timeout_ms = lock_timeout_ms
         self._turn: Turn | None = None
         """If the rows of each write are locked first."""
@@ -61,14 +63,15 @@ class PostgresSpeech:
             finally:
                 self._together = False
 
-    def run(self, query: str, given: Sequence[str] = ()) -> psycopg.RawCursor[Any] | Reply:
+    def run(self, query: str, given: Sequence[str] = ()) -> Reply:
         """Sends a statement with numbered parameters, prepared, as all of ours come again.
 
         Raises psycopg.Error; in a pipeline it may be another statement's, or come when the answer is fetched."""
         try:
             if self._together:
                 return self._pipeline.run(query, given)
-            return psycopg.RawCursor(self.conn).execute(query.encode(), given, prepare=True)
+            with self._pipeline:
+                return self._pipeline.run(query, given)
         except UnicodeEncodeError:
             raise psycopg.DataError(refusals.UNSTORABLE) from None
 
@@ -222,11 +225,11 @@ class PostgresSpeech:
         return form
 
 
-def _one(cursor: psycopg.RawCursor[Any] | Reply) -> Callable[[], Any]:
+def _one(reply: Reply) -> Callable[[], Any]:
     """The answer of a statement that answers one row."""
 
     def answer() -> Any:
-        row = cursor.fetchone()
+        row = reply.fetchone()
         assert row is not None, "every form of a write answers one row"
         return row
 

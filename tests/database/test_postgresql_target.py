@@ -409,6 +409,30 @@ def test_every_type_round_trips_as_text(erp_db: str, user: psycopg.Connection[An
         assert [answer.row for answer in answers] == [(str(n), value) for n, value in enumerate(shifted[name])]
 
 
+@pytest.mark.parametrize("trouble", ["a lock", "a refused row"])
+def test_a_batch_after_trouble_goes_at_once_again(erp_db: str, user: psycopg.Connection[Any], trouble: str) -> None:
+    """What is written under a savepoint bears another transaction number than the ledger row."""
+    user.execute("INSERT INTO account SELECT g, 'a', 1, NULL FROM generate_series(1, 9) g")
+    user.execute("ALTER TABLE account ADD CHECK (note <> 'bad')")
+
+    def change(number: int, key: int, note: str) -> Batch:
+        return batch(number, write("update", "account", (3,), [row(number, str(key), (note,), (None,))]))
+
+    with opened(erp_db) as target, psycopg.connect(erp_db) as other:
+        target.apply(change(1, 1, "x"))
+        if trouble == "a lock":
+            other.execute("SELECT FROM account WHERE id = 2 FOR UPDATE")
+        for number in range(2, 8):  # a driver prepares by itself what it has been told so often
+            (told,) = target.apply(change(number, 2, "bad")).exceptions
+            assert told.kind == ("deferred" if trouble == "a lock" else "failed")
+            target.reread("account", ["3"])
+        for number, key in ((8, 8), (9, 9)):
+            assert target.apply(change(number, key, "x")).exceptions == []
+
+    together = "SELECT count(*) FROM account a JOIN duolog.ledger l ON l.xmin = a.xmin WHERE a.id > 7"
+    assert table(user, together) == [("2",)]
+
+
 def test_a_record_that_is_being_committed_is_not_told_to_be_missing(
     erp_db: str, user: psycopg.Connection[Any]
 ) -> None:
