@@ -1,4 +1,5 @@
-"""Lends tests a Kafka broker: one for the whole run, and one of its own to a test that stops, kills or freezes it.
+"""Lends tests a Kafka broker, and a Kafka Connect with Debezium: one for the whole run, and one of its own to a test
+that stops, kills or freezes it.
 
 It is Apache Kafka where there is Java (its jars are fetched the first time, which needs Maven), else the stand-in of
 `tests.kafka.broker`, which cannot do everything: a test that needs what it cannot asks for `real_kafka`. With `CI=true`
@@ -10,17 +11,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from kafka.admin import NewTopic
 
 from service.embedded import NoServerProgram
 from tests.kafka.broker import KafkaServer, StandIn, broker, why_not_real
+from tests.kafka.connect import ConnectServer
 from tests.servers import unavailable
 
 Broker = KafkaServer | StandIn
 
+NO_STAND_IN: Final = "the stand-in for Kafka cannot do this"
 _numbers = itertools.count(1)
 _used: list[str] = []
 
@@ -79,7 +82,7 @@ def real_kafka(kafka: str) -> str:
     """The same, for tests of what only Apache Kafka does (groups that lose members, Kafka Connect)."""
     missing = why_not_real()
     if missing:
-        unavailable(f"the stand-in for Kafka cannot do this: {missing}")
+        unavailable(f"{NO_STAND_IN}: {missing}")
     return kafka
 
 
@@ -88,6 +91,22 @@ def own_kafka() -> Iterator[Broker]:
     """A broker for one test alone, that may be stopped, killed or frozen. Not started yet."""
     server = _best()
     _used.append(_named(server))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def connect(kafka_server: Broker) -> Iterator[ConnectServer]:
+    """The Kafka Connect that tests share, beside the shared broker, with Debezium's connectors. Not to be stopped."""
+    with ConnectServer(_only_real(kafka_server).bootstrap) as server:
+        yield server
+
+
+@pytest.fixture
+def own_connect(kafka_server: Broker) -> Iterator[ConnectServer]:
+    """A Kafka Connect for one test alone, beside the shared broker, that may be stopped, killed or frozen. Not started
+    yet. It notes once a minute how far it came: whatever it told is told again after `kill9`."""
+    server = ConnectServer(_only_real(kafka_server).bootstrap, flush_ms=60_000)
     yield server
     server.close()
 
@@ -127,6 +146,12 @@ def _best() -> Broker:
         return broker()
     except NoServerProgram as nothing:
         unavailable(nothing.found)
+
+
+def _only_real(server: Broker) -> KafkaServer:
+    if isinstance(server, StandIn):
+        unavailable(f"{NO_STAND_IN}: {why_not_real()}")
+    return server
 
 
 def _named(server: Broker) -> str:
