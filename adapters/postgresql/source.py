@@ -67,11 +67,11 @@ class PostgresSource:
     """A Source (see `engine/ports.py`) of one PostgreSQL database, version 14 or later.
 
     `slot`, `publication`, `origin`: the names that `duolog setup` gave them; our own writes bear the origin (or one
-    of `origins`). `tables`: the bound ones, by their number in changes. `identity`: which server the positions
-    belong to; None: not known yet. `skip_own`: tell own transactions as Progress. `origin_none`: have the server
-    leave out every replicator's transactions, where it can. `spool_dir`: where large transactions are kept
-    meanwhile. `application_name`: how pg_stat_replication (and synchronous_standby_names) call us; None: as the
-    slot. `synchronous`: users wait at COMMIT for what `delivered` tells."""
+    of `origins`). `tables`: by their number in changes. `identity`: which server the positions belong to; None: not
+    known yet. `skip_own`: tell own transactions as Progress. `origin_none`: have the server leave out every
+    replicator's transactions, where it can. `spool_dir`: where large transactions go. `application_name`: how
+    pg_stat_replication (and synchronous_standby_names) call us; None: as the slot. `synchronous`: users wait at
+    COMMIT for what `delivered` tells."""
 
     _messages = False
     """The server is asked for messages, too: they tell the numbers of own transactions."""

@@ -1,0 +1,146 @@
+"""Where the messages of a change topic are: its name, its making, the place after a position.
+
+Turns positions of a database's log into offsets of a partition, by looking: within a partition positions never fall, so
+halving finds them. Offsets are never kept: the same position is found again in a topic that was copied or made anew.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from adapters.changes.encoding import Message, decoded
+from adapters.kafka.broker import Broker, translated
+from engine.errors import LogLost, StoreUnfit, SystemUnavailable
+from engine.vocabulary import Position
+
+LOOK_S: Final = 5.0
+"""How long a record that is there may take to come."""
+BACK_FIRST: Final = 8
+"""So many offsets before the end a message is looked for first: the last ones are marks of Kafka's transactions."""
+
+
+def topic_name(engine: str, system: str) -> str:
+    """The topic of a system's changes."""
+    return f"duolog.{engine}.changes.{system}"
+
+
+def make_topics(broker: Broker, wanted: dict[str, int]) -> None:
+    """Makes the topics that are not there: by name, how many partitions.
+
+    Raises StoreUnfit if one has another number of them; SystemUnavailable, AccessDenied."""
+    with translated("", "making topics"), closing(KafkaAdminClient(**broker.arguments("duolog setup"))) as admin:
+        there = set(admin.list_topics())
+        missing = [NewTopic(name, count, -1) for name, count in wanted.items() if name not in there]
+        for new in missing:
+            try:
+                admin.create_topics([new])
+            except TopicAlreadyExistsError:
+                pass  # another worker was quicker
+        if missing:
+            admin.wait_for_topics([new.name for new in missing])
+        for found in admin.describe_topics([name for name in wanted if name in there]):
+            count = len(found["partitions"])
+            if count != wanted[found["name"]]:
+                raise StoreUnfit(
+                    f"the topic `{found['name']}` has {count} partitions, and the rules say {wanted[found['name']]}",
+                    mend="put the number back; or stop all workers, delete the topics `duolog.<name>.*`, and start one "
+                    "with --merge-again",
+                )
+
+
+class Reader:
+    """Reads one partition of a change topic, whole Kafka transactions only. Used by one thread."""
+
+    def __init__(self, system: str, broker: Broker, topic: str, partition: int) -> None:
+        """Connects. Raises SystemUnavailable, AccessDenied."""
+        self.system = system
+        self._at = TopicPartition(topic, partition)
+        with translated(system, "opening the change topic"):
+            self._consumer = KafkaConsumer(
+                **broker.arguments(f"duolog {topic}-{partition}", system=system), group_id=None,
+                isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest",
+                fetch_max_wait_ms=250, metrics_enabled=False, allow_auto_create_topics=False,
+            )  # fmt: skip
+            self._consumer.assign([self._at])
+
+    def poll(self, timeout_s: float) -> list[tuple[Message, int]]:
+        """The next messages, each with its length in bytes."""
+        with translated(self.system, "reading the change topic"):
+            records: list[Any] = self._consumer.poll(timeout_ms=int(timeout_s * 1000)).get(self._at, [])
+        return [(decoded(record.value, system=self.system), len(record.value)) for record in records]
+
+    def last(self) -> Position | None:
+        """Up to where the partition has been told; None: there is no message."""
+        first, end = self._bounds()
+        back = BACK_FIRST
+        while end > first:
+            start = max(first, end - back)
+            found = [message for _, message in self._from(start, end)]
+            if found:
+                return found[-1].position
+            end, back = start, back * 8
+        return None
+
+    def seek(self, resume: Position) -> None:
+        """The next message is the first that goes beyond `resume`.
+
+        Raises LogLost if there may have been others before; SystemUnavailable if nobody has written any."""
+        first, end = self._bounds()
+        earliest = self._one(first, end)
+        if earliest is None:
+            raise SystemUnavailable(
+                "the change topic is empty: no reader of this system has begun", system=self.system,
+                mend="none needed if the workers are just starting",
+            )  # fmt: skip
+        if earliest[1].position > resume:
+            raise LogLost(
+                f"the change topic begins at {earliest[1].position}, after our position {resume}: what was between is "
+                "gone", system=self.system,
+                mend="`duolog run RULES --worker --merge-again`; then raise `retention.ms` of the topic",
+            )  # fmt: skip
+        low, high = first, end  # what is before `low` is not beyond; from `high` on, it is
+        while low < high:
+            middle = (low + high) // 2
+            found = self._one(middle, high)
+            if found is None:
+                high = middle
+            elif found[1].position > resume:
+                high = middle
+            else:
+                low = found[0] + 1
+        with translated(self.system, "seeking in the change topic"):
+            self._consumer.seek(self._at, low)
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._consumer.close(autocommit=False)
+
+    def _bounds(self) -> tuple[int, int]:
+        with translated(self.system, "looking at the change topic"):
+            first = self._consumer.beginning_offsets([self._at])[self._at]
+            return first, self._consumer.end_offsets([self._at])[self._at]
+
+    def _one(self, start: int, end: int) -> tuple[int, Message] | None:
+        """The first message from an offset on, before another."""
+        return next(iter(self._from(start, end)), None)
+
+    def _from(self, start: int, end: int) -> list[tuple[int, Message]]:
+        """Messages from an offset on, before another, with their offsets: some of them, but never none if any is."""
+        if start >= end:
+            return []
+        with translated(self.system, "looking into the change topic"):
+            self._consumer.seek(self._at, start)
+            found: list[tuple[int, Message]] = []
+            while self._consumer.position(self._at) < end:
+                records: list[Any] = self._consumer.poll(timeout_ms=int(LOOK_S * 1000)).get(self._at, [])
+                found += [(r.offset, decoded(r.value, system=self.system)) for r in records if r.offset < end]
+                if not records and self._consumer.position(self._at) < end:
+                    continue
+                if found and end - start > BACK_FIRST:
+                    break
+        return found
