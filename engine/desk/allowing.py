@@ -84,6 +84,7 @@ class Allowing(Joining):
         record = self.record(*name)
         if record is None:
             return
+        self._look_at([name])
         systems = [system for system, side in record.sides.items() if side.wait == STOPPED]
         for system in systems:
             side = record.sides[system]

@@ -90,6 +90,8 @@ class Changes(Aside):
         self._close(step)
         if self.tallies:
             self._weigh(transaction, step.version.number)
+        if transaction.spool is not None:
+            self._end_long()
         self.pass_position(transaction.system, transaction.position)
         while self.truncated:
             del self.truncations[self.truncated.pop()]
@@ -97,6 +99,7 @@ class Changes(Aside):
     def _decide_spooled(self, transaction: Transaction, step: Step) -> None:
         """A transaction larger than memory: its state goes to the store chunk by chunk, and is committed as one."""
         self.wait_until_stored()
+        self._begin_long()
         crossed = False
         for changes in transaction.chunks():
             wanted: dict[str, dict[str, None]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from engine.desk.quarantine import WAITS_FOR, Quarantined
 from engine.desk.records import Name
-from engine.desk.stopping import Stopping
+from engine.desk.telling import Telling
 from engine.errors import ValueRefused
 from engine.merge import EntityRules, begin, empty_record
 from engine.record import REREAD, UNREAD, Record, Side
@@ -17,7 +17,7 @@ from engine.rulebook import EXISTENCE
 from engine.vocabulary import Position
 
 
-class Due(Stopping):
+class Due(Telling):
     """The room of the to-do lists."""
 
     def _note_due(self, name: Name, record: Record, systems: Iterable[str]) -> None:

@@ -171,6 +171,11 @@ class Stopping(Records):
                     self._write()
                     self._trim()
             self._put_off_all(rules, [key for entity, key in self.due if entity == rules.name], stop.number)
+        if written:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """What was to be told of it elsewhere is not."""
 
     def _put_off_all(self, rules: EntityRules, keys: Collection[str], since: int) -> None:
         self._load((rules.name, key) for key in keys)

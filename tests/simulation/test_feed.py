@@ -1,0 +1,110 @@
+"""What a feed is told, on random histories of the real runner with crashes: each change once, in order, and all of it.
+
+Told is judged by itself: what a change says was before is what was told last; and in the end by the store: who has heard
+everything has what every record is, but for what waits for a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.memory import MemoryStore
+from engine.agreed import PAGES, WITHHELD, Feed, Page, Told, page_of, told_of
+from engine.decide import Decider
+from engine.record import STOPPED, Record, decode
+from tests.simulation import world as worlds
+from tests.simulation.crossed.world import CrossedWorld
+from tests.simulation.histories import judged
+from tests.simulation.world import World
+
+BLOCKS, BLOCK = 3, 100
+FIRST = 300_000
+
+Name = tuple[str, str]
+
+
+def records(store: MemoryStore, rules: list[str]) -> Iterator[tuple[Name, Record]]:
+    """All that the store has."""
+    for entity in rules:
+        for key, state in store.scan(entity):
+            yield (entity, key), decode(state)
+
+
+def pages(store: MemoryStore) -> list[Page]:
+    """All that are to be told, in order."""
+    return [page_of(state) for _, _, state in store.entries(PAGES)]
+
+
+class Listener:
+    """Who hears of everything that is told; `had`: what there was before."""
+
+    def __init__(self, had: dict[Name, Told]) -> None:
+        self.has = had
+        self.last = (-1, -1)
+        self.heard = 0
+
+    def hear(self, page: Page) -> None:
+        """One page, after the one before it."""
+        for change in page.changes:
+            name = (change.entity, change.key)
+            assert change.before == self.has.get(name), f"{name}: told of a change from what was never told"
+            assert change.after != change.before
+            assert (change.number, change.index) > self.last
+            assert page.versions[change.version].number <= change.number <= page.number
+            self.last = (change.number, change.index)
+            self.has[name] = change.after
+            self.heard += 1
+
+
+def is_settled(record: Record) -> bool:
+    """True if nothing of it waits for a person."""
+    return not record.holds and all(side.wait != STOPPED for side in record.sides.values())
+
+
+class Overheard:
+    """Every engine of a world has a feed; what it keeps is compared with the store in the end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.listener: Listener | None = None
+        overheard = self
+
+        class Telling(Decider):
+            def start(self) -> None:
+                super().start()
+                first = overheard.listener is None
+                self.attend_feed(Feed(frozenset(self.rules), "an era", events=True))
+                if first:
+                    had = {n: r.values if r.alive else None for n, r in records(self.store, list(self.rules))}
+                    for entity in self.rules:
+                        for key, _, state in self.store.entries(WITHHELD + entity):
+                            had[entity, key] = told_of(state)
+                    overheard.listener = Listener(had)
+
+        monkeypatch.setattr(worlds, "Decider", Telling)
+
+    def judge(self, store: MemoryStore, entities: list[str]) -> int:
+        """Everything is told. Returns how many changes that were."""
+        assert self.listener is not None
+        told = pages(store)
+        assert not told or not told[-1].goes_on
+        for page in told:
+            self.listener.hear(page)
+        for name, record in records(store, entities):
+            if is_settled(record):
+                assert self.listener.has.get(name) == (record.values if record.alive else None), name
+        return self.listener.heard
+
+
+@pytest.mark.parametrize("kind", [World, CrossedWorld])
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_who_hears_all_that_is_told_has_all_that_was_agreed(
+    block: int, kind: type[World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = 0
+    for seed in range(FIRST + block * BLOCK, FIRST + (block + 1) * BLOCK):
+        overheard = Overheard(monkeypatch)
+        world = judged(kind(seed))
+        heard += overheard.judge(world.store, list(world.book.entities))
+    assert heard > BLOCK
