@@ -98,6 +98,7 @@ CODES: Final[dict[str, str]] = {
     "R376": "A field is a part of two others; both lines are named.",
     "R377": "A field that is put together, or a part of one, is no text.",
     "R378": "A form of comparison for a field whose values have no spellings.",
+    "R379": "`workers` that cannot be so: a number of partitions, a store or a system does not go with them.",
     "R380": "`commit: synchronous` without `when_away`: choose how long a commit may wait.",
     "R381": "`when_away` or `when_refused` for a system whose users do not wait at COMMIT.",
     "R382": "A `when_away` that is neither `closed` nor `open after` a length of time.",

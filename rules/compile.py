@@ -98,6 +98,7 @@ def _book(
         tables={system: tables.tables() for system, tables in where.tables.items()},
         bound={system: tuple(bindings) for system, bindings in listed.items()},
         synchronous=rules.synchronous,
+        partitions=rules.workers.engines(rules.name) if rules.workers is not None else (),
     )
 
 

@@ -26,6 +26,7 @@ from rules.shape import shape
 from rules.synchronous import synchronous_of
 from rules.syntax import SYSTEM_NAME, EntitySyntax, SystemSyntax, TopicsSyntax
 from rules.trials import check_tests
+from rules.workers import Workers, workers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class RuleFile:
     synchronous: Mapping[str, Synchronous]
     """By system, of those with `commit: synchronous`. Not part of `System`, whose words all decide something."""
     entities: Mapping[str, EntitySyntax]
+    workers: Workers | None
+    """Who shares the work; None: one process does all of it."""
     document: Document = field(repr=False)
     """Knows the place of everything, for problems that only the catalogs show."""
 
@@ -118,13 +121,15 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     check_kafka(shaped.syntax.systems, findings)
     check_tests(shaped.syntax.entities, findings)
     check_loops(shaped.syntax, resolved, findings)
+    workers = workers_of(shaped.syntax, found.store if found else None, home(path), environ, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
     if errors:
         return Loaded(None, in_order(errors), in_order(warnings))
     systems = {system: System.of(system, entry, found) for system, entry in shaped.syntax.systems.items()}
     waits = synchronous_of(shaped.syntax.systems)
-    rules = RuleFile(path, name, found.store if found else None, systems, waits, shaped.syntax.entities, document)
+    store = found.store if found else None
+    rules = RuleFile(path, name, store, systems, waits, shaped.syntax.entities, workers, document)
     return Loaded(rules, [], in_order(warnings))
 
 

@@ -37,6 +37,7 @@ from rules.syntax import (
     SystemSyntax,
     TableSyntax,
     TestSyntax,
+    WorkersSyntax,
 )
 
 _NEVER_SHOWN = frozenset({"url", "store"})
@@ -168,6 +169,8 @@ def _keys(path: Path) -> tuple[str, ...]:
             model = FileSyntax
         case ("systems", _):
             model = SystemSyntax
+        case ("workers",):
+            model = WorkersSyntax
         case ("entities", _):
             model = EntitySyntax
         case ("entities", _, "bind", _):

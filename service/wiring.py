@@ -64,6 +64,7 @@ class Kit(Protocol):
     def setup(self, book: RuleBook, told: Callable[[Any], None]) -> Sequence[Any]: ...
     def teardown(self, book: RuleBook) -> list[str]: ...
     def forget(self, book: RuleBook) -> None: ...
+    def end_reader(self, book: RuleBook) -> None: ...
     def identity(self) -> str: ...
     def source(
         self, book: RuleBook, identity: str, *, capabilities: Mapping[str, bool], spool_dir: Path
@@ -185,6 +186,12 @@ def open_store(rules: RuleFile, *, create: bool) -> SqlStore:
     """The store of a rule file. Raises StoreUnfit."""
     assert rules.store is not None, "loaded with an environment"
     return SqlStore.open(rules.store.reveal(), name=rules.name, create=create)
+
+
+def open_part(rules: RuleFile, part: str, *, create: bool) -> SqlStore:
+    """The store of one of those who share the work: a partition's engine, or a reader. Raises StoreUnfit."""
+    assert rules.store is not None, "loaded with an environment"
+    return SqlStore.open(rules.store.reveal(), name=f"{rules.name}.{part}", create=create, part=part)
 
 
 def _refuse(problems: list[Problem]) -> None:

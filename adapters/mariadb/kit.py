@@ -105,6 +105,9 @@ class MariaKit:
         finally:
             holding.close()
 
+    def end_reader(self, book: RuleBook) -> None:
+        """Nothing: of two readers with one number, the server itself ends the former."""
+
     def identity(self) -> str:
         """Which server and database this is, as text to be kept."""
         with self._connection("run") as conn:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -30,6 +30,8 @@ from engine.catalog import Catalog, Finding
 from engine.fence import Fence
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
+
+END_READER: Final = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = %s AND active"
 
 
 class PostgresKit:
@@ -94,6 +96,11 @@ class PostgresKit:
                 conn.execute("DELETE FROM duolog.ledger WHERE engine = %s", (book.name,))
         finally:
             holding.close()
+
+    def end_reader(self, book: RuleBook) -> None:
+        """Hangs up on whoever reads our slot: another process, which may be frozen."""
+        with self._connection("run") as conn:
+            conn.execute(END_READER, [slot_name(book.name, self.system)])
 
     def identity(self) -> str:
         """Which server and database this is, as text to be kept."""

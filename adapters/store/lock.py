@@ -8,8 +8,10 @@ lock belongs to the very connection that commits, so an engine that lost it cann
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import socket
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +23,8 @@ from engine.errors import StoreBusy
 
 ADVISORY_KEY: Final = 0x64756F6C6F67
 """The number of the advisory lock: `duolog` in ASCII. Such locks are told apart by database."""
+ENDS_WITHIN_S: Final = 10.0
+"""A session that was told to end rolls back first."""
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -70,16 +74,36 @@ class FileLock:
             self._file = None
 
 
-def take_advisory(writing: Connection, holder: Holder, where: str) -> None:
-    """Takes the lock for the session of `writing` and names `holder` in its table. Raises StoreBusy."""
-    taken = writing.exec_driver_sql(TRY_LOCK, (ADVISORY_KEY,)).scalar_one()
-    if not taken:
-        found = writing.execute(select(holder_table.c.document)).scalar_one_or_none()
-        raise busy(where, found or "")
+def advisory_key(part: str | None) -> int:
+    """The number of the lock of a store, or of one of several in a database."""
+    if part is None:
+        return ADVISORY_KEY
+    return int.from_bytes(hashlib.sha256(f"duolog:{part}".encode()).digest()[:8], "big") >> 1
+
+
+def take_advisory(writing: Connection, holder: Holder, where: str, key: int, patience_s: float | None) -> None:
+    """Takes the lock for the session of `writing` and names `holder` in its table; `patience_s`: who still has it after
+    so many seconds, is ended. Raises StoreBusy."""
+    if not _taken(writing, key, patience_s or 0.0):
+        if patience_s is not None:
+            writing.exec_driver_sql(END_HOLDER, {"key": key})
+        if patience_s is None or not _taken(writing, key, ENDS_WITHIN_S):
+            found = writing.execute(select(holder_table.c.document)).scalar_one_or_none()
+            raise busy(where, found or "")
     writing.exec_driver_sql("BEGIN")
     writing.execute(delete(holder_table))
     writing.execute(insert(holder_table).values(id=1, document=msgspec.json.encode(holder).decode()))
     writing.exec_driver_sql("COMMIT")
+
+
+def _taken(writing: Connection, key: int, within_s: float) -> bool:
+    """True if the lock is ours within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while not writing.exec_driver_sql(TRY_LOCK, (key,)).scalar_one():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)  # nobody tells when it is let go, but who would be waited for without an end
+    return True
 
 
 def busy(where: str, found: str) -> StoreBusy:
@@ -95,3 +119,9 @@ def busy(where: str, found: str) -> StoreBusy:
 
 
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock(%s)"
+END_HOLDER: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND classid = (%(key)s::bigint >> 32)::oid AND objid = (%(key)s::bigint & 4294967295)::oid
+"""

@@ -18,10 +18,10 @@ from adapters.store.sqlite import SqliteFile
 from engine.errors import StoreMissing, StoreUnfit
 
 
-def open_place(url: str, *, name: str, create: bool) -> Place:
+def open_place(url: str, *, name: str, create: bool, part: str | None = None) -> Place:
     """The place at `url`, holding a store of the rule set `name` in our format; `create`: it may be made, or brought
     forward. Raises StoreUnfit."""
-    place = find_place(url)
+    place = find_place(url, part)
     if not place.exists():
         if not create:
             raise _missing(place)
@@ -41,14 +41,16 @@ def open_place(url: str, *, name: str, create: bool) -> Place:
     return place
 
 
-def find_place(url: str) -> Place:
-    """The kind of place that `url` names. Raises StoreUnfit for any other."""
+def find_place(url: str, part: str | None = None) -> Place:
+    """The kind of place that `url` names; of several, `part`. Raises StoreUnfit for any other."""
     try:
         address = make_url(url)
     except ArgumentError as error:
         raise StoreUnfit("the store's address is not one that can be read", mend=_MEND_ADDRESS) from error
     if address.get_backend_name() == "postgresql":
-        return PostgresSchema(url)
+        return PostgresSchema(url, part)
+    if part is not None:
+        raise StoreUnfit("workers need a store on PostgreSQL", mend="store: postgresql://user@host/database")
     if address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:"):
         return SqliteFile(str(address.database))
     raise StoreUnfit(f"a store cannot live in `{address.drivername}`", mend=_MEND_ADDRESS)

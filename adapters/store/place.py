@@ -96,8 +96,9 @@ class Place(Protocol):
     def pending_after(self, connection: Connection, number: int, row: int) -> list[PendingRow]:
         """The next page of pending rows after (number, row id), ascending."""
 
-    def lock(self, writing: Connection, holder: Holder) -> None:
-        """Becomes the one engine of this store until `close` or the process's death. Raises StoreBusy."""
+    def lock(self, writing: Connection, holder: Holder, patience_s: float | None = None) -> None:
+        """Becomes the one engine of this store until `close` or the process's death. Raises StoreBusy; but with
+        `patience_s`, where sessions can be ended, who still is it after so many seconds is."""
 
     def set_status(self, document: str) -> None:
         """Replaces the status document."""

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from adapters.store.copying import copy_tables
-from adapters.store.lock import Holder, take_advisory
+from adapters.store.lock import Holder, advisory_key, take_advisory
 from adapters.store.place import EntryRow, FoundRow, PendingRow, RecordRow, checked, grouped, no_nul, told
 from adapters.store.schema import SCHEMA, Insert, Removal
 from adapters.store.schema import status as status_table
@@ -32,8 +32,11 @@ PENDING_PAGE_ROWS: Final = 200
 class PostgresSchema:
     """Implements `Place` for one database."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: `postgresql+psycopg://...` or `postgresql://...`; connects only when asked to."""
+    def __init__(self, url: str, part: str | None = None) -> None:
+        """`url`: `postgresql+psycopg://...` or `postgresql://...`; connects only when asked to. `part`: of several
+        stores in one database, each of which has a schema and a lock of its own."""
+        self._schema = SCHEMA if part is None else f"{SCHEMA}_{part}"
+        self._key = advisory_key(part)
         address = make_url(url).set(drivername="postgresql+psycopg")
         self.where = address.render_as_string(hide_password=True).replace("+psycopg", "")
         self.warnings: list[str] = []
@@ -45,18 +48,19 @@ class PostgresSchema:
     def exists(self) -> bool:
         """True if the schema holds a store. Raises StoreUnfit if the server cannot be reached."""
         with told(self.where), self._engine.connect() as connection:
-            return inspect(connection).has_table("meta", schema=SCHEMA)
+            return inspect(connection).has_table("meta", schema=self._schema)
 
     def create(self) -> None:
         """Makes the schema, unless it is there."""
         with told(self.where), self._engine.connect() as connection:
             connection.exec_driver_sql(_LOCAL)
-            connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS duolog_store")
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
 
     def connect(self, writing: bool) -> Connection:
         """See `Place`."""
         connection = self._engine.connect()
-        for setting in _SESSION if writing else (*_SESSION, _READ_ONLY):
+        session = (f"SET search_path = {self._schema}", *_SESSION)
+        for setting in session if writing else (*session, _READ_ONLY):
             connection.exec_driver_sql(setting)
         return connection
 
@@ -147,9 +151,9 @@ class PostgresSchema:
             cursor.execute(_PENDING, (number, row, PENDING_PAGE_ROWS))
             return cursor.fetchall()
 
-    def lock(self, writing: Connection, holder: Holder) -> None:
+    def lock(self, writing: Connection, holder: Holder, patience_s: float | None = None) -> None:
         """Takes the advisory lock for the session that commits."""
-        take_advisory(writing, holder, self.where)
+        take_advisory(writing, holder, self.where, self._key, patience_s)
 
     def set_status(self, document: str) -> None:
         """Replaces the row, on a connection of its own."""
@@ -186,7 +190,6 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
 
 _LOCAL = "SET synchronous_commit = local"
 _SESSION = (
-    "SET search_path = duolog_store",
     _LOCAL,
     "SET statement_timeout = 0",
     "SET lock_timeout = 0",

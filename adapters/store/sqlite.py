@@ -189,8 +189,8 @@ class SqliteFile:
             start += size
         return sorted(found, key=lambda page: (page[1], page[0]))
 
-    def lock(self, writing: Connection, holder: Holder) -> None:
-        """Takes the lock file."""
+    def lock(self, writing: Connection, holder: Holder, patience_s: float | None = None) -> None:
+        """Takes the lock file. Nobody is ended: what a process on this machine holds goes with it."""
         self._lock.take(holder, self.where)
 
     def set_status(self, document: str) -> None:

@@ -70,13 +70,13 @@ class SqlStore:
 
     @classmethod
     def open(
-        cls, url: str, *, name: str, create: bool = True, now_us: Callable[[], int] = _wall_clock_us
-    ) -> SqlStore:
-        """Opens the store at `url` (`sqlite:///path` or `postgresql+psycopg://...`) of the rule set `name`.
-
-        `create`: make it if it is not there. `now_us`: microseconds since 1970 UTC, for the stamps of journal,
-        quarantine, holds and requests. Raises StoreUnfit if the place or what is found there cannot be used."""
-        return cls(open_place(url, name=name, create=create), now_us)
+        cls, url: str, *, name: str, create: bool = True, part: str | None = None,
+        now_us: Callable[[], int] = _wall_clock_us,
+    ) -> SqlStore:  # fmt: skip
+        """Opens the store at `url` (`sqlite:///path` or `postgresql+psycopg://...`) of the engine `name`; `create`:
+        makes it if it is not there. `part`: which of several in one database. `now_us`: microseconds since 1970
+        UTC, for all stamps. Raises StoreUnfit if the place or what is found there cannot be used."""
+        return cls(open_place(url, name=name, create=create, part=part), now_us)
 
     @property
     def where(self) -> str:
@@ -88,12 +88,11 @@ class SqlStore:
         """What the DBA should know about the place, in words."""
         return self._place.warnings
 
-    def lock(self) -> None:
-        """Becomes the one engine of this store until `close` or death. Raises StoreBusy, naming who is it already.
-
-        Called once, before the first commit of an engine; read-only commands and `ask` need no lock."""
+    def lock(self, patience_s: float | None = None) -> None:
+        """Becomes the one engine of this store until `close` or death. Raises StoreBusy, naming who is it already; but
+        with `patience_s`, who still is it after so many seconds is ended. Called once, before the first commit."""
         with self._telling():
-            self._place.lock(self._writing(), Holder.this(self._now_us()))
+            self._place.lock(self._writing(), Holder.this(self._now_us()), patience_s)
 
     def close(self) -> None:
         """Rolls back what is not committed and lets go of everything. Readers must have stopped."""

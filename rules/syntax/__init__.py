@@ -17,6 +17,7 @@ from rules.syntax.entity import (
     GroupSyntax,
     IdentitySyntax,
     TestSyntax,
+    WorkersSyntax,
 )
 from rules.syntax.places import ColumnSyntax, LookupSyntax, PartSyntax, SystemSyntax, TableSyntax, TopicsSyntax
 from rules.syntax.words import (
@@ -60,4 +61,5 @@ __all__ = [
     "TableSyntax",
     "TestSyntax",
     "TopicsSyntax",
+    "WorkersSyntax",
 ]

@@ -152,6 +152,13 @@ class EntitySyntax(Syntax):
         return value
 
 
+class WorkersSyntax(Syntax):
+    """Several processes that share the work over Kafka."""
+
+    kafka: str = Field(repr=False, description="Where the brokers are: `kafka://user@host:9093,other:9093/?ca=...`.")
+    partitions: Whole = Field(default=8, description="Into how many parts the records are shared out, for good.")
+
+
 class FileSyntax(Syntax):
     """A rule file."""
 
@@ -159,6 +166,9 @@ class FileSyntax(Syntax):
     name: SystemName | None = Field(default=None, description="Names the slot, the origin and the ledger's rows.")
     store: str | None = Field(
         default=None, repr=False, description="Where our own state is kept; default: SQLite beside this file."
+    )
+    workers: WorkersSyntax | None = Field(
+        default=None, description="With `duolog run --worker`: who shares the work, and how."
     )
     systems: Annotated[dict[SystemName, SystemSyntax], Nonempty] = Field(description="The databases that take part.")
     entities: Annotated[dict[FieldName, EntitySyntax], Nonempty] = Field(description="What is kept in step.")
