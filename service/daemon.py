@@ -7,12 +7,10 @@ engine; tells its status every second. SIGTERM finishes what is in hand; SIGHUP 
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,18 +21,15 @@ from types import FrameType
 from typing import Any
 
 from adapters.store import SqlStore
-from engine.decide import Decider
 from engine.errors import StoreUnfit, SystemStopped
-from engine.ports import Delta, Source, Target
 from engine.runner import Runner
 from service.day_one import Watch, agree, has_base, require_set_up
-from service.failpoints import FailingSource, FailingTarget, Failpoint, around_commit, from_environment
+from service.failpoints import Failpoint, from_environment
 from service.passing import Passed, fit, tried
-from service.profiling import profiled
 from service.reload import Reload
-from service.stops import stop_document
+from service.running import doing, made_ready, tuned
 from service.synchronous.arrangement import Arrangement
-from service.wiring import SystemClock, Wired, open_store, wire
+from service.wiring import Wired, open_store, wire
 
 STATUS_EVERY_S = 1.0
 VERIFY_EVERY_S = 60.0
@@ -81,12 +76,7 @@ class Daemon:
 
     def run(self) -> None:
         """Runs until SIGTERM. Raises RulesRefused, DuologError."""
-        # Rows and records hold no cycles: at Python's default the collector would look through all of them every few
-        # hundred rows, a third of the engine's time.
-        gc.freeze()
-        gc.set_threshold(100_000, 20, 100)
-        # A thread that has something to hand on waits no longer than this for one that computes.
-        sys.setswitchinterval(0.001)
+        tuned()
         wired = wire(self.options.rules)
         tried(wired.rules, wired.book, types_known=True)
         store = open_store(wired.rules, create=True)
@@ -192,23 +182,7 @@ class Daemon:
         """Runs an engine on these rules, until it is asked to stop, or others have passed."""
         self.phase = "starting"
         wired = self.wired = passed.wired
-        sources: dict[str, Source] = {}
-        targets: dict[str, Target] = {}
-        for name, kit in wired.kits.items():
-            identity = store.identity(name)
-            if identity is None:
-                raise StoreUnfit(f"the store does not know which server `{name}` is", mend="run with --merge-again")
-            sources[name] = kit.source(
-                wired.book, identity, capabilities=passed.capabilities[name], spool_dir=spool_folder(wired)
-            )
-            targets[name] = kit.target(wired.book)
-        decider = Decider(wired.book, _Watched(store, self.point) if self.point else store)  # type: ignore[arg-type]
-        decider.start()
-        plain = sources
-        if self.point is not None:
-            sources = {name: FailingSource(source, self.point) for name, source in sources.items()}
-            targets = {name: FailingTarget(target, self.point) for name, target in targets.items()}
-        runner = Runner(wired.book, decider, sources, targets, SystemClock(), observe=self.tell, around=profiled)
+        runner, plain = made_ready(passed, store, self.point, self.tell)
         self.runner = runner
         self.phase = "running"
         try:
@@ -265,54 +239,4 @@ class Daemon:
 
     def _doing(self, runner: Runner, wired: Wired) -> dict[str, Any]:
         """How a runner is doing, or was when it ended."""
-        document: dict[str, Any] = {"systems": {}, "queues": {}}
-        decider = runner.decider
-        now_us = time.time() * 1_000_000
-        for name, lane in list(runner.lanes.items()):
-            position = decider.durable_positions.get(name, 0)
-            behind = (bool(lane.inbox) or lane.reader != "running") and lane.committed_at > 0
-            document["systems"][name] = {
-                "state": lane.reader if lane.reader != "running" else lane.writer,
-                "reader": lane.reader,
-                "writer": lane.writer,
-                "position": wired.kits[name].position_text(position),
-                "lag_s": round(max(0.0, (now_us - lane.committed_at) / 1e6), 3) if behind else 0.0,
-                "trouble": lane.trouble,
-            }
-            document["queues"][name] = {
-                "read": lane.inbox_rows, "due": decider.backlog(name), "waiting": len(decider.waiting[name]),
-                "locked": len(decider.deferred[name]),
-            }
-        document["synchronous"] = self.arrangement.document()
-        document["counters"] = {key: decider.counts.get(key, 0) for key in COUNTERS} | dict(decider.counts)
-        document["quarantine"] = len(decider.quarantined)
-        document["holds"] = len(decider.held)
-        document["stops"] = [stop_document(stop, self.options.rules) for stop in list(decider.stops.values())]
-        return document
-
-
-COUNTERS = (
-    "transactions", "changes", "successors", "agreements", "conflicts", "overruled", "held", "written", "echoes",
-    "noise", "inserts", "deletes", "unmatched", "deferred", "failed", "quarantined", "reread",
-)
-
-
-class _Watched:
-    """The store, with the failpoints around its commits."""
-
-    def __init__(self, store: SqlStore, point: Failpoint) -> None:
-        self._store, self._point = store, point
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def commit(self, delta: Delta) -> None:
-        """As the store, with `before_commit` and `after_commit` around."""
-        around_commit(self._point, delta, before=True)
-        self._store.commit(delta)
-        around_commit(self._point, delta, before=False)
-
-
-def spool_folder(wired: Wired) -> Path:
-    """Where transactions too large for memory are kept meanwhile: beside the rule file, or in the folder of several."""
-    return wired.rules.home
+        return doing(runner, wired, self.options.rules) | {"synchronous": self.arrangement.document()}
