@@ -9,7 +9,7 @@ rules always make the same plan.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
@@ -69,8 +69,8 @@ def _read(entity: Entity) -> Iterable[tuple[str, int]]:
             yield from ((system, look.table) for look in binding.assembly.lookups.values())
 
 
-def _is_root(entity: Entity, names: Iterable[str]) -> bool:
-    return not any(field.reference in names for field in entity.fields)
+def _is_root(entity: Entity, names: Collection[str]) -> bool:
+    return not any(field.reference is not None and field.reference in names for field in entity.fields)
 
 
 def _spread(entities: list[Entity]) -> tuple[dict[str, tuple[int, ...]], str]:

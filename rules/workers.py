@@ -41,8 +41,9 @@ def workers_of(
     if words is None:
         return None
     if words.partitions not in PARTITIONS:
+        allowed = (f"{PARTITIONS.start} to {PARTITIONS.stop - 1}",)
         findings.error("R379", ("workers", "partitions"), "the records cannot be shared out so",
-                       found=str(words.partitions), allowed=(f"{PARTITIONS.start} to {PARTITIONS.stop - 1}",))  # fmt: skip
+                       found=str(words.partitions), allowed=allowed)  # fmt: skip
     if syntax.store is None or (store is not None and store.reveal().startswith("sqlite")):
         findings.error("R379", ("workers",), "workers on several machines need a store that all of them can reach",
                        key=True, mend="`store: ${STORE_URL}`, a PostgreSQL database of its own")  # fmt: skip

@@ -78,6 +78,10 @@ class Daemon:
         """Runs until SIGTERM. Raises RulesRefused, DuologError."""
         tuned()
         wired = wire(self.options.rules)
+        if wired.rules.workers is not None:
+            raise StoreUnfit(
+                "these rules are for workers, who share the work", mend=f"`duolog run {self.options.rules} --worker`"
+            )
         tried(wired.rules, wired.book, types_known=True)
         store = open_store(wired.rules, create=True)
         teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)

@@ -6,7 +6,7 @@ halving finds them. Offsets are never kept: the same position is found again in 
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -37,10 +37,8 @@ def make_topics(broker: Broker, wanted: dict[str, int]) -> None:
         there = set(admin.list_topics())
         missing = [NewTopic(name, count, -1) for name, count in wanted.items() if name not in there]
         for new in missing:
-            try:
+            with suppress(TopicAlreadyExistsError):  # another worker was quicker
                 admin.create_topics([new])
-            except TopicAlreadyExistsError:
-                pass  # another worker was quicker
         if missing:
             admin.wait_for_topics([new.name for new in missing])
         for found in admin.describe_topics([name for name in wanted if name in there]):
@@ -107,9 +105,7 @@ class Reader:
         while low < high:
             middle = (low + high) // 2
             found = self._one(middle, high)
-            if found is None:
-                high = middle
-            elif found[1].position > resume:
+            if found is None or found[1].position > resume:
                 high = middle
             else:
                 low = found[0] + 1

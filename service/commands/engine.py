@@ -32,6 +32,7 @@ from service.commands.terms import (
 )
 from service.daemon import Daemon, Options
 from service.day_one import MATCHED
+from service.scaling.worker import Worker
 from service.wiring import RulesRefused, open_store, read_rules
 
 FRESH_S = 10.0
@@ -53,12 +54,17 @@ def run(
     ] = "",
     values: Annotated[bool, typer.Option("--values", help="With --shadow: show the values, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --shadow: one JSON document a line.")] = False,
+    worker: Annotated[
+        bool, typer.Option("--worker", help="Share the work with other processes, over Kafka (`workers:`).")
+    ] = False,
 ) -> None:
     """Keeps the systems in step, in the foreground, until SIGTERM. The first start compares what is there.
 
     Example: duolog run erp_crm.yaml
 
     Example: duolog run new.yaml --shadow erp_crm.yaml --for 10min
+
+    Example: duolog run large.yaml --worker
 
     Exit codes: 0 stopped by SIGTERM, 1 an error that may pass, 2 the rule file is wrong, 3 a system stopped and needs
     a person, 4 the store is in use or unfit. SIGHUP reads the rules anew."""
@@ -67,7 +73,10 @@ def run(
             for_us = _length(for_time)
             shadow(rules, shadow_of, for_s=for_us, values=values, as_json=as_json, log=log)
             return
-        Daemon(Options(rules, merge_again), log).run()
+        if worker:
+            Worker(rules, log, merge_again=merge_again).run()
+        else:
+            Daemon(Options(rules, merge_again), log).run()
         log("stopped", "everything that was in hand is durable")
 
 

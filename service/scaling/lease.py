@@ -1,0 +1,57 @@
+"""The right to be one partition's engine, or one system's reader, until somebody else takes it over.
+
+Turns a store in PostgreSQL into a lease: its lock belongs to one session, and each holder counts its epoch one up. Who
+takes over waits a moment for the former holder to end by itself, then ends its session; so a former holder that was
+frozen can commit nothing more there, and learns by `check` that its time is over before it opens anything else again.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from adapters.store import SqlStore
+from engine.errors import Fenced, StoreUnfit
+from engine.fence import Fence, overtaken
+from rules import RuleFile
+from service.wiring import open_part
+
+POLITE_S: Final = 5.0
+"""A holder that lives, and knows that it was relieved, ends what it has in hand within this time."""
+EPOCH: Final = "epoch"
+
+
+class Lease:
+    """See the module. `store` is the holder's own, to be used as any engine's."""
+
+    def __init__(self, rules: RuleFile, part: str) -> None:
+        """Takes it over. Raises StoreUnfit, StoreBusy."""
+        self.part = part
+        self.store: SqlStore = open_part(rules, part, create=True)
+        try:
+            self.store.lock(POLITE_S)
+            self.epoch = int(self.store.recall(EPOCH) or 0) + 1
+            self.store.remember(EPOCH, str(self.epoch))
+        except BaseException:
+            self.store.close()
+            raise
+
+    @property
+    def fence(self) -> Fence:
+        """What is shown to targets."""
+        return Fence(self.epoch, self.check)
+
+    def check(self) -> None:
+        """Raises Fenced if somebody else has it now, or if that cannot be known. Any thread."""
+        try:
+            epoch = int(self.store.recall(EPOCH) or 0)
+        except StoreUnfit as error:
+            raise Fenced(f"the lease of `{self.part}` is lost: {error.found}",
+                         mend="none needed: it is taken again, or another worker has it") from None  # fmt: skip
+        if epoch != self.epoch:
+            raise overtaken("", self.epoch, epoch)
+
+    def close(self) -> None:
+        """Lets go of it."""
+        with suppress(StoreUnfit):
+            self.store.close()
