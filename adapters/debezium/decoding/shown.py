@@ -14,6 +14,13 @@ _AVRO_TYPES: Final[Mapping[str, str]] = {
     "bytes": "bytes", "fixed": "bytes", "enum": "string", "array": "array", "map": "map", "record": "struct",
 }  # fmt: skip
 
+EITHER: Final = "duolog.DecimalInDigitsOrBytes"
+"""Of a column with digits after the point: its values tell by themselves how they are shown."""
+WHOLE_NUMBER: Final = "duolog.IntegerInDigitsOrBytes"
+"""Of an integer column: a number, or a `Decimal` of none."""
+HSTORE: Final = "duolog.HstoreInMapOrJson"
+"""Of an hstore: a map, or a JSON document of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
