@@ -60,7 +60,7 @@ def share(sharing: Sharing, partition: int, fence: Fence) -> Passed:
     whole = sharing.passed.wired
     book = replace(whole.book, name=whole.book.partitions[partition], partitions=())
     kits: dict[str, Kit] = {
-        name: _Share(kit, sharing, partition, fence) for name, kit in whole.kits.items()  # type: ignore[misc]
+        name: _Share(kit, sharing, partition, fence) for name, kit in whole.kits.items()
     }  # fmt: skip
     return replace(sharing.passed, wired=Wired(whole.rules, book, kits, whole.warnings))
 
