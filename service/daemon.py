@@ -20,11 +20,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from adapters.feed.publisher import Publisher
 from adapters.store import SqlStore
 from engine.errors import StoreUnfit, SystemStopped
 from engine.runner import Runner
 from service.day_one import Watch, agree, has_base, require_set_up
 from service.failpoints import Failpoint, from_environment
+from service.feed import telling
 from service.passing import Passed, fit, tried
 from service.reload import Reload
 from service.running import doing, made_ready, tuned
@@ -60,9 +62,11 @@ class Daemon:
         self.tell = tell
         self.runner: Runner | None = None
         self.wired: Wired | None = None
+        self.publisher: Publisher | None = None
         self.reload = Reload(options.rules, tell)
         self.arrangement = Arrangement(options.rules, tell)
         self.stop_asked = False
+        self._telling = threading.Lock()
         self.phase = "starting"
         self.last: dict[str, Any] = {
             "systems": {}, "counters": {}, "queues": {}, "synchronous": {}, "holds": 0, "quarantine": 0, "stops": [],
@@ -78,10 +82,6 @@ class Daemon:
         """Runs until SIGTERM. Raises RulesRefused, DuologError."""
         tuned()
         wired = wire(self.options.rules)
-        if wired.rules.workers is not None:
-            raise StoreUnfit(
-                "these rules are for workers, who share the work", mend=f"`duolog run {self.options.rules} --worker`"
-            )
         tried(wired.rules, wired.book, types_known=True)
         store = open_store(wired.rules, create=True)
         teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)
@@ -192,13 +192,17 @@ class Daemon:
         try:
             if not self.stop_asked and self.reload.passed is None:
                 self.arrangement.keep(wired, plain, runner, store)
-                runner.run()
+                with telling(wired, runner, store, self.point, self.tell) as self.publisher:
+                    runner.run()
                 if not self.stop_asked and self.reload.passed is not None:
                     self.arrangement.pass_on(self.reload.passed.wired.book.synchronous)
+                    # Nobody is to read a second from now that commits wait, by rules that are in force no more.
+                    self._write_status(store, running=True)
         finally:
             self.last = self._doing(runner, wired)
             for system in self.last["systems"].values():
                 system["state"] = "stopped" if system["state"] == "stopped" else "not running"
+            self.publisher = None
             self.runner = None
 
     # ------------------------------------------------------------ status
@@ -224,8 +228,10 @@ class Daemon:
                 time.sleep(0.05)  # the pause between two tellings, short so that a stop is not kept waiting
 
     def _write_status(self, store: SqlStore, *, running: bool) -> None:
+        """By any thread: what is written last was also true last."""
         try:
-            store.set_status(json.dumps(self.document(running=running)))
+            with self._telling:
+                store.set_status(json.dumps(self.document(running=running)))
         except StoreUnfit as error:
             self.tell("status not written", str(error))
 
@@ -243,4 +249,5 @@ class Daemon:
 
     def _doing(self, runner: Runner, wired: Wired) -> dict[str, Any]:
         """How a runner is doing, or was when it ended."""
-        return doing(runner, wired, self.options.rules) | {"synchronous": self.arrangement.document()}
+        told = {} if self.publisher is None else {"feed": self.publisher.document()}
+        return doing(runner, wired, self.options.rules) | {"synchronous": self.arrangement.document()} | told
