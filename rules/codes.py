@@ -79,6 +79,7 @@ CODES: Final[dict[str, str]] = {
     "R351": "Warning: a value that one system's map yields has no counterpart in another system's map.",
     "R352": "Warning: an entity's policy is never asked, because its owner decides every field without one.",
     "R353": "Warning: `restrict` for an entity that nothing refers to.",
+    "R359": "A `feed` that cannot be so: an entity, a topic or a number does not go with it.",
     "R360": "An owner that never has its turn, because one before it owns it always.",
     "R361": "Owners with conditions, and nobody decides when none of them holds.",
     "R362": "The condition of an owner looks at what is owned by it.",

@@ -15,6 +15,7 @@ from pathlib import Path
 from engine.rulebook import Synchronous
 from rules.addresses import Addresses, addresses, check_loops, store_address
 from rules.check import check
+from rules.feed import FeedRules, feed_of
 from rules.findings import Findings
 from rules.folder import read_file, read_folder
 from rules.kafka import check_kafka
@@ -76,6 +77,8 @@ class RuleFile:
     """Who shares the work; None: one process does all of it."""
     document: Document = field(repr=False)
     """Knows the place of everything, for problems that only the catalogs show."""
+    feed: FeedRules | None = None
+    """Where agreed changes are told; None: nowhere."""
 
     @property
     def home(self) -> Path:
@@ -122,6 +125,7 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     check_tests(shaped.syntax.entities, findings)
     check_loops(shaped.syntax, resolved, findings)
     workers = workers_of(shaped.syntax, found.store if found else None, home(path), environ, findings)
+    feed = feed_of(shaped.syntax, name, home(path), environ, findings)
     errors = [problem for problem in findings.problems if problem.severity == "error"]
     warnings = [problem for problem in findings.problems if problem.severity == "warning"]
     if errors:
@@ -129,7 +133,7 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     systems = {system: System.of(system, entry, found) for system, entry in shaped.syntax.systems.items()}
     waits = synchronous_of(shaped.syntax.systems)
     store = found.store if found else None
-    rules = RuleFile(path, name, store, systems, waits, shaped.syntax.entities, workers, document)
+    rules = RuleFile(path, name, store, systems, waits, shaped.syntax.entities, workers, document, feed)
     return Loaded(rules, [], in_order(warnings))
 
 

@@ -25,6 +25,7 @@ from rules.syntax import (
     ColumnSyntax,
     ConflictSyntax,
     EntitySyntax,
+    FeedSyntax,
     FieldSyntax,
     FileSyntax,
     GroupSyntax,
@@ -40,7 +41,7 @@ from rules.syntax import (
     WorkersSyntax,
 )
 
-_NEVER_SHOWN = frozenset({"url", "store"})
+_NEVER_SHOWN = frozenset({"url", "store", "kafka", "registry"})
 _WANTED = {
     "string_type": "a word must stand here",
     "dict_type": "a mapping must stand here",
@@ -169,6 +170,8 @@ def _keys(path: Path) -> tuple[str, ...]:
             model = FileSyntax
         case ("systems", _):
             model = SystemSyntax
+        case ("feed",):
+            model = FeedSyntax
         case ("workers",):
             model = WorkersSyntax
         case ("entities", _):

@@ -22,6 +22,9 @@ POINTS = {
     "after_commit": "after the store's commit of a decision, before anything is written",
     "between_statements": "between two statements of a batch",
     "after_target_commit": "after the target's commit, before its answer is known",
+    "feed_sent": "messages of a feed are sent, and not that they are",
+    "before_feed_commit": "all of a Kafka transaction of a feed is sent, and it is not committed",
+    "after_feed_commit": "after the commit of a Kafka transaction of a feed, before that is known",
     "before_acknowledge": "before a position is acknowledged to the source",
 }
 

@@ -19,6 +19,7 @@ from rules.syntax.entity import (
     TestSyntax,
     WorkersSyntax,
 )
+from rules.syntax.feed import FeedSyntax
 from rules.syntax.places import ColumnSyntax, LookupSyntax, PartSyntax, SystemSyntax, TableSyntax, TopicsSyntax
 from rules.syntax.words import (
     DIGITS_MAX,
@@ -46,6 +47,7 @@ __all__ = [
     "ColumnSyntax",
     "ConflictSyntax",
     "EntitySyntax",
+    "FeedSyntax",
     "FieldSyntax",
     "FileSyntax",
     "GroupSyntax",

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from engine.rulebook import DeletePolicy, Form
 from rules.syntax.deciding import CheckSyntax, ConflictSyntax, JoinSyntax, LimitsSyntax, Owners
+from rules.syntax.feed import FeedSyntax
 from rules.syntax.places import ColumnSyntax, SystemSyntax, TableSyntax
 from rules.syntax.words import FieldName, Leaving, Names, Nonempty, OnceEach, Syntax, SystemName, Whole, not_mixed
 
@@ -170,5 +171,6 @@ class FileSyntax(Syntax):
     workers: WorkersSyntax | None = Field(
         default=None, description="With `duolog run --worker`: who shares the work, and how."
     )
+    feed: FeedSyntax | None = Field(default=None, description="Where agreed changes are told, in Kafka.")
     systems: Annotated[dict[SystemName, SystemSyntax], Nonempty] = Field(description="The databases that take part.")
     entities: Annotated[dict[FieldName, EntitySyntax], Nonempty] = Field(description="What is kept in step.")
