@@ -17,6 +17,8 @@ from engine.vocabulary import Batch, RowResult
 
 LONGER: Final = 3
 """So many times the usual wait is the longer one."""
+LONGER_ROWS_MAX: Final = 500
+"""Up to so many rows a batch waits for longer: users wait also while its rows are written."""
 REMEMBERED_MAX: Final = 10_000
 """Rows whose tries are counted; of the oldest the count is forgotten, and begins again."""
 
@@ -49,7 +51,7 @@ class Patience:
         tries = max((self._tries.get((w.entity, row[1]), 0) for w in batch.writes for row in w.rows), default=0)
         if tries == 0:
             return Turn(self._usual_s)
-        longer = tries % 2 == 0
+        longer = tries % 2 == 0 and batch.rows <= LONGER_ROWS_MAX
         return Turn(self._usual_s * LONGER if longer else self._usual_s, in_order=True, backwards=tries % 4 == 0)
 
     def learn(self, batch: Batch, exceptions: Sequence[RowResult]) -> None:

@@ -182,10 +182,14 @@ def test_a_user_who_holds_one_row_of_a_record_is_not_waited_for(
             company.run(f"SELECT 1 FROM {locked} WHERE {column} = {keys[0]} FOR UPDATE")  # noqa: S608
             outcome = target.apply(batch(3, COMPANY.write("update", "name mail", *changes)))
             read = target.reread("company", keys)
+            again = [target.apply(batch(n, COMPANY.write("update", "name mail", changes[0]))) for n in range(4, 9)]
+        late = target.apply(batch(9, COMPANY.write("update", "name mail", changes[0])))
 
     assert outcome.exceptions == [RowResult("company", "a", "deferred")]
+    assert [each.exceptions for each in again] == [outcome.exceptions] * 5, "whatever the order of its tries"
+    assert late.exceptions == []
     assert [r.key for r in read] == [keys[1]]
-    assert [r[2] for r in company.table(WHOLE)] == ["a", "new"]
+    assert [r[2] for r in company.table(WHOLE)] == ["new", "new"]
 
 
 def test_a_user_who_is_adding_a_child_row_is_not_overlooked(company: Ground) -> None:

@@ -278,6 +278,30 @@ def test_a_deadlock_is_survived(erp_db: str, user: psycopg.Connection[Any]) -> N
     assert "3" in written
 
 
+def test_what_stepped_aside_is_locked_in_the_order_of_its_keys_and_users_go_on_meanwhile(
+    erp_db: str, user: psycopg.Connection[Any]
+) -> None:
+    """A user who goes upwards waits for nobody who goes upwards behind him."""
+    user.execute("INSERT INTO account SELECT g, 'a', 1, NULL FROM generate_series(1, 10) g")
+    user.execute("SET deadlock_timeout = '30s'")  # so that it is never the user whom the server chooses
+    keys = ("10", "9", "2", "1")
+
+    def change(number: int) -> Batch:
+        return batch(number, write("update", "account", (1,), [row(number, key, ("new",), ("a",)) for key in keys]))
+
+    with opened(erp_db, lock_timeout_ms=3000) as target, psycopg.connect(erp_db, autocommit=True) as watcher:
+        user.execute("BEGIN")
+        user.execute("UPDATE account SET note = 'x' WHERE id = 2")
+        before = target.apply(change(1)).exceptions
+        gone = _in_background(lambda: _goes_upwards(user, watcher))
+        after = target.apply(change(2)).exceptions
+        gone()
+
+    assert sorted(before) == sorted(RowResult("account", key, "deferred") for key in keys)
+    assert after == []
+    assert [r[0] for r in table(user) if r[1] == "new"] == ["1", "2", "9", "10"]
+
+
 def test_a_plan_made_for_an_empty_table_is_not_kept_when_it_has_grown(
     erp_db: str, user: psycopg.Connection[Any]
 ) -> None:
@@ -451,9 +475,21 @@ def _in_background(work: Any) -> Any:
     return thread.join
 
 
+def _goes_upwards(user: psycopg.Connection[Any], watcher: psycopg.Connection[Any]) -> None:
+    """When our batch waits for the user, has the user take another row, and commit."""
+    _until_we_wait(watcher)
+    user.execute("UPDATE account SET note = 'y' WHERE id = 9")
+    user.execute("COMMIT")
+
+
+def _until_we_wait(watcher: psycopg.Connection[Any]) -> None:
+    waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'duolog_unit_erp' AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 20
+    while watcher.execute(waiting.encode()).fetchone() is None:
+        assert time.monotonic() < deadline, "our batch never waits"
+
+
 def _then_cross(user: psycopg.Connection[Any], watcher: psycopg.Connection[Any]) -> None:
     """When our batch waits for the user, has the user wait for our batch."""
-    waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'duolog_unit_erp' AND wait_event_type = 'Lock'"
-    while watcher.execute(waiting.encode()).fetchone() is None:
-        pass
+    _until_we_wait(watcher)
     user.execute("UPDATE account SET note = 'y' WHERE id = 1")
