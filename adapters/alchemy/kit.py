@@ -1,0 +1,163 @@
+"""Everything that the service asks of a database that SQLAlchemy speaks to, but for its log: catalog, findings, setup,
+target, snapshot.
+
+Turns one system's entry in a rule file into ports of `engine.ports`. It opens connections when asked and keeps none.
+Who wraps it has `source`, `borrowed`, `log_kept` and `switch`, and says what a position is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from adapters.alchemy import pictures, positions, preflight, setup
+from adapters.alchemy.catalog import read_catalog
+from adapters.alchemy.ledger import Ledger, table
+from adapters.alchemy.positions import Positions
+from adapters.alchemy.session import WRITE, Prepare, Session, connect, translate, url_of
+from adapters.alchemy.snapshot import AlchemySnapshot, Reading
+from adapters.alchemy.target import AlchemyTarget
+from adapters.relational.judging import SetupStep
+from engine.catalog import Catalog, Finding
+from engine.errors import SystemStopped
+from engine.rulebook import RuleBook
+from engine.vocabulary import Outcome, Position
+
+
+class AlchemyKit:
+    """One database that takes part. `url` is never shown; `insecure` allows TLS to be off (the driver's affair).
+
+    `places`: what the positions of its log are; None: those that the database itself tells. `begin`: begins a picture
+    at a position. `prepare`: what a writing session is told besides. `ledger`: (schema, name) of the ledger."""
+
+    def __init__(
+        self, system: str, url: str, *, insecure: bool, places: Positions | None = None,
+        begin: pictures.Begin = pictures.begin, prepare: Prepare | None = None, ledger: tuple[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.system = system
+        self._url = url
+        self._places = places
+        self._begin = begin
+        self._prepare = prepare
+        self._ledger_place = ledger
+
+    def catalog(self, tables: Iterable[tuple[str, str]]) -> Catalog:
+        """What the database says of these tables."""
+        with self._session() as session:
+            return read_catalog(session, tables)
+
+    def findings(self, book: RuleBook) -> tuple[list[Finding], dict[str, bool]]:
+        """What is wrong with the live system; nothing is left out at a source because of it."""
+        with self._session() as session:
+            return preflight.findings(session, book, self._table(session)), {"skip_own": False}
+
+    def planned(self, book: RuleBook) -> list[SetupStep]:
+        """What `setup` would make, and what is there already."""
+        with self._session() as session:
+            return setup.statements(session, self._table(session))
+
+    def grants(self, book: RuleBook, role: str) -> list[str]:
+        """The least rights that suffice, as SQL."""
+        with self._session() as session:
+            return setup.grants(session, book, role, self._table(session))
+
+    def setup(self, book: RuleBook, told: Callable[[SetupStep], None]) -> list[SetupStep]:
+        """Makes what is missing."""
+        with self._session(WRITE) as session:
+            return setup.setup(session, self._table(session), told)
+
+    def teardown(self, book: RuleBook) -> list[str]:
+        """Takes away what `setup` made; returns what that was. Raises SystemUnavailable while the engine is at work."""
+        if not self._is_set_up():
+            return []
+        holding = self.target(book)
+        holding.open()
+        try:
+            with self._session(WRITE) as session:
+                return setup.teardown(session, self._ledger(session, book))
+        finally:
+            holding.close()
+
+    def forget(self, book: RuleBook) -> None:
+        """Empties our part of the ledger, because a first merge starts the deciding steps anew.
+
+        Raises SystemUnavailable while another engine is at work with these rules: its ledger is left alone."""
+        holding = self.target(book)
+        holding.open()  # one session can be the only one that writes
+        try:
+            with self._session(WRITE) as session, session.transaction() as conn:
+                self._ledger(session, book).forget_all(conn)
+        finally:
+            holding.close()
+
+    def identity(self) -> str:
+        """Which database this is, as far as its address says; who reads the log knows better."""
+        address = url_of(self._url, self.system)
+        return f"{address.get_backend_name()} {address.host or ''}:{address.port or ''}/{address.database or ''}"
+
+    def committed(self, book: RuleBook, after: int) -> list[Outcome]:
+        """What the ledger tells of the batches of the engine that has these rules, after a deciding step."""
+        with self._session() as session, session.transaction() as conn:
+            return self._ledger(session, book).committed(conn, after)
+
+    def target(self, book: RuleBook) -> AlchemyTarget:
+        """The writer of its tables."""
+        return AlchemyTarget(
+            self.system, self._url, engine=book.name, book=book, positions=self.positions(), prepare=self._prepare,
+            ledger=self._ledger_place,
+        )  # fmt: skip
+
+    def picture(self, book: RuleBook) -> AlchemySnapshot:
+        """What is there now, for a look that needs nothing but the right to read."""
+        return AlchemySnapshot(self.system, self._url, book, None, self._begin)
+
+    def snapshot(self, book: RuleBook) -> AlchemySnapshot:
+        """A consistent picture at a known position."""
+        return AlchemySnapshot(self.system, self._url, book, self.positions(), self._begin)
+
+    def rows_about(self, book: RuleBook) -> list[int]:
+        """By table number: how many rows it has; 0 if there is no such table. They are counted, as no two databases
+        keep an estimate in the same place."""
+        with self._session() as session:
+            return setup.rows_about(session, book)
+
+    @contextmanager
+    def reading(self, book: RuleBook) -> Iterator[Reading]:
+        """Rows as they are now, for comparing."""
+        with self._session() as session:
+            yield Reading(session, book)
+
+    def position_text(self, position: Position) -> str:
+        """A position as people read it."""
+        return self.positions().text(position)
+
+    def positions(self) -> Positions:
+        """What the positions of its log are. Raises SystemStopped where nobody has said."""
+        name = url_of(self._url, self.system).get_backend_name()
+        known = self._places or positions.of_dialect(name)
+        if known is None:
+            raise SystemStopped(f"a database of `{name}` has no log whose positions are known", system=self.system)
+        return known
+
+    @contextmanager
+    def _session(self, purpose: str = "read") -> Iterator[Session]:
+        session = connect(self.system, self._url, purpose=purpose)
+        try:
+            yield session
+        except exc.DBAPIError as error:
+            raise translate(error, self.system) from None
+        finally:
+            session.close()
+
+    def _table(self, session: Session) -> sa.Table:
+        return table(session.can, self._ledger_place)
+
+    def _ledger(self, session: Session, book: RuleBook) -> Ledger:
+        return Ledger(self._table(session), book.name, self.system, self.positions())
+
+    def _is_set_up(self) -> bool:
+        with self._session() as session:
+            return setup.is_there(session, self._table(session))
