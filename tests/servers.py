@@ -1,5 +1,5 @@
-"""Lends tests real servers: of PostgreSQL and of MariaDB one a role for the whole run, started when first asked for,
-and a database each.
+"""Lends tests real servers: of PostgreSQL and of MariaDB one a role for every process of a run, started when first
+asked for, and a database each.
 
 A database is made for one test and removed after it, with its slots, and with the replication origins and the ledger's
 rows that the test left on its server. PostgreSQL comes as a wheel; MariaDB is the one that is installed, or is
