@@ -23,7 +23,7 @@ def plan_of(book: RuleBook, partitions: int) -> Plan:
     flows: list[Flow] = []
     load = [0] * partitions
     places: dict[str, tuple[int, ...]] = {}
-    components = sorted(_components(book), key=lambda names: (-len(names), names))
+    components = sorted(_components(book), key=lambda names: (-len(names), sorted(names)))
     for names in components:
         by, why = _spread([book.entities[name] for name in names])
         if by:

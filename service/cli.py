@@ -16,6 +16,7 @@ from service.commands.plan import plan
 from service.commands.prepare import check, setup, teardown
 from service.commands.records import explain, held, journal, quarantine
 from service.commands.requests import merge_records, resolve, retry
+from service.commands.sharing import workers
 from service.commands.test import test
 from service.commands.waiting import arm, release, watchdog
 
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 
 for verb in (
-    init, check, test, plan, setup, match, run, status, explain, journal, held, resolve, allow, merge_records,
+    init, check, test, plan, setup, match, run, status, workers, explain, journal, held, resolve, allow, merge_records,
     quarantine, retry, verify, release, arm, watchdog, teardown, demo,
 ):  # fmt: skip
     app.command()(verb)

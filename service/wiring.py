@@ -21,6 +21,7 @@ from adapters.relational.survey import Survey
 from adapters.relational.switch import Switch
 from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
+from engine.errors import StoreUnfit
 from engine.fence import Fence
 from engine.ports import Snapshot, Source, Target
 from engine.rulebook import RuleBook
@@ -185,6 +186,8 @@ def wire(path: Path) -> Wired:
 def open_store(rules: RuleFile, *, create: bool) -> SqlStore:
     """The store of a rule file. Raises StoreUnfit."""
     assert rules.store is not None, "loaded with an environment"
+    if rules.workers is not None:
+        raise StoreUnfit("these rules are for workers, who share the work", mend="`duolog run RULES --worker`")
     return SqlStore.open(rules.store.reveal(), name=rules.name, create=create)
 
 

@@ -27,7 +27,8 @@ from engine.standing import Standing
 from engine.vocabulary import Row
 from service.commands.settled import settled, watermarks
 from service.commands.terms import FINDINGS, Json, Rules, key_text, print_json, print_table, told, value_text
-from service.wiring import Rows, open_store, wire
+from service.scaling.looking import open_known, store_at
+from service.wiring import Rows, wire
 
 AGAIN_EVERY_S = 0.3
 CHUNK_RECORDS = 1_000
@@ -43,7 +44,7 @@ class Comparison:
         self.readings: dict[str, Rows] = {
             name: stack.enter_context(kit.reading(wired.book)) for name, kit in wired.kits.items()
         }
-        self.store = open_store(wired.rules, create=False)
+        self.store = open_known(wired.rules, wired.book)
         stack.callback(self.store.close)
         self.entities = rules_of(wired.book)
         self.compared = 0
@@ -110,8 +111,16 @@ class Comparison:
         return self._scratch
 
     def _judge(self, rules: EntityRules, chunk: list[Found]) -> Iterator[Difference]:
-        marks = watermarks(self.store, self.book.systems)
-        states = self.store.load_committed(rules.name, [found.id for found in chunk])
+        by_store: dict[int, tuple[SqlStore, list[Found]]] = {}
+        for found in chunk:
+            store = store_at(self.store, rules.name, found.id)
+            by_store.setdefault(id(store), (store, []))[1].append(found)
+        for store, members in by_store.values():
+            yield from self._judge_at(store, rules, members)
+
+    def _judge_at(self, store: SqlStore, rules: EntityRules, chunk: list[Found]) -> Iterator[Difference]:
+        marks = watermarks(store, self.book.systems)
+        states = store.load_committed(rules.name, [found.id for found in chunk])
         for found in chunk:
             record = settled(states[found.id], rules, marks) if found.id in states else None
             difference = compare(rules, found, record)

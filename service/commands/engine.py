@@ -18,6 +18,7 @@ from engine.errors import StoreMissing
 from rules import Loaded, Problem, find_store
 from rules.durations import ALLOWED, microseconds
 from service.commands.shadowed import shadow
+from service.commands.sharing import print_shared, shared_status
 from service.commands.standing import print_standing, seen, unanswered
 from service.commands.terms import (
     RULES_WRONG,
@@ -104,9 +105,12 @@ def status(rules: Rules, as_json: Json = False) -> None:
     Exit codes: 0 running or stopped in order, 2 the rules on the disk do not pass,
     3 a system or an entity is stopped, or users wait at COMMIT and nobody answers."""
     with told():
-        document = read_status(rules)
+        shared = shared_status(rules)
+        document = shared if shared is not None else read_status(rules)
     if as_json:
         print_json(document)
+    elif shared is not None:
+        print_shared(shared)
     else:
         _print_status(document, rules)
     stopped = any(system.get("state") == "stopped" for system in document["systems"].values())
@@ -202,6 +206,11 @@ def _print_status(document: dict[str, Any], rules: Path) -> None:
     if systems:
         print_table("systems", ["system", "state", "position", "lag", "trouble"], systems, "")
     print_standing(document["synchronous"], rules)
+    if feed := document.get("feed"):
+        begun = f"   {feed['beginning']} entities still being told from the start" if feed["beginning"] else ""
+        typer.echo(f"feed: {feed['state']}   pages waiting: {feed['waiting']}{begun}")
+        if feed["trouble"]:
+            typer.echo(f"  {harmless(' '.join(feed['trouble'].split()))}")
     for stop in document.get("stops", []):
         typer.echo(f"STOPPED {stop['entity']} since {stop['since']}: {harmless(stop['why'])}")
         typer.echo(f"  mend: {harmless(stop['mend'])}")

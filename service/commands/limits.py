@@ -37,7 +37,7 @@ def allow(
         chosen = rules_of(place, entity)
         if undo and undo not in chosen.layouts:
             raise typer.BadParameter(f"--undo is one of {', '.join(chosen.layouts)}")
-        stops = stops_of(place.store, place.rules)
+        stops = stops_of(place.store, place.rules)  # type: ignore[arg-type]
         if entity not in stops:
             others = f"; stopped: {', '.join(stops)}" if stops else ""
             refuse(f"`{entity}` is not stopped{others}", FINDINGS)

@@ -26,7 +26,8 @@ from engine.rulebook import RuleBook
 from service.commands.explained import PositionText
 from service.commands.terms import FINDINGS, RULES_WRONG
 from service.day_one import MATCHED
-from service.wiring import kits, offline_book, open_store, read_rules
+from service.scaling.looking import AnyStore, open_known, store_at
+from service.wiring import kits, offline_book, read_rules
 
 NAMES_MAX = 20
 """So many records are named where several are meant."""
@@ -41,9 +42,13 @@ class Opened(NamedTuple):
     """As far as it is known offline."""
     rules: dict[str, EntityRules]
     """By entity."""
-    store: SqlStore
+    store: AnyStore
     printed: Mapping[str, PositionText]
     """By system: how it prints a position."""
+
+    def at(self, entity: str, key: str) -> SqlStore:
+        """The store in which a record is."""
+        return store_at(self.store, entity, key)
 
     def record(self, entity: str, id: str) -> Record | None:
         """A record as it stands in the store, if there is one."""
@@ -66,7 +71,7 @@ def opened(rules: Path) -> Iterator[Opened]:
     loaded = read_rules(rules)
     assert loaded.rules is not None
     book = offline_book(loaded)
-    store = open_store(loaded.rules, create=False)
+    store = open_known(loaded.rules, book)
     try:
         if store.state().phase == MATCHED:
             typer.echo(f"not accepted yet: this is what `duolog match {rules} --accept` would agree on", err=True)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from adapters.store import HoldRow, JournalRow
 from engine.merge import EntityRules
-from engine.record import Mark, Record, held_alive, held_row
+from engine.record import Record, held_alive, held_row
 from engine.rulebook import EXISTENCE
 from service.commands.explained import Known, PositionText, explained, lines, version_json, without_key, without_keys
 from service.commands.naming import Entity, Opened, named, opened, refuse, rules_of
@@ -60,14 +60,15 @@ def explain(rules: Rules, entity: Entity, key: Key, as_json: Json = False) -> No
     with told(), opened(rules) as place:
         chosen = rules_of(place, entity)
         name = named(place, chosen, key)
-        marks = watermarks(place.store, place.book.systems)
-        state = place.store.load_committed(entity, [name.key]).get(name.key)
+        store = place.at(entity, name.key)
+        marks = watermarks(store, place.book.systems)
+        state = store.load_committed(entity, [name.key]).get(name.key)
         if state is None:
             refuse(f"no record `{'/'.join(key)}` of `{entity}` is known", FINDINGS)
         known = Known(
             place.printed,
-            journal=place.store.journal(entity, name.key, limit=200),
-            quarantined={s: r for e, k, s, r in place.store.quarantined() if (e, k) == (entity, name.key)},
+            journal=store.journal(entity, name.key, limit=200),
+            quarantined={s: r for e, k, s, r in store.quarantined() if (e, k) == (entity, name.key)},
             keys_of=lambda parent, id: _keys(place.rules[parent], place.record(parent, id)),
             note=name.note,
         )
@@ -157,8 +158,7 @@ def held(rules: Rules, as_json: Json = False) -> None:
 
     Example: duolog held erp_crm.yaml"""
     with told(), opened(rules) as place:
-        marks = watermarks(place.store, place.book.systems)
-        found = [_held(place, hold, marks, rules) for hold in place.store.holds() if hold.entity in place.rules]
+        found = [_held(place, hold, rules) for hold in place.store.holds() if hold.entity in place.rules]
     if as_json:
         print_json(found)
         return
@@ -181,9 +181,10 @@ KEPT = {"exists": "the record", "deleted": "its deletion", "absent": "has no row
 """What a system keeps where it is held whether a record exists."""
 
 
-def _held(place: Opened, hold: HoldRow, marks: dict[str, Mark], file: Path) -> dict[str, Any]:
-    rules = place.rules[hold.entity]
-    state = place.store.load_committed(hold.entity, [hold.key]).get(hold.key)
+def _held(place: Opened, hold: HoldRow, file: Path) -> dict[str, Any]:
+    rules, store = place.rules[hold.entity], place.at(hold.entity, hold.key)
+    marks = watermarks(store, place.book.systems)
+    state = store.load_committed(hold.entity, [hold.key]).get(hold.key)
     record = settled(state, rules, marks) if state is not None else None
     found = {
         "entity": hold.entity, "key": key_text(hold.key), "fields": list(rules.names(hold.register)),

@@ -13,12 +13,12 @@ from typing import Annotated
 
 import typer
 
-from adapters.store import SqlStore
 from engine.merge import EntityRules
 from engine.rulebook import EXISTENCE
 from service.commands.engine import runs
 from service.commands.naming import Entity, Opened, named, opened, refuse, rules_of
 from service.commands.terms import FINDINGS, Json, Rules, print_json, told
+from service.scaling.looking import AnyStore
 
 ANSWER_WITHIN_S = 10.0
 
@@ -125,7 +125,7 @@ def merge_records(
         ask(place.store, "join", {"entity": entity, "key": loser, "into": survivor}, as_json)
 
 
-def ask(store: SqlStore, kind: str, arguments: dict[str, str], as_json: bool) -> None:
+def ask(store: AnyStore, kind: str, arguments: dict[str, str], as_json: bool) -> None:
     """Leaves a request, and waits a moment for the engine's answer, if one runs."""
     by = getpass.getuser()
     arguments = {**arguments, "by": by, "at": str(time.time_ns() // 1000)}
@@ -133,7 +133,7 @@ def ask(store: SqlStore, kind: str, arguments: dict[str, str], as_json: bool) ->
     deadline = time.monotonic() + (ANSWER_WITHIN_S if runs(json.loads(store.status() or "{}")) else 0)
     answer = None
     while answer is None and time.monotonic() < deadline:
-        answer = store.answer(number)
+        answer = store.answer(number)  # type: ignore[arg-type]
         if answer is None:
             time.sleep(0.1)
     words = answer or "noted: it is carried out when the engine runs"
