@@ -146,6 +146,16 @@ request = Table(
     sqlite_autoincrement=True,
 )
 
+bookmark = Table(
+    "bookmark", inbox,
+    Column("id", Serial, primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("bookmark_position", "system", "position"),
+)
+"""Where sources that need more than a position may begin to read."""
+
 desk: Final = MetaData()
 """What only PostgreSQL needs a table for; on SQLite these are files beside the store."""
 

@@ -19,6 +19,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, select
 
 from adapters.store import schema
+from adapters.store.bookmarks import Bookmarks
 from adapters.store.forgetting import forget_base, forget_report
 from adapters.store.journal import JournalRow, from_row, newest, size
 from adapters.store.lock import Holder
@@ -31,7 +32,6 @@ from engine.ports import Applied, Delta, Pending, Request, StoreState
 
 SCAN_PAGE_ROWS: Final = 2000
 PRUNE_ROWS: Final = 5000
-
 _LAST_ROW: Final = 2**63 - 1
 """Above every row id."""
 
@@ -308,10 +308,7 @@ class SqlStore:
         row = schema.hold.c
         query = select(schema.hold).order_by(row.since, row.entity, row.key, row.register)
         with self._telling():
-            return [
-                HoldRow(found.entity, found.key, found.register, found.since, found.why)
-                for found in self._reader().execute(query)
-            ]
+            return [HoldRow(*found) for found in self._reader().execute(query)]
 
     def stats(self) -> dict[str, int]:
         """How many `records`, `entries`, `pending`, `journal`, `holds` and `quarantine` rows there are. Counts: not for
@@ -336,6 +333,10 @@ class SqlStore:
         """The document that a running engine wrote last."""
         with told(self.where):
             return self._place.status()
+
+    def bookmarks(self, system: str) -> Bookmarks:
+        """Where the reading of a system's log may begin. Any thread; touches no transaction."""
+        return Bookmarks(self._place, system)
 
     def copy(self, path: Path, *, name: str) -> SqlStore:
         """What is committed, as of one moment, in a new file at `path`: a store of its own, to be tried on and thrown
