@@ -1,121 +1,269 @@
-"""Synchronous commit on both sides with the `duolog` command: the ERP on PostgreSQL, the CRM on MariaDB, each on a
-server of its own. What a user has committed here is there when he is answered; nobody waits after a stop or a death."""
+"""Synchronous commit of a CRM on MariaDB with the `duolog` command: who waits, until when, who lets go, and what stands
+written of it. The CRM has a server of its own, for it is the whole server that makes users wait."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
+import pymysql
 import pytest
 
 from service.embedded import EmbeddedMariaDB, EmbeddedServer
-from tests.cli.desk import ERP_TABLES
-from tests.cli.test_synchronous import ASYNCHRONOUS, SYNCHRONOUS, Commit, Place
+from tests.cli.desk import ERP_TABLES, Desk
 from tests.cli.test_verbs_mariadb import CRM_TABLES, MIXED
 
-CRM_ASYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}"}'
-CRM_SYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}", commit: synchronous, when_away: open after 2s}'
+ASYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}"}'
+SYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}", commit: synchronous, when_away: %s}'
+ERP_ASYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}"}'
+ERP_SYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}", commit: synchronous, when_away: open after 10s}'
+RANGES = "SELECT since_position, until_position, why, `by`, stays FROM duolog.degraded ORDER BY number"
 
 
-class Mixed(Place):
-    """Both sides are synchronous."""
+class Commit(threading.Thread):
+    """A user of the CRM whose statement is under way."""
 
-    def both_armed(self) -> None:
-        """Waits until commits wait on both sides."""
+    def __init__(self, desk: Desk, statement: str) -> None:
+        super().__init__(daemon=True)
+        self.desk, self.statement = desk, statement
+        self.took_s = 0.0
+        self.trouble = ""
+        self.start()
 
-        def found() -> bool:
-            told = self.status()["synchronous"]
-            return len(told) == 2 and all(one["armed"] and one["degraded"] is None for one in told.values())
-
-        self.eventually(found)
-
-    def in_crm(self, no: str) -> bool:
-        """True if the CRM has the customer now, for a new session."""
-        return bool(self.sql("crm", "SELECT 1 FROM account WHERE account_no = %s", no))
-
-    def crm_patience_ms(self) -> int:
-        """For how long a commit of the CRM waits while nobody answers."""
-        return int(self.sql("crm", "SELECT @@GLOBAL.rpl_semi_sync_master_timeout")[0][0])
-
-    def crm_commit(self, no: str) -> float:
-        """A user of the CRM adds an account; how many seconds he waited."""
+    def run(self) -> None:
         begun = time.monotonic()
-        self.sql("crm", "INSERT INTO account (account_no, account_name) VALUES (%s, 'Eve')", no)
-        return time.monotonic() - begun
+        try:
+            self.desk.sql("crm", self.statement)
+        except pymysql.MySQLError as error:
+            self.trouble = str(error)
+        self.took_s = time.monotonic() - begun
+
+    def waits(self) -> bool:
+        """Has not been answered after a while."""
+        self.join(0.3)
+        return self.is_alive()
+
+    def answered(self, within_s: float) -> None:
+        """Waits for an OK."""
+        self.join(within_s)
+        assert not self.is_alive(), f"the user has waited for {within_s} s\n{self.desk.log_tail()}"
+        assert self.trouble == ""
+
+
+class Place(Desk):
+    """A desk whose CRM is synchronous."""
+
+    def ranges(self) -> list[tuple[Any, ...]]:
+        """All recorded ranges, the oldest first: since, until, why, by, stays."""
+        return self.sql("crm", RANGES)
+
+    def enabled(self) -> bool:
+        """True if the server makes users wait."""
+        return self.sql("crm", "SELECT @@GLOBAL.rpl_semi_sync_master_enabled") == [(1,)]
+
+    def until_armed(self, *systems: str) -> dict[str, Any]:
+        """Waits until commits wait; the status then."""
+
+        def found() -> dict[str, Any] | None:
+            status = self.status()
+            each = [status["synchronous"].get(system, {}) for system in systems or ("crm",)]
+            armed = all(one.get("armed") and one["degraded"] is None for one in each)
+            return status if armed and status["engine"]["running"] else None
+
+        return self.eventually(found)
+
+    def kill9(self) -> None:
+        """Kills the engine, and only it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+
+    def add(self, no: str) -> Commit:
+        """A user of the CRM adds an account."""
+        return Commit(self, f"INSERT INTO account (account_no, account_name) VALUES ('{no}', 'Ada')")
+
+    def in_erp(self, no: str) -> bool:
+        """True if the ERP has the customer now, for a new session."""
+        return bool(self.sql("erp", "SELECT 1 FROM customer WHERE no = %s", no))
 
 
 @pytest.fixture
-def mixed(own_server: EmbeddedServer, own_maria: EmbeddedMariaDB, tmp_path: Path) -> Iterator[Mixed]:
-    """Both sides, set up."""
-    own_server.start()
-    own_maria.settings["rpl_semi_sync_master_wait_point"] = "AFTER_SYNC"
-    own_maria.start()
-    text = MIXED.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 2s").replace(CRM_ASYNCHRONOUS, CRM_SYNCHRONOUS)
-    urls = {"erp": own_server.create_database("erp"), "crm": own_maria.create_database("crm")}
-    desk = Mixed(text, urls, tmp_path)
+def place(own_maria: EmbeddedMariaDB, erp_db: str, tmp_path: Path) -> Iterator[Place]:
+    """A place that is set up; commits wait for a second while nobody answers."""
+    yield from _set_up(own_maria, erp_db, tmp_path, MIXED)
+
+
+def _set_up(maria: EmbeddedMariaDB, erp: str, folder: Path, text: str) -> Iterator[Place]:
+    maria.settings |= {"rpl_semi_sync_master_wait_point": "AFTER_SYNC"}
+    maria.start()
+    rules = text.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 1s")
+    assert rules != text
+    desk = Place(rules, {"erp": erp, "crm": maria.create_database("crm")}, folder)
     desk.sql("erp", ERP_TABLES)
     desk.sql("crm", CRM_TABLES)
     desk.call("setup")
     yield desk
     desk.stop()
-    desk.end_watchdogs()
-    desk.local("ALTER SYSTEM RESET synchronous_standby_names")
-    desk.local("SELECT pg_reload_conf()")
+    desk.sql("crm", "SET GLOBAL rpl_semi_sync_master_enabled = OFF")
 
 
-def test_both_sides_wait_for_each_other_and_a_stop_lets_both_go(mixed: Mixed) -> None:
-    with mixed.running():
-        mixed.both_armed()
-        for number in range(10):
-            Commit(mixed, f"E{number}").answered(10)
-            assert mixed.in_crm(f"E{number}")
-            mixed.crm_commit(f"M{number}")
-            assert mixed.local("SELECT 1 FROM customer WHERE no = %s", f"M{number}")
+def test_what_a_user_has_committed_is_in_the_other_system(place: Place) -> None:
+    with place.running():
+        status = place.until_armed()
+        for number in range(30):
+            commit = place.add(f"C{number}")
+            commit.answered(10)
+            assert place.in_erp(f"C{number}"), (number, commit.took_s, place.ranges(), place.log_tail())
 
-    assert not mixed.armed()
-    assert mixed.crm_commit("M99") < 1.5, "the server still waits"
+    assert status["synchronous"]["crm"]["when_away"] == "open after 1s"
+    assert not place.enabled()
+    first, second = place.ranges()
+    assert first[1] is not None and first[2:] == ("never armed yet", "setup", 0)
+    assert second[1] is None and second[2:] == ("the engine was stopped", "engine", 0)
 
 
-def test_users_of_both_sides_at_once_are_all_answered(mixed: Mixed) -> None:
-    with mixed.running():
-        mixed.both_armed()
-        took: list[float] = []
-
-        def crm() -> None:
-            for number in range(20):
-                took.append(mixed.crm_commit(f"M{number}"))
-
-        other = threading.Thread(target=crm, daemon=True)
-        other.start()
+def test_what_the_engine_writes_waits_there_too_and_is_written_on(place: Place) -> None:
+    """The CRM's users and ours take turns in its log: each commit of ours is acknowledged by our own reader."""
+    with place.running():
+        place.until_armed()
         for number in range(20):
-            Commit(mixed, f"E{number}").answered(10)
-            assert mixed.in_crm(f"E{number}")
-        other.join(60)
-        assert len(took) == 20
+            place.sql("erp", "INSERT INTO customer (no, name) VALUES (%s, 'Bob')", f"E{number}")
+            place.add(f"C{number}").answered(5)
+            assert place.in_erp(f"C{number}")
+        place.settle()
+        assert place.sql("crm", "SELECT count(*) FROM account") == [(40,)]
+        assert [row[1] is None for row in place.ranges()] == [False]
 
 
-def test_after_the_death_of_the_engine_both_sides_are_open_in_time_and_armed_by_the_next(mixed: Mixed) -> None:
-    mixed.start()
-    mixed.both_armed()
-    mixed.kill9()
-    commit = Commit(mixed, "E1")
-    assert mixed.crm_commit("M1") < 3.0
-    commit.answered(10)
-    assert commit.took_s < 3.0
-    with mixed.running():
-        mixed.both_armed()
-        assert mixed.in_crm("E1") and mixed.local("SELECT 1 FROM customer WHERE no = 'M1'")
-        ranges = mixed.sql("crm", "SELECT why, `by` FROM duolog.degraded WHERE until_position IS NOT NULL")
-        assert len(ranges) == 2, ranges
+def test_the_servers_timeout_lets_go_of_who_waits_for_a_dead_engine_and_the_next_arms_again(place: Place) -> None:
+    place.start()
+    place.until_armed()
+    place.add("C0").answered(5)
+    place.kill9()
+    commit = place.add("C1")
+    commit.answered(2)
+    assert 0.9 < commit.took_s < 2
+    late = place.add("C2")
+    late.answered(1)
+    assert late.took_s < 0.5
+    assert not place.in_erp("C1")
+
+    with place.running():
+        place.until_armed()
+        assert place.in_erp("C1") and place.in_erp("C2")
+        ranges = place.ranges()
+        assert len(ranges) == 2
+        assert ranges[1][1] is not None and ranges[1][3] == "server"
+        assert "timeout" in ranges[1][2] and ranges[1][0] >= ranges[0][1]
 
 
-def test_a_server_that_is_armed_takes_on_how_long_its_users_wait_by_new_rules(mixed: Mixed) -> None:
-    mixed.rewrite("when_away: open after 2s", "when_away: closed")
-    with mixed.running():
-        mixed.both_armed()
-        assert mixed.crm_patience_ms() > 2_000
-        mixed.rewrite("when_away: closed", "when_away: open after 3s")
-        mixed.reload()
-        mixed.eventually(lambda: mixed.crm_patience_ms() == 3_000)
+def test_closed_waits_for_the_next_engine_and_lets_nobody_go(place: Place) -> None:
+    """Several wait, so the server tells nobody where its log ends: the next engine has to do without."""
+    place.rewrite("open after 1s", "closed")
+    place.start()
+    place.until_armed()
+    place.kill9()
+    commits = [place.add(f"C{number}") for number in range(4)]
+    assert all(commit.waits() for commit in commits)
+    time.sleep(1)
+    assert all(commit.is_alive() for commit in commits)
+
+    place.start()
+    for number, commit in enumerate(commits):
+        commit.answered(20)
+        assert place.in_erp(f"C{number}")
+    assert [row[1] is None for row in place.ranges()] == [False]
+    assert place.stop() == 0
+    assert place.ranges()[-1][1:] == (None, "the engine was stopped", "engine", 0)
+
+
+def test_an_engine_that_died_amid_writes_of_its_own_is_followed_by_the_next(place: Place) -> None:
+    """Then what it wrote waits at COMMIT, too, behind users who wait for a reader."""
+    place.rewrite("open after 1s", "closed")
+    place.start()
+    place.until_armed()
+    stop = threading.Event()
+
+    def write(system: str, statement: str, letter: str) -> None:
+        for number in range(100_000):
+            if stop.is_set():
+                return
+            place.sql(system, statement.format(f"{letter}{number}"))
+
+    crm = "INSERT INTO account (account_no, account_name) VALUES ('{}', 'a')"
+    erp = "INSERT INTO customer (no, name) VALUES ('{}', 'a')"
+    users = [threading.Thread(target=write, args=("crm", crm, letter), daemon=True) for letter in "ABC"]
+    users.append(threading.Thread(target=write, args=("erp", erp, "E"), daemon=True))
+    for user in users:
+        user.start()
+    for _ in range(2):
+        time.sleep(1.5)
+        place.kill9()
+        place.start()
+        place.until_armed()
+    stop.set()
+    for user in users:
+        user.join(20)
+        assert not user.is_alive(), place.log_tail()
+    place.settle()
+    numbers = place.sql("erp", "SELECT no FROM customer")
+    assert sorted(numbers) == sorted(place.sql("crm", "SELECT account_no FROM account"))
+    assert place.stop() == 0
+
+
+def test_a_person_lets_go_while_the_engine_is_dead(place: Place) -> None:
+    place.rewrite("open after 1s", "closed")
+    place.start()
+    place.until_armed()
+    place.kill9()
+    commits = [place.add(f"C{number}") for number in range(3)]
+    assert all(commit.waits() for commit in commits)
+
+    said = place.ask("release", "--json")
+    assert said.returncode == 0, said.stdout + said.stderr
+    for commit in commits:
+        commit.answered(2)
+    assert place.ranges()[-1][1] is None and place.ranges()[-1][3] == "release"
+
+
+def test_both_sides_wait_and_collide_and_everybody_is_answered(
+    own_maria: EmbeddedMariaDB, own_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    own_server.start()
+    text = MIXED.replace(ERP_ASYNCHRONOUS, ERP_SYNCHRONOUS)
+    assert text != MIXED
+    world = _set_up(own_maria, own_server.create_database("erp"), tmp_path, text)
+    place = next(world)
+    place.rewrite("open after 1s", "open after 10s")
+    slowest = 0.0
+    try:
+        with place.running():
+            place.until_armed("crm", "erp")
+            for number in range(3):
+                place.add(f"C{number}").answered(5)
+            for turn in range(25):
+                row = f"C{turn % 3}"
+                here = Commit(place, f"UPDATE account SET account_name = 'crm {turn}' WHERE account_no = '{row}'")
+                begun = time.monotonic()
+                with psycopg.connect(place.urls["erp"], autocommit=True) as erp:
+                    erp.execute("UPDATE customer SET name = %s WHERE no = %s", [f"erp {turn}", row])
+                slowest = max(slowest, time.monotonic() - begun)
+                here.answered(8)
+                slowest = max(slowest, here.took_s)
+            place.settle()
+            erp_rows = place.sql("erp", "SELECT no, name FROM customer ORDER BY no")
+            assert erp_rows == place.sql("crm", "SELECT account_no, account_name FROM account ORDER BY account_no")
+            assert [row[1] is None for row in place.ranges()] == [False], place.log_tail()
+        assert slowest < 4
+    finally:
+        with psycopg.connect(place.urls["erp"], autocommit=True, options="-c synchronous_commit=local") as erp:
+            erp.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            erp.execute("SELECT pg_reload_conf()")
+        with contextlib.suppress(StopIteration):
+            next(world)
