@@ -54,8 +54,8 @@ class Abilities:
     """An empty text is stored as NULL, and told as that."""
     driver: str = ""
     """The driver, where the address names none."""
-    rolled_back_by_deadlock: bool = False
-    """A deadlock ends the whole transaction, savepoints and all."""
+    marks_doubled: bool = False
+    """The inspector tells names as they stand between quotation marks."""
 
 
 TEMPORAL: Final = ("date", "time", "timestamp", "timestamptz")
@@ -76,7 +76,7 @@ POSTGRESQL: Final = Abilities(
 
 MYSQL: Final = Abilities(
     locking="nowait", skipping="skip", being="named", keys_at_once=1000, home="schema", texts=True, driver="pymysql",
-    shown=dict.fromkeys((*TEMPORAL, "uuid", "json", "enum", "other"), "cast"), rolled_back_by_deadlock=True,
+    shown=dict.fromkeys((*TEMPORAL, "uuid", "json", "enum", "other"), "cast"), marks_doubled=True,
     session=(
         "SET time_zone = '+00:00'",
         "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
@@ -97,14 +97,13 @@ ORACLE: Final = Abilities(
 MSSQL: Final = Abilities(
     locking="hints", skipping="hints", being="applock", keys_at_once=900, home="schema", driver="pyodbc",
     shown={**dict.fromkeys(TEMPORAL, "convert"), "timestamptz": "at utc"}, returning=False,
-    rolled_back_by_deadlock=True,
     session=(f"SET LOCK_TIMEOUT {_LOCK_WAIT}", "SET XACT_ABORT OFF", "SET DATEFORMAT ymd", "SET ANSI_WARNINGS ON"),
     now="DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2, '1970-01-01', 23), SYSUTCDATETIME())",
 )  # fmt: skip
 
 DB2: Final = Abilities(
     locking="kept", skipping="data", being="row", home="schema", keys_at_once=900, isolation=None, returning=False,
-    driver="", shown=dict.fromkeys(("date", "time", "timestamp"), "varchar_format"), rolled_back_by_deadlock=True,
+    driver="", shown=dict.fromkeys(("date", "time", "timestamp"), "varchar_format"),
     session=("SET CURRENT LOCK TIMEOUT 1",),
     now="(CAST(DAYS(CURRENT TIMESTAMP - CURRENT TIMEZONE) - DAYS(DATE('1970-01-01')) AS BIGINT) * 86400 "
     "+ MIDNIGHT_SECONDS(CURRENT TIMESTAMP - CURRENT TIMEZONE)) * 1000000 + MICROSECOND(CURRENT TIMESTAMP)",

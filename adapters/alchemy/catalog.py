@@ -94,7 +94,10 @@ def _quoted(name: str) -> sa.quoted_name:
 def _stored(session: Session, name: Any) -> str:
     """A name that the inspector tells, as the database stores it."""
     dialect = session.dialect
-    return str(dialect.denormalize_name(name) if dialect.requires_name_normalize else name)
+    if dialect.requires_name_normalize:
+        return str(dialect.denormalize_name(name))
+    # Of MySQL's the inspector takes names out of SHOW CREATE TABLE, and leaves its doubled marks in them.
+    return str(name).replace("``", "`") if session.can.marks_doubled else str(name)
 
 
 def _names(inspector: Any, session: Session, schema: str) -> dict[str, str]:

@@ -155,7 +155,7 @@ class SqliteGround(Ground):
     errors = (sqlite3.Error,)
     lacks: Mapping[Lack, str] = {
         "log": "nobody reads its changes here",
-        "rows locks": "a writer has the whole database",
+        "row locks": "a writer has the whole database",
         "connections": "there is no server that could cut one",
     }
     types: Mapping[Kind, str] = {

@@ -29,9 +29,9 @@ from tests.database.books import Bound, book
 Kind: TypeAlias = Literal["integer", "word", "text", "decimal", "date", "instant", "bytes"]
 """A column's kind: 64 bits; up to 190 characters, compared by character, that a key may consist of; of any length; two
 digits behind the point, rounded by the database; a day; a moment to the microsecond; bytes."""
-Lack: TypeAlias = Literal["concurrency", "connections", "streaming", "writing"]
-"""What a database may be without: users at the same time; connections that can be cut and are told apart; rows and
-transactions that are larger than memory; a way for us to write it."""
+Lack: TypeAlias = Literal["concurrency", "connections", "log", "row locks", "streaming", "writing"]
+"""What a database may be without: users at the same time; connections that can be cut and are told apart; a log that
+somebody reads; locks of single rows; rows and transactions that are larger than memory; a way for us to write it."""
 
 SYSTEM: Final = "erp"
 patience_s: Final = 30.0

@@ -39,6 +39,7 @@ class SnapshotPromises:
             assert sorted(picture.table(0)) == sorted(values[:-1] for _, values in expected)
 
     def test_what_comes_afterwards_is_not_in_the_picture_but_in_the_log_behind_it(self, ground: Ground) -> None:
+        ground.needs("log")
         rules, user = ground.make(WORD), ground.user()
         user.insert("word", ("a", "before"), ("b", "before"))
 
@@ -54,7 +55,7 @@ class SnapshotPromises:
         assert behind == [(0, "U"), (0, "D"), (0, "I")]
 
     def test_under_running_writers_picture_and_log_make_the_whole_exactly(self, ground: Ground) -> None:
-        ground.needs("concurrency")
+        ground.needs("concurrency", "log")
         rules, user = ground.make(WORD), ground.user()
         dice = Random(1)
 

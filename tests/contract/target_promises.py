@@ -323,6 +323,7 @@ class TargetPromises:
     # ------------------------------------------------------------ reading what is there
 
     def test_a_reread_tells_rows_as_they_are_and_leaves_out_what_a_user_has_locked(self, ground: Ground) -> None:
+        ground.needs("row locks")
         rules, user = ground.make(Made("account", ACCOUNT.columns, missing=("phone",))), ground.user()
         user.insert("account", ("1", "a", "1", None), ("2", "b", "2", ""))
         before = ground.end()
@@ -346,6 +347,7 @@ class TargetPromises:
     # ------------------------------------------------------------ separators
 
     def test_a_separator_divides_what_users_committed_before_ours_from_what_came_after(self, ground: Ground) -> None:
+        ground.needs("log")
         rules, user = ground.make(ACCOUNT), ground.user()
         start = ground.end()
 
@@ -361,7 +363,7 @@ class TargetPromises:
         assert before.position <= outcome.separator < ours.position < after.position
 
     def test_under_a_running_writer_every_position_stands_right_behind_what_was_seen(self, ground: Ground) -> None:
-        ground.needs("concurrency")
+        ground.needs("concurrency", "log")
         rules, user = ground.make(ACCOUNT), ground.user()
         start = ground.end()
         user.insert("account", ("1", "u0", None, None))

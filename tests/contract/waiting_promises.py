@@ -18,6 +18,7 @@ class WaitingPromises:
     """Waits for nobody, overtakes nobody."""
 
     def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(self, ground: Ground) -> None:
+        ground.needs("row locks")
         rules, user = ground.make(ACCOUNT), ground.user()
         user.insert("account", *accounts(1, 1000))
 
@@ -33,6 +34,7 @@ class WaitingPromises:
         assert took < soon_s
 
     def test_many_locks_do_not_add_up(self, ground: Ground) -> None:
+        ground.needs("row locks")
         rules, user = ground.make(ACCOUNT), ground.user()
         user.insert("account", *accounts(1, 500))
 
@@ -48,6 +50,7 @@ class WaitingPromises:
         assert took < 2 * soon_s
 
     def test_a_source_transaction_of_several_tables_steps_aside_whole(self, ground: Ground) -> None:
+        ground.needs("row locks")
         rules, user = ground.make(ACCOUNT, Made("child", {"id": "integer", "parent": "integer"})), ground.user()
         user.insert("account", ("1", "a", "1", None), ("2", "b", "1", None))
 
@@ -64,6 +67,7 @@ class WaitingPromises:
         assert user.rows("child") == [("5", "5"), ("6", "2")]
 
     def test_pages_are_one_transaction_and_a_step_that_spans_them_steps_aside_whole(self, ground: Ground) -> None:
+        ground.needs("row locks", "log")
         rules, user = ground.make(ACCOUNT), ground.user()
         user.insert("account", *accounts(1, 30))
 
@@ -86,6 +90,7 @@ class WaitingPromises:
         assert [item.rows for item in ground.told(rules, start) if item.own and item.rows] == [15, 15]
 
     def test_a_record_that_is_being_committed_is_missing_only_from_a_position_before_it(self, ground: Ground) -> None:
+        ground.needs("row locks", "log")
         rules, user = ground.make(ACCOUNT), ground.user()
         start = ground.end()
 
@@ -98,7 +103,7 @@ class WaitingPromises:
         assert "1" not in answers or answers["1"].position < item.position
 
     def test_a_user_who_comes_in_between_is_never_overwritten(self, ground: Ground) -> None:
-        ground.needs("concurrency")
+        ground.needs("concurrency", "log")
         rules, user = ground.make(ACCOUNT), ground.user()
         start = ground.end()
         user.insert("account", *accounts(1, 40))

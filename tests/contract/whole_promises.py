@@ -40,6 +40,7 @@ class WholePromises:
     """Source, target and snapshot mean the same by a value."""
 
     def test_what_is_written_comes_back_as_ours_with_the_same_texts_everywhere(self, ground: Ground) -> None:
+        ground.needs("log")
         rules, user = ground.make(*tables()), ground.user()
         start = ground.end()
 
@@ -74,6 +75,7 @@ class WholePromises:
             assert {old[0] for _, _, old in third if old} == set(rows)
 
     def test_a_users_values_are_told_by_the_log_as_they_are_shown_read_and_compared(self, ground: Ground) -> None:
+        ground.needs("log")
         rules, user = ground.make(*tables()), ground.user()
         start = ground.end()
         for kind in KINDS:
@@ -97,6 +99,7 @@ class WholePromises:
 
     @pytest.mark.parametrize("width", [1, 2])
     def test_awkward_keys_name_their_rows_everywhere(self, ground: Ground, width: int) -> None:
+        ground.needs("log")
         columns: dict[str, Kind] = {f"k{n}": "word" for n in range(width)}
         made = Made("keyed", {**columns, "v": "text"}, key=tuple(columns))
         rules, user = ground.make(made), ground.user()

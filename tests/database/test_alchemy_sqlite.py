@@ -1,0 +1,88 @@
+"""What SQLite stores of a value, and shows of it, is the text that was sent; and who finds it locked, waits."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from engine.errors import SystemUnavailable
+from engine.vocabulary import Text, Write, WriteKind
+from tests.contract.alchemy_ground import SqliteGround
+from tests.contract.ground import batch
+from tests.contract.target_promises import ACCOUNT, NAME, accounts
+from tests.contract.whole_promises import HELD, KINDS, TURNED, Texts, tables
+from tests.database.books import row, write
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[SqliteGround]:
+    with closing(SqliteGround(tmp_path)) as made:
+        yield made
+
+
+def test_every_value_is_stored_compared_and_shown_as_the_text_that_was_sent(ground: SqliteGround) -> None:
+    rules, user = ground.make(*tables()), ground.user()
+
+    def writes(kind: WriteKind, new: Texts | None, held: Texts | None) -> list[Write]:
+        return [
+            write(kind, f"of {name}", (1,), [
+                row(1, str(n), (new[name][n],) if new else (), (held[name][n],) if held else ())
+                for n in range(len(HELD[name]))
+            ])
+            for name in KINDS
+        ]  # fmt: skip
+
+    with ground.writing(rules) as target:
+        inserted = target.apply(batch(1, *writes("insert", HELD, None)))
+        updated = target.apply(batch(2, *writes("update", TURNED, HELD)))
+        read = {kind: target.reread(f"of {kind}", [str(n) for n in range(len(HELD[kind]))]) for kind in KINDS}
+        with closing(ground.snapshot(rules)) as picture:
+            shown = {kind: dict(picture.rows(f"of {kind}")) for kind in KINDS}
+        there = {kind: user.rows(f"of {kind}") for kind in KINDS}
+        deleted = target.apply(batch(3, *writes("delete", None, TURNED)))
+
+    assert [inserted.exceptions, updated.exceptions, deleted.exceptions] == [[], [], []]
+    for kind in KINDS:
+        rows: dict[str, tuple[Text, ...]] = {str(n): (str(n), value) for n, value in enumerate(TURNED[kind])}
+        assert shown[kind] == {answer.key: answer.row for answer in read[kind]} == rows
+        assert set(there[kind]) == set(rows.values())
+
+
+def test_a_user_who_has_the_database_is_not_waited_for_long_and_nothing_is_lost(ground: SqliteGround) -> None:
+    rules, user = ground.make(ACCOUNT), ground.user()
+    user.insert("account", *accounts(1, 1))
+    change = batch(1, write("update", "account", (NAME,), [row(1, "1", ("x",), ("n",))]))
+
+    with ground.writing(rules) as target:
+        with user.transaction():
+            user.update("account", ["1"], credit="5.00")
+            with pytest.raises(SystemUnavailable, match="lock"):
+                target.apply(change)
+        assert target.committed(0) == []
+        assert target.apply(change).exceptions == []
+
+    assert user.rows("account") == [("1", "x", "5.00", None)]
+
+
+def test_only_one_engine_writes_a_file(ground: SqliteGround) -> None:
+    rules = ground.make(ACCOUNT)
+
+    with ground.writing(rules), pytest.raises(SystemUnavailable, match="already"):
+        ground.target(rules).open()
+    with ground.writing(rules) as target:
+        assert target.apply(batch(1)).exceptions == []
+
+
+def test_a_journal_that_keeps_readers_from_writers_is_told_with_its_mend(ground: SqliteGround) -> None:
+    rules = ground.make(ACCOUNT)
+    assert ground.alchemy.findings(rules)[0] == []
+    with closing(sqlite3.connect(ground.path)) as session:
+        session.execute("PRAGMA journal_mode = DELETE")
+
+    found = ground.alchemy.findings(rules)[0]
+
+    assert [(finding.code, finding.mend) for finding in found] == [("P180", "PRAGMA journal_mode = WAL;")]
