@@ -7,6 +7,7 @@ with what to say. Values are checked when they are read: a wrong word in the rul
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from adapters.debezium.decoding.asked import BINLOG, plain_type
@@ -34,6 +35,10 @@ _TIMES: Final[Mapping[str, tuple[str, str]]] = {
 
 def assumed(column: Column, modes: Modes, connector: str) -> Shown:
     """How the column is shown. Raises Unfit where nobody has said, and it matters."""
+    return replace(_assumed(column, modes, connector), optional=column.nullable, default=column.default)
+
+
+def _assumed(column: Column, modes: Modes, connector: str) -> Shown:
     match column.family:
         case "boolean":
             return Shown("boolean")

@@ -98,6 +98,13 @@ def range_of_moments(text: str) -> str:
     return text
 
 
+def without_unknown(text: str) -> str:
+    """A text of a character set that has no U+FFFD: the connector puts it where it does not know a character."""
+    if "\ufffd" in text:
+        raise ValueError("a character that the connector does not know")
+    return text
+
+
 def labels_reader(labels: Sequence[str], *, several: bool) -> Callable[[str], str]:
     """What spells an ENUM, or a SET, of MariaDB's or MySQL's: the connector escapes the labels."""
     plain = {label.replace("\\", "\\\\").replace(",", "\\,"): label for label in labels}

@@ -87,7 +87,8 @@ class RowEvent(NamedTuple):
     """Its number in the list that the decoder was made with."""
     operation: Operation
     new: Row | None
-    """In the order of `Table.columns`; None for `d`."""
+    """In the order of `Table.columns`; None for `d`. Of `r` only the key is told, all else is ABSENT: a snapshot of the
+    connector's may print values otherwise than the database does."""
     old: Row | None
     """For `d`; for `u` where the key changed in place; else None."""
     half: Half

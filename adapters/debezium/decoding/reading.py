@@ -17,6 +17,8 @@ from adapters.debezium.decoding.temporal import BY_NAME
 from adapters.debezium.decoding.unfit import Unfit, option
 from engine.catalog import Column
 
+WIDE: Final = frozenset({"", "utf8mb3", "utf8", "ucs2"})
+"""Character sets that have U+FFFD, which the connector puts where it does not know a character."""
 KEEPS_ZEROS: Final = frozenset({"postgresql"})
 """Connectors of databases in which a number without a scale keeps the zeros at its end."""
 WHOLE: Final = "ALTER TABLE ... REPLICA IDENTITY FULL"
@@ -212,8 +214,10 @@ def _string(asked: Asked) -> Reading:
         case "json":
             return _json(asked)
         case "text" | "enum" | "array":
-            several = asked.connector in BINLOG and bool(column.labels)
-            return _enum(asked) if several else Reading(str, None)
+            if asked.connector in BINLOG and column.labels:
+                return _enum(asked)
+            narrow = asked.connector in BINLOG and column.charset not in WIDE
+            return Reading(str, composites.without_unknown if narrow else None)
         case "uuid":
             return Reading(str, str.lower)
         case _:

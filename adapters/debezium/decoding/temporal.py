@@ -41,6 +41,8 @@ def _fine_enough(asked: Asked, digits: int) -> None:
 
 
 def _milli_time(asked: Asked) -> Reading:
+    if asked.connector in BINLOG and asked.shown.name.startswith("org.apache."):
+        raise Unfit("is told as NULL outside of a day", option("time.precision.mode", "adaptive_time_microseconds"))
     _fine_enough(asked, _MILLI)
     return Reading(int, moments.times(1000, _clock(asked)))
 
@@ -56,9 +58,7 @@ def _nano_time(asked: Asked) -> Reading:
 def _iso_time(asked: Asked) -> Reading:
     spell = _clock(asked)
     if asked.connector in (*BINLOG, "postgresql"):
-        raise Unfit(
-            "is told without what lies beyond a day", option("time.precision.mode", "adaptive_time_microseconds")
-        )
+        raise Unfit("is told as if it were within a day", option("time.precision.mode", "adaptive_time_microseconds"))
     return Reading(str, lambda text: spell(moments.clock_of_iso(text)))
 
 
