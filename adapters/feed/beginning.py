@@ -1,7 +1,7 @@
 """What was there before a feed began: all records as they are agreed now, a page at a time, beside what goes on.
 
-Turns what is committed in the store into changes with op `r`. A record that has changed since the last page that was
-told is left out: its change tells all of it, and comes. So nobody is taken back to an older state.
+Turns what is committed in the store into changes with op `r`. A record that has changed since the feed began is left
+out: its change tells all of it, and has come or is coming. So nobody is taken back to an older state.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def page_of(store: Store, entity: str, beginning: Beginning, progress: Progress)
     found = list(islice(store.scan(entity, beginning.at), PAGE_RECORDS + 1))
     rest = [(key, state) for key, state in found if key != beginning.at or not key]
     withheld = store.find_committed(WITHHELD + entity, [key for key, _ in rest])
+    began = max(progress.first, beginning.since)
     changes: list[Change] = []
     for key, state in rest:
         record = decode(state)
@@ -47,7 +48,7 @@ def page_of(store: Store, entity: str, beginning: Beginning, progress: Progress)
         newest = max((record.table[place] for place in set(record.index)), key=lambda version: version.number)
         if key in withheld:
             told = told_of(withheld[key][""])
-        elif newest.number > progress.number:
+        elif newest.number > began:
             continue
         if told is not None:
             changes.append(Change(key, newest, progress.number, 0, None, told, beginning=True))

@@ -34,6 +34,8 @@ class Progress(msgspec.Struct):
     """The last page."""
     number: int
     """The deciding step by which everything of it was complete."""
+    first: int
+    """The deciding step from which on Kafka has been told of changes."""
     beginnings: dict[str, Beginning] = {}
     """By entity."""
 

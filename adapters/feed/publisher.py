@@ -83,7 +83,7 @@ class Publisher:
         self.stopping = False
         self.ends_at = 0.0
         self.producer: KafkaProducer | None = None
-        self.progress = Progress("", 0, 0)
+        self.progress = Progress("", 0, 0, 0)
         self.pages: list[tuple[int, Page]] = []
         """Read ahead."""
 
@@ -182,12 +182,12 @@ class Publisher:
             found = self.store.find_committed(PAGES, places)
             for place in reversed(places):
                 if place not in found:
-                    return Progress(state.era, first - 1, number)
+                    return Progress(state.era, first - 1, number, number)
                 first = int(place, 16)
                 page = page_of(found[place][""])
                 told = [c.number for c in page.changes] + [e.number for e in page.events]
                 number = min([number, *(one - 1 for one in told)])
-        return Progress(state.era, first - 1, min(number, state.number))
+        return Progress(state.era, first - 1, number, number)
 
     def _close(self) -> None:
         if self.producer is not None:

@@ -62,7 +62,11 @@ def test_every_example_has_a_scenario() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_example_runs_as_it_stands(name: str, lent: Callable[[str], Any], tmp_path: Path) -> None:
+def test_an_example_runs_as_it_stands(
+    name: str, lent: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "${KAFKA_URL}" in (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"):
+        monkeypatch.setenv("KAFKA_URL", lent("kafka"))
     desk = desk_of(name, addresses_of(name, lent), tmp_path)
     assert "nothing wrong" in desk.call("check").stdout
     desk.call("setup")

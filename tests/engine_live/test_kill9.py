@@ -24,6 +24,8 @@ from tests.servers import Server
 
 RESUME_S = 10.0
 DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
+OF_A_FEED = ("feed_sent", "before_feed_commit", "after_feed_commit")
+"""Tried in `test_feed`."""
 PASSINGS = (1, 25)
 RANDOM_KILLS = 10
 
@@ -49,7 +51,7 @@ def shared(both_servers: dict[str, Server], tmp_path_factory: pytest.TempPathFac
 
 
 @not_of_mariadb_twice("both_servers", "module")
-@pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE])
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE + OF_A_FEED])
 def test_killed_at(point: str, world: World) -> None:
     users = _writing(world)
     for passing in PASSINGS if world.all_of(POSTGRESQL) else PASSINGS[-1:]:

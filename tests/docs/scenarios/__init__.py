@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.docs.scenarios import (
     deciding,
+    fed,
     held,
     on_mariadb,
     own_keys,
@@ -38,5 +39,6 @@ SCENARIOS: dict[str, list[Round]] = {
     "15_held": held.HELD,
     "16_crm_on_mariadb": on_mariadb.CRM_ON_MARIADB,
     "17_synchronous": seats.SEATS,
+    "19_feed": fed.FED,
 }
 """By the name of the example."""

@@ -1,0 +1,140 @@
+"""The feed on real servers: what all agreed on is in Kafka, once each, whatever becomes of the engine and of Kafka."""
+
+from __future__ import annotations
+
+import json
+import signal
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.engine_live.listener import Heard, heard
+from tests.engine_live.schema import placed
+from tests.engine_live.users import Users
+from tests.engine_live.world import World, eventually, pause
+from tests.ground import Session
+from tests.kafka_servers import Broker
+
+POINTS = (
+    "feed_sent:1", "feed_sent:6", "before_feed_commit:4", "after_feed_commit:1", "after_feed_commit:5",
+    "before_commit:7", "after_commit:7", "after_target_commit:5",
+)  # fmt: skip
+RANDOM_KILLS = 8
+THINGS = 300
+CAUGHT_UP_S = 60.0
+
+_names = count(1)
+
+
+class Fed(World):
+    """Two databases, an engine between them, and its feed."""
+
+    def __init__(self, folder: Path, addresses: dict[str, str], broker: Broker, more: str = "", **options: str) -> None:
+        self.name = f"fed{next(_names)}"
+        self.broker = broker
+        self.feed = f'feed: {{kafka: "{broker.url()}", topics: "{self.name}.{{entity}}"{more}}}\n'
+        super().__init__(folder, self.name, addresses, things=THINGS, more=self.feed, **options)
+
+    @property
+    def topics(self) -> list[str]:
+        """Of the entities, parents first."""
+        return [f"{self.name}.thing", f"{self.name}.event"]
+
+    def heard(self) -> Heard:
+        """What a consumer has who read it all by now."""
+        return heard(self.broker.bootstrap, self.topics)
+
+    def caught_up(self) -> Heard:
+        """Waits until all is equal and told; what a consumer has then."""
+        self.equal(within_s=CAUGHT_UP_S)
+
+        def all_told() -> bool:
+            document = self.live.document()
+            feed = document.get("feed", {})
+            return bool(document.get("quiet")) and feed.get("state") == "running" and not (
+                feed["waiting"] or feed["beginning"]
+            )
+
+        eventually(all_told, CAUGHT_UP_S, lambda: f"{self.live.document()}\n{self.live.log_tail()}")
+        eventually(lambda: self.complete(self.heard()) == [], CAUGHT_UP_S, lambda: str(self.complete(self.heard())))
+        return self.heard()
+
+    def complete(self, found: Heard) -> list[str]:
+        """What a consumer lacks of what the database has, or has otherwise."""
+        wrong: list[str] = list(found.wrong)
+        with Session(self.addresses["erp"]) as session:
+            things = session.rows(placed("SELECT {code}, {of_erp}, {of_crm}, {shared}, {amount} FROM {thing}", "erp"))
+            events = {row[0] for row in session.rows(placed("SELECT {token} FROM {event}", "erp"))}
+        rows = found.rows.get("thing", {})
+        for code, of_erp, of_crm, shared, amount in things:
+            row = rows.get(json.dumps({"code": code}, separators=(",", ":")))
+            wanted = {"code": code, "of_erp": of_erp, "of_crm": of_crm, "shared": shared}
+            if row is None or {name: row[name] for name in wanted} != wanted or float(row["amount"]) != float(amount):
+                wrong.append(f"thing {code}: {row}, wanted {wanted}")
+        if len(rows) != len(things):
+            wrong.append(f"{len(rows)} things are told, {len(things)} are there")
+        told = {row["token"] for row in found.rows.get("event", {}).values()}
+        wrong += [f"event {token}" for token in sorted(told ^ events)]
+        return wrong + [f"{key} is told {n} times" for key, n in found.times.items() if key[:5] == "event" and n != 1]
+
+
+@pytest.fixture
+def databases(erp_db: str, crm_db: str) -> dict[str, str]:
+    """Two empty ones."""
+    return {"erp": erp_db, "crm": crm_db}
+
+
+@pytest.fixture
+def fed(databases: dict[str, str], kafka_server: Broker, tmp_path: Path) -> Fed:
+    return Fed(tmp_path, databases, kafka_server)
+
+
+def _writing(world: Fed, rate: float = 150) -> list[Users]:
+    users = world.users(rate=rate)
+    for each in users:
+        each.start()
+    return users
+
+
+def _stop(users: list[Users]) -> None:
+    for each in users:
+        each.stop()
+
+
+def test_what_was_there_and_what_comes_is_told_once(fed: Fed) -> None:
+    fed.live.run()
+    users = _writing(fed)
+    pause(4)
+    _stop(users)
+
+    found = fed.caught_up()
+
+    assert found.wrong == []
+    assert found.changes > 300
+    assert found.beginnings >= THINGS, "what was there before the engine is told, too"
+
+
+def test_the_engine_is_killed_at_every_point_and_each_change_is_told_once(fed: Fed) -> None:
+    fed.live.run()
+    fed.live.running()
+    users = _writing(fed)
+    for point in POINTS:
+        fed.live.stop()
+        fed.live.run(failpoint=point)
+        assert fed.live.ended(40) == -signal.SIGKILL, point
+        fed.live.run()
+        fed.live.running()
+    chance = Random(7)
+    for _ in range(RANDOM_KILLS):
+        pause(chance.random() * 1.5)
+        fed.live.kill9()
+        fed.live.run()
+        fed.live.running()
+    _stop(users)
+
+    found = fed.caught_up()
+
+    assert found.wrong == []
+    assert found.changes > 500
