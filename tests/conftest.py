@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,9 @@ from engine.errors import DuologError
 from service.embedded import find_programs, mariadb
 from tests import warm
 
+for _width in ("COLUMNS", "LINES"):
+    # GNU readline, which pytest reads, tells them to every process of a run: but a test has no terminal.
+    os.environ.pop(_width, None)
 warm.install()
 
 pytest_plugins = ["tests.servers", "tests.kafka_servers"]

@@ -206,7 +206,7 @@ def test_a_locked_table_costs_a_few_lock_timeouts_not_one_a_row(erp_db: str, use
         took = time.monotonic() - began
 
     assert {r.kind for r in outcome.exceptions} == {"deferred"} and len(outcome.exceptions) == 500
-    assert took < 4.0
+    assert took < 12.5, "half of one a row, so that a busy machine is no failure"
 
 
 @pytest.mark.parametrize("allowed", [True, False])
