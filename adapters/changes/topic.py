@@ -78,7 +78,7 @@ class Reader:
         back = BACK_FIRST
         while end > first:
             start = max(first, end - back)
-            found = [message for _, message in self._from(start, end)]
+            found = [message for _, message in self._from(start, end, whole=True)]
             if found:
                 return found[-1].position
             end, back = start, back * 8
@@ -125,8 +125,8 @@ class Reader:
         """The first message from an offset on, before another."""
         return next(iter(self._from(start, end)), None)
 
-    def _from(self, start: int, end: int) -> list[tuple[int, Message]]:
-        """Messages from an offset on, before another, with their offsets: some of them, but never none if any is."""
+    def _from(self, start: int, end: int, *, whole: bool = False) -> list[tuple[int, Message]]:
+        """Messages from an offset on, before another, with their offsets: the first of them, or the `whole` of them."""
         if start >= end:
             return []
         with translated(self.system, "looking into the change topic"):
@@ -135,8 +135,6 @@ class Reader:
             while self._consumer.position(self._at) < end:
                 records: list[Any] = self._consumer.poll(timeout_ms=int(LOOK_S * 1000)).get(self._at, [])
                 found += [(r.offset, decoded(r.value, system=self.system)) for r in records if r.offset < end]
-                if not records and self._consumer.position(self._at) < end:
-                    continue
-                if found and end - start > BACK_FIRST:
+                if found and not whole:
                     break
         return found

@@ -7,8 +7,12 @@ frozen can commit nothing more there, and learns by `check` that its time is ove
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import time
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from adapters.store import SqlStore
 from engine.errors import Fenced, StoreUnfit
@@ -50,6 +54,19 @@ class Lease:
                          mend="none needed: it is taken again, or another worker has it") from None  # fmt: skip
         if epoch != self.epoch:
             raise overtaken("", self.epoch, epoch)
+
+    def tell(self, document: dict[str, Any], *, running: bool) -> str:
+        """Keeps what the holder tells of itself, for `duolog status`, unless somebody else is the holder now. Answers
+        why it could not, in words, or nothing."""
+        who = {"running": running, "pid": os.getpid(), "host": socket.gethostname(), "at": time.time()}
+        try:
+            self.check()
+            self.store.set_status(json.dumps(document | {"epoch": self.epoch, "engine": who}))
+        except Fenced:
+            return ""  # its successor tells
+        except StoreUnfit as error:
+            return str(error)
+        return ""
 
     def close(self) -> None:
         """Lets go of it."""

@@ -7,8 +7,6 @@ holder of the partition can follow up. It decides nothing about a change itself.
 from __future__ import annotations
 
 import json
-import os
-import socket
 import threading
 import time
 from contextlib import closing
@@ -135,10 +133,9 @@ class PartitionEngine(Job):
 
     def write_status(self, lease: Lease, *, running: bool) -> None:
         """Into the partition's own store."""
-        try:
-            lease.store.set_status(json.dumps(self.document() | told_by(lease, running=running)))
-        except StoreUnfit as error:
-            self.tell("status not written", str(error))
+        trouble = lease.tell(self.document(), running=running)
+        if trouble:
+            self.tell("status not written", trouble)
 
     def document(self) -> dict[str, Any]:
         """How it is doing, for `duolog status`."""
@@ -147,12 +144,6 @@ class PartitionEngine(Job):
         if runner is None or passed is None:
             return known | {"quiet": False}
         return known | doing(runner, passed.wired, passed.wired.rules.path) | {"quiet": runner.quiet()}
-
-
-def told_by(lease: Lease, *, running: bool) -> dict[str, Any]:
-    """Who tells a status, and when."""
-    who = {"running": running, "pid": os.getpid(), "host": socket.gethostname(), "at": time.time()}
-    return {"epoch": lease.epoch, "engine": who}
 
 
 def plan_text(sharing: Sharing) -> str:

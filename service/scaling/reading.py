@@ -6,19 +6,18 @@ by Kafka, and told by the lease. It decides nothing about a change.
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import suppress
 from typing import Any, Final
 
 from adapters.changes.publisher import Publisher
-from engine.errors import DuologError, StoreMissing, StoreUnfit, SystemUnavailable
+from engine.errors import DuologError, StoreMissing, SystemUnavailable
 from engine.vocabulary import Position
 from service.day_one import BASE
 from service.running import spool_folder
 from service.scaling.job import Job, Tell
 from service.scaling.lease import Lease
-from service.scaling.partition import STATUS_EVERY_S, told_by
+from service.scaling.partition import STATUS_EVERY_S
 from service.scaling.share import Sharing
 from service.wiring import open_part
 
@@ -113,10 +112,9 @@ class SystemReader(Job):
 
     def write_status(self, lease: Lease, *, running: bool) -> None:
         """Into the reader's own store."""
-        try:
-            lease.store.set_status(json.dumps(self.document() | told_by(lease, running=running)))
-        except StoreUnfit as error:
-            self.tell("status not written", str(error))
+        trouble = lease.tell(self.document(), running=running)
+        if trouble:
+            self.tell("status not written", trouble)
 
     def document(self) -> dict[str, Any]:
         """How it is doing, for `duolog status`."""

@@ -65,8 +65,8 @@ class Crew:
         """What each partition's engine and each reader told last, by the name of its part."""
         found: dict[str, dict[str, Any]] = {}
         with psycopg.connect(self.store.replace("postgresql+psycopg", "postgresql"), autocommit=True) as conn:
-            schemas = conn.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'duolog\\_store\\_%'").fetchall()
-            for (name,) in schemas:
+            like = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'duolog\\_store\\_%'"
+            for (name,) in conn.execute(like).fetchall():
                 if conn.execute("SELECT to_regclass(%s)", [f"{name}.status"]).fetchone() != (None,):
                     row = conn.execute(f"SELECT document FROM {name}.status").fetchone()  # noqa: S608 - our own names
                     if row is not None:
@@ -92,6 +92,14 @@ class Crew:
 
         eventually(so, within_s, self.tail)
 
+    def epochs(self, worker: Live) -> dict[str, int]:
+        """By the name of its part, the epoch in which this worker holds it."""
+        return {name: p["epoch"] for name, p in self.parts().items() if p["engine"]["pid"] == worker.pid}
+
+    def epoch(self, part: str) -> int:
+        """The epoch that a part is in."""
+        return int(self.parts()[part]["epoch"])
+
     def tail(self) -> str:
         """What all workers said last."""
         told = json.dumps({k: {"state": p["state"], "pid": p["engine"]["pid"]} for k, p in self.parts().items()})
@@ -116,7 +124,9 @@ class Crew:
         """All that the auditor finds wrong. To be asked when the users have stopped and all is equal."""
         system, address = next(iter(self.addresses.items()))
         said = auditor.differences(self.addresses) + auditor.lost(self.addresses, self.told)
-        said += auditor.unexplained(address, system, self.asking.journal(), start) + auditor.missums(address, system)
+        journal = self.asking.journal()
+        said += auditor.unexplained(address, system, journal, start) + auditor.missums(address, system)
+        said += [json.dumps(entry) for entry in journal if any(entry["key"] in each for each in said)]
         for system, address in self.addresses.items():
             said += auditor.written_twice(address, system)
         return said

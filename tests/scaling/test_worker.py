@@ -1,17 +1,30 @@
-"""Workers share the work: one has all of it, a second gets half; both keep what one engine keeps."""
+"""Workers share the work: one has all of it, a second gets half; both keep what one engine keeps.
+
+Then a worker is killed, or frozen and thawed, in the midst of the work. What every user wrote is everywhere in the end,
+nothing was written twice, and who was frozen wrote nothing any more after another had taken over.
+"""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
-from tests.engine_live.users import write_for
+import pytest
+
+from tests.engine_live import auditor
+from tests.engine_live.world import Live, eventually
 from tests.scaling.crew import Crew
 
+TAKEN_OVER_S = 60.0
 
-def test_one_worker_does_all_and_a_second_takes_a_share(
-    erp_db: str, crm_db: str, third_db: str, real_kafka: str, tmp_path: Path
-) -> None:
-    crew = Crew(tmp_path, "pair", {"erp": erp_db, "crm": crm_db}, real_kafka, third_db)
+
+@pytest.fixture
+def crew(erp_db: str, crm_db: str, third_db: str, real_kafka: str, tmp_path: Path) -> Crew:
+    """Databases with things in them, set up, and nobody at work."""
+    return Crew(tmp_path, f"crew{Path(erp_db).name}", {"erp": erp_db, "crm": crm_db}, real_kafka, third_db)
+
+
+def test_one_worker_does_all_and_a_second_takes_a_share(crew: Crew) -> None:
     first = crew.worker()
     crew.shared_by(first)
     users = crew.users()
@@ -19,10 +32,65 @@ def test_one_worker_does_all_and_a_second_takes_a_share(
         each.start()
     second = crew.worker()
     crew.shared_by(first, second)
-    write_for(0, [])
     for each in users:
         each.stop()
 
     crew.equal()
     assert crew.judged() == []
-    assert first.stop() == 0 and second.stop() == 0
+    assert first.stop() == 0
+    crew.shared_by(second, within_s=15)  # at once: it need not wait for a session to time out
+    assert second.stop() == 0
+
+
+def test_a_killed_workers_share_goes_to_the_others(crew: Crew) -> None:
+    first, second = _two(crew)
+    users = crew.users()
+    for each in users:
+        each.start()
+    _at_work(crew)
+    first.kill9()
+    crew.shared_by(second, within_s=TAKEN_OVER_S)
+    for each in users:
+        each.stop()
+
+    crew.equal()
+    assert crew.judged() == []
+
+
+@pytest.mark.parametrize("rounds", [2])
+def test_a_frozen_worker_that_comes_back_writes_nothing_any_more(crew: Crew, rounds: int) -> None:
+    first, second = _two(crew)
+    users = crew.users()
+    for each in users:
+        each.start()
+    for frozen, other in [(first, second), (second, first)][:rounds]:
+        _at_work(crew)
+        before = crew.epochs(frozen)
+        assert before, "it has something to lose"
+        frozen.signal(signal.SIGSTOP)
+        crew.shared_by(other, within_s=TAKEN_OVER_S)
+        frozen.signal(signal.SIGCONT)
+        eventually(lambda: "overtaken: D504" in frozen.said() or "unavailable" in frozen.said(), 20, crew.tail)  # noqa: B023
+        crew.shared_by(first, second, within_s=TAKEN_OVER_S)
+        assert all(crew.epoch(part) > epoch for part, epoch in before.items())
+    for each in users:
+        each.stop()
+
+    crew.equal()
+    assert crew.judged() == []
+
+
+def _two(crew: Crew) -> tuple[Live, Live]:
+    first, second = crew.worker(), crew.worker()
+    crew.shared_by(first, second)
+    return first, second
+
+
+def _at_work(crew: Crew) -> None:
+    """Waits until something written from now on has been carried over, each way."""
+    before = {system: auditor.trail(address, "duolog%") for system, address in crew.addresses.items()}
+
+    def so() -> bool:
+        return all(auditor.trail(crew.addresses[s], "duolog%") > trail + 20 for s, trail in before.items())
+
+    eventually(so, 30, crew.tail)
