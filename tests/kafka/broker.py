@@ -37,6 +37,7 @@ SETTINGS: Final = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "num.partitions": "1",
+    "message.max.bytes": "16777216",
     "num.network.threads": "2",
     "num.io.threads": "4",
     "log.segment.bytes": "67108864",

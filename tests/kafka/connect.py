@@ -53,6 +53,8 @@ class ConnectServer(GuardedProcess):
             "value.converter.schemas.enable": "false",
             "offset.flush.interval.ms": str(flush_ms),
             "plugin.discovery": "service_load",
+            # Rows of some megabytes: Kafka's default ends at one.
+            "producer.max.request.size": "16777216",
         }
         super().__init__(folder, quiet_port(), settings)
         self._connectors: dict[str, dict[str, str]] = {}
