@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -19,6 +20,7 @@ from kafka.admin import NewTopic
 from service.embedded import NoServerProgram
 from tests.kafka.broker import KafkaServer, StandIn, broker, why_not_real
 from tests.kafka.connect import ConnectServer
+from tests.kafka.shared import Told, shared
 from tests.servers import unavailable
 
 Broker = KafkaServer | StandIn
@@ -33,7 +35,7 @@ class Topics:
 
     def __init__(self, server: Broker) -> None:
         self.server = server
-        self.prefix = f"t{next(_numbers)}"
+        self.prefix = f"t{os.getpid()}_{next(_numbers)}"
 
     def __call__(self, name: str) -> str:
         """The full name of a topic of this test's."""
@@ -62,11 +64,16 @@ class Topics:
 
 
 @pytest.fixture(scope="session")
-def kafka_server() -> Iterator[Broker]:
-    """The broker that tests share. Not to be stopped: see `own_kafka`."""
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The broker that tests share, in all processes of the run. Not to be stopped: see `own_kafka`."""
     server = _best()
-    server.start()
-    with server:
+
+    def start() -> tuple[Told, Callable[[], None]]:
+        server.start()
+        return {"port": server.port}, server.close
+
+    with shared(_run_folder(tmp_path_factory), "kafka", start) as told:
+        server.port = told["port"]
         _used.append(_named(server))
         yield server
 
@@ -96,9 +103,16 @@ def own_kafka() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def connect(kafka_server: Broker) -> Iterator[ConnectServer]:
+def connect(kafka_server: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConnectServer]:
     """The Kafka Connect that tests share, beside the shared broker, with Debezium's connectors. Not to be stopped."""
-    with ConnectServer(_only_real(kafka_server).bootstrap) as server:
+    server = ConnectServer(_only_real(kafka_server).bootstrap)
+
+    def start() -> tuple[Told, Callable[[], None]]:
+        server.start()
+        return {"port": server.port, "folder": str(server.folder)}, server.close
+
+    with shared(_run_folder(tmp_path_factory), "connect", start) as told:
+        server.port, server.folder = told["port"], Path(told["folder"])
         yield server
 
 
@@ -136,6 +150,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says which broker the run was made with."""
     if _used:
         terminalreporter.write_line(f"Kafka: {', '.join(sorted(set(_used)))}")
+
+
+def _run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of the run: a worker's own lies in it."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
 
 
 def _best() -> Broker:
