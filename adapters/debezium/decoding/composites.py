@@ -75,6 +75,8 @@ def array_reader(spell: Callable[[Any], str] | None) -> Callable[[Sequence[Any]]
     """What spells an array of one dimension, as PostgreSQL prints it. `spell`: its elements; None: they are texts."""
 
     def read(elements: Sequence[Any]) -> str:
+        if elements and all(each is None for each in elements):
+            raise ValueError("nothing but NULLs, which is also how arrays of several dimensions are told")
         return "{" + ",".join([_element(each, spell) for each in elements]) + "}"
 
     return read

@@ -167,10 +167,11 @@ class Decoder:
         elif operation in ("c", "u", "r"):
             if after is None:
                 raise refused.no_row(operation, reader.name)
+            half = "latter" if operation == "c" and _has(headers, _OLD_KEY) else ""
+            # An insert tells all of its values: a text that looks like the placeholder is one.
+            marked = marked and (operation == "u" or half == "latter")
             new = reader.key_only(after) if operation == "r" else reader.row(after, marked=marked)
-            if operation == "c":
-                half = "latter" if _has(headers, _OLD_KEY) else ""
-            elif operation == "u" and before is not None:
+            if operation == "u" and before is not None:
                 same = reader.same_key(before, after)
                 if not same or (marked and ABSENT in new and reader.whole):
                     was = reader.former(before, marked=marked)

@@ -23,10 +23,16 @@ PG_LAST_DAY: Final = 2_145_042_905
 """5874897-12-31, its last."""
 PG_LAST_MOMENT: Final = 9_224_318_015_999_999_999
 """294276-12-31 23:59:59.999999."""
-ENDLESS_DAYS: Final = {-2_147_472_692: "infinity", -2_147_472_691: "-infinity"}
-"""What the connector makes of them, as its log reader was heard to: no date that PostgreSQL has."""
-ENDLESS_MOMENTS: Final = {9_223_372_036_825_200_000: "infinity", -9_223_372_036_832_400_000: "-infinity"}
-"""The same, in microseconds."""
+ENDLESS_DAYS: Final = {
+    2_146_033_979: "infinity", -2_147_472_692: "infinity", -2_147_472_691: "-infinity",
+}  # fmt: skip
+"""What the log readers of connectors 3.7 and 3.5 were heard to make of them: no dates that PostgreSQL has."""
+ENDLESS_MOMENTS: Final = {
+    9_223_372_036_854_775_807: "infinity", 9_223_372_036_825_200_000: "infinity",
+    9_223_372_036_825_200_000_000: "infinity", -9_223_372_036_854_775_808: "-infinity",
+    -9_223_372_036_832_400_000: "-infinity", -9_223_372_036_832_400_000_000: "-infinity",
+}  # fmt: skip
+"""The same, in microseconds. (The first two would be moments in the year 294247.)"""
 ENDLESS: Final = frozenset({"infinity", "-infinity"})
 
 _ISO: Final = re.compile(

@@ -165,6 +165,9 @@ def _point(asked: Asked) -> Reading:
 def _geometry(asked: Asked) -> Reading:
     asked.must("other")
     binlog = asked.connector in BINLOG
+    kind = plain_type(asked.column)
+    if not binlog and kind not in ("geometry", "geography"):
+        raise Unfit(f"is of the type `{kind}`, which the connector does not tell as the database prints it", PAST)
     return Reading(quantities.Geometry, quantities.geometry_of_binlog if binlog else quantities.geometry_of_postgis)
 
 
