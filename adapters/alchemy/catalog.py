@@ -82,9 +82,12 @@ def _in_table(schema: str, name: str, columns: Sequence[AlchemyColumn], key: Seq
         _quoted(name), sa.MetaData(), *[each.element for each in columns], schema=_quoted(schema),
         implicit_returning=False,
     )  # fmt: skip
-    keyed = [each.element for each in columns if each.shape.name in key]
+    keyed = [each for each in columns if each.shape.name in key]
+    for each in keyed:
+        if not each.numbered:
+            each.element.server_default = sa.FetchedValue()  # by a trigger perhaps: SQLAlchemy shall not warn of it
     if keyed:
-        made.append_constraint(sa.PrimaryKeyConstraint(*keyed))
+        made.append_constraint(sa.PrimaryKeyConstraint(*[each.element for each in keyed]))
 
 
 def _quoted(name: str) -> sa.quoted_name:

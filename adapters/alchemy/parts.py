@@ -142,11 +142,12 @@ class Parts:
         else:
             keys = [self._insert_one(place, known, expressions, row) for row in given]
         stored = self.rows.by_keys(key, live(answered), keys, "look")
-        told = [stored.get(each) for each in keys]
-        there = [each for each in told if each is not None]
-        if len(there) < len(told):
+        told = [each for each in map(stored.get, keys) if each is not None]
+        if len(told) < len(keys):
             raise Unstorable(f"`{'.'.join(place.table)}` stores another key than the one it was given")
-        return lambda: (len(given), cast("list[Sequence[Text]]", there))
+        if told == _echo(names, answered, given):
+            return lambda: (len(given), None)
+        return lambda: (len(given), list(told))
 
     def _insert_one(
         self, place: Place, sent: Sequence[AlchemyColumn], made: Sequence[tuple[AlchemyColumn, str]],
@@ -275,6 +276,16 @@ def chain(places: Sequence[Place], parts: Iterable[int]) -> list[int]:
             found.add(at)
             waiting += [join.part for join in places[at].part.joins]
     return sorted(found)
+
+
+def _echo(
+    names: Sequence[str], answered: Sequence[LiveColumn], given: Sequence[Sequence[Text]]
+) -> list[tuple[Text, ...]] | None:
+    """What is answered of rows that are stored as they were sent; None if not all of it was sent."""
+    if not all(column.shape.name in names for column in answered):
+        return None
+    at = [names.index(column.shape.name) for column in answered]
+    return [tuple(row[position] for position in at) for row in given]
 
 
 def _is_joined(place: Place, row: Row, rows: dict[int, list[Row]]) -> bool:

@@ -245,7 +245,7 @@ def reason(error: Exception, spots: Sequence[Spot]) -> str:
     where = [f"constraint `{constraint}`"] if constraint else []
     where += [f"field `{spot.field}`, column {spot.place}" for spot in spots if _fits(said, spot)]
     kind = told or type(getattr(error, "orig", error)).__name__
-    return f"{said} ({kind})" + (": " if where else "") + "; ".join(where)
+    return f"{kind} {said}" + (": " if where else "") + "; ".join(where)
 
 
 def _fits(said: str, spot: Spot) -> bool:
