@@ -10,11 +10,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from adapters.feed.cloudevents import CloudEventsForm
 from adapters.feed.debezium import DebeziumForm
 from adapters.feed.message import Speech, Where
-from adapters.feed.publisher import LAST_S, Publisher, Setting
+from adapters.feed.publisher import LAST_S, Publisher, Setting, progress_topic
+from adapters.feed.topics import look_at
 from adapters.kafka.broker import broker
 from adapters.store import SqlStore
 from engine.agreed import Feed
@@ -54,17 +56,27 @@ def publisher_of(
     tell: Callable[[str, str], None],
 ) -> Publisher:  # fmt: skip
     """What tells the changes that this runner's desk decides; it has not begun."""
-    assert rules.kafka is not None, "loaded with an environment"
-    said = broker(rules.kafka.reveal(), system="feed", insecure=rules.insecure)
     topics = {entity: rules.topics[entity] for entity in book.entities if entity in rules.topics}
     feed = Feed(frozenset(topics), os.urandom(8).hex(), bool(rules.journal))
     runner.decider.attend_feed(feed)
-    setting = Setting(
-        book.name, said.arguments(f"duolog-{book.name}-feed", system="feed"), topics, rules.journal, rules.partitions,
-        rules.copies,
-    )  # fmt: skip
+    arguments = arguments_of(rules, book.name)
+    setting = Setting(book.name, arguments, topics, rules.journal, rules.partitions, rules.copies)
     reach = point.reach if point is not None else lambda point: None
     return Publisher(setting, feed, store, speech_of(rules, book), tell, reach)
+
+
+def arguments_of(rules: FeedRules, owner: str) -> dict[str, Any]:
+    """What clients of its brokers are made with. Raises AccessDenied if the address cannot be understood."""
+    assert rules.kafka is not None, "loaded with an environment"
+    said = broker(rules.kafka.reveal(), system="feed", insecure=rules.insecure)
+    return said.arguments(f"duolog-{owner}-feed", system="feed")
+
+
+def look_at_feed(wired: Wired) -> None:
+    """Whether the feed of these rules, if there is one, could begin now. Raises DuologError."""
+    if wired.rules.feed is not None:
+        name = wired.book.name
+        look_at(arguments_of(wired.rules.feed, name), progress_topic(name))
 
 
 def speech_of(rules: FeedRules, book: RuleBook) -> Speech:

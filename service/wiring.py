@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from adapters.debezium.decoding.modes import modes
+from adapters.debezium.kit import Database, DebeziumKit
+from adapters.debezium.layout import WITH_DATABASE, Topics
+from adapters.kafka.broker import broker
 from adapters.mariadb import survey as mariadb
+from adapters.mariadb.elsewhere import MariaElsewhere
 from adapters.mariadb.kit import MariaKit
 from adapters.postgresql import survey as postgresql
+from adapters.postgresql.elsewhere import PostgresElsewhere
 from adapters.postgresql.kit import PostgresKit
 from adapters.relational.survey import Survey
 from adapters.relational.switch import Switch
@@ -26,7 +32,8 @@ from engine.fence import Fence
 from engine.ports import Snapshot, Source, Target
 from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
-from rules import Known, Loaded, Problem, RuleFile, compile_book, find_systems, load
+from rules import Known, Loaded, Problem, RuleFile, System, compile_book, find_systems, load
+from rules.addresses import database
 from rules.synchronous import ADAPTERS
 
 
@@ -83,7 +90,11 @@ class Kit(Protocol):
 
 
 KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit}
-"""By the word after `adapter:`."""
+"""By the word after `adapter:`, of those who read the database's own log."""
+ELSEWHERE: Mapping[str, Callable[..., Database]] = {
+    "postgresql": PostgresElsewhere, "mariadb": MariaElsewhere, "mysql": MariaElsewhere,
+}  # fmt: skip
+"""By the kind of database: what does all the rest, where Debezium reads its log."""
 SCHEMES: Mapping[str, Callable[[str, str, Collection[str]], Survey]] = {
     "postgresql": postgresql.survey, "postgres": postgresql.survey, "mariadb": mariadb.survey, "mysql": mariadb.survey,
 }  # fmt: skip
@@ -142,8 +153,29 @@ def kits(rules: RuleFile | Known) -> dict[str, Kit]:
     found: dict[str, Kit] = {}
     for name, system in rules.systems.items():
         assert system.url is not None, "loaded with an environment"
-        found[name] = KITS[system.adapter](name, system.url.reveal(), insecure=system.insecure)
+        if system.kafka is not None:
+            found[name] = _over_kafka(system)
+        else:
+            found[name] = KITS[system.adapter](name, system.url.reveal(), insecure=system.insecure)
     return found
+
+
+def _over_kafka(system: System) -> DebeziumKit:
+    """A database that Debezium reads. Raises RulesRefused."""
+    assert system.url is not None and system.kafka is not None and system.topics is not None, "checked"
+    said = system.topics
+    named = database(system.url) if system.database in WITH_DATABASE else ""
+    topics = Topics(said.prefix, said.tables, said.transactions or "", said.heartbeats or "", named)
+    inner = ELSEWHERE[system.database](system.name, system.url.reveal(), insecure=system.insecure)
+    brokers = broker(system.kafka.reveal(), system=system.name, insecure=system.insecure)
+    return DebeziumKit(inner, system.database, brokers, topics, modes=modes(said.options))
+
+
+def with_bookmarks(systems: Mapping[str, Kit], store: SqlStore) -> None:
+    """Tells those whose logs are not read by position alone where to keep what they need."""
+    for name, kit in systems.items():
+        if isinstance(kit, DebeziumKit):
+            kit.bookmarks = store.bookmarks(name)
 
 
 def known(path: Path) -> Known:

@@ -35,6 +35,7 @@ QUIET_S: Final = 1.0
 """So often, when nothing has gone on for so long."""
 STILL_HERE_S: Final = 60.0
 """So often a position is told again that has not moved: retention must not empty the topic."""
+CLOSES_WITHIN_S: Final = 2.0
 FENCED: Final = (ProducerFencedError, InvalidProducerEpochError)
 
 
@@ -190,7 +191,7 @@ class Publisher:
                 if self._begun:
                     producer.abort_transaction()
             with suppress(KafkaError):
-                producer.close(timeout_ms=2000)
+                producer.close(timeout=CLOSES_WITHIN_S)
         self._begun = False
 
 

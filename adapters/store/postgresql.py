@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection, create_engine, delete, insert, inspect, select
+from sqlalchemy import Connection, create_engine, inspect, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -158,10 +158,7 @@ class PostgresSchema:
     def set_status(self, document: str) -> None:
         """Replaces the row, on a connection of its own."""
         with told(self.where), self.connect(writing=True) as connection:
-            connection.exec_driver_sql("BEGIN")
-            connection.execute(delete(status_table))
-            connection.execute(insert(status_table).values(id=1, document=document))
-            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql(_PUT_STATUS, (document,))
 
     def status(self) -> str | None:
         """The row's document."""
@@ -188,6 +185,9 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
     return driver
 
 
+_PUT_STATUS = (
+    "INSERT INTO status (id, document) VALUES (1, %s) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
+)
 _LOCAL = "SET synchronous_commit = local"
 _SESSION = (
     _LOCAL,

@@ -12,6 +12,7 @@ from engine.errors import DuologError
 from rules import Problem, printed
 from rules.trials import Trial
 from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, print_json, told
+from service.feed import look_at_feed
 from service.passing import TestsFailed, tried
 from service.wiring import RulesRefused, Wired, offline_book, read_rules, wire
 
@@ -87,6 +88,12 @@ def _findings(wired: Wired) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]
             {"code": f.code, "severity": f.severity, "system": f.system, "found": f.found, "mend": f.mend}
             for f in found
         ]
+    try:
+        look_at_feed(wired)
+    except DuologError as error:  # a feed keeps nobody from running: it tells when it can
+        findings.append({
+            "code": error.code, "severity": "warning", "system": "feed", "found": error.found, "mend": error.mend,
+        })
     return findings, unreachable
 
 

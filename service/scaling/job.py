@@ -16,8 +16,9 @@ from engine.errors import DuologError, Fenced, StoreUnfit, SystemUnavailable
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.2, 10.0
 MENDED_S: Final = 30.0
 """After what a person has to mend it is tried again so often."""
-OVERTAKEN_S: Final = 3.0
-"""Whoever has overtaken us should have it; if he has not by then, and it is still said to be ours, we take it again."""
+OVERTAKEN_S: Final = 4.0
+"""Whoever has overtaken us should have it; if it is still said to be ours then, we take it again. Longer than it takes
+the group to tell a worker that was frozen that it went on without him."""
 
 Tell = Callable[[str, str], None]
 """Told (action, detail): one line of the log."""
@@ -34,6 +35,8 @@ class Job:
         self.trouble = ""
         self.state = "starting"
         self._thread: threading.Thread | None = None
+        self.died: BaseException | None = None
+        """A defect: nothing runs on half alive."""
 
     def work(self) -> None:
         """Does it until `stopping` is set. Raises DuologError."""
@@ -81,6 +84,9 @@ class Job:
             except DuologError as error:
                 self._troubled("stopped", error)
                 pause = MENDED_S
+            except BaseException as error:  # noqa: BLE001 - told by the worker, with its cause
+                self.died = error
+                break
             self.stopping.wait(pause)
         self.state = "ended"
 

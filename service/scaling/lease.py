@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from adapters.store import SqlStore
-from engine.errors import Fenced, StoreUnfit
+from engine.errors import DuologError, Fenced, StoreUnfit
 from engine.fence import Fence, overtaken
 from rules import RuleFile
 from service.wiring import open_part
@@ -54,6 +54,13 @@ class Lease:
                          mend="none needed: it is taken again, or another worker has it") from None  # fmt: skip
         if epoch != self.epoch:
             raise overtaken("", self.epoch, epoch)
+
+    def explain(self, error: DuologError) -> None:
+        """Raises Fenced if that is why the error came: nobody takes again at once what another has taken."""
+        try:
+            self.check()
+        except Fenced as overtaken:
+            raise overtaken from error
 
     def tell(self, document: dict[str, Any], *, running: bool) -> str:
         """Keeps what the holder tells of itself, for `duolog status`, unless somebody else is the holder now. Answers

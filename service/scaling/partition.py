@@ -64,6 +64,9 @@ class PartitionEngine(Job):
                 self._run_once(passed, lease)
         except _Stopped:
             pass
+        except (SystemUnavailable, StoreUnfit) as error:
+            lease.explain(error)
+            raise
         finally:
             self._runner = None
             self._lease = None

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from adapters.changes.publisher import Publisher
-from engine.errors import DuologError, StoreMissing, SystemUnavailable
+from engine.errors import DuologError, StoreMissing, StoreUnfit, SystemUnavailable
 from engine.vocabulary import Position
 from service.day_one import BASE
 from service.running import spool_folder
@@ -66,6 +66,9 @@ class SystemReader(Job):
             if self._failed is not None:
                 failed, self._failed = self._failed, None
                 raise failed
+        except (SystemUnavailable, StoreUnfit) as error:
+            lease.explain(error)
+            raise
         finally:
             self._lease = None
             self.write_status(lease, running=False)

@@ -14,7 +14,7 @@ from typing import Final
 
 from adapters.changes.topic import make_topics
 from adapters.kafka.broker import broker
-from engine.errors import StoreUnfit
+from engine.errors import EngineFault, StoreUnfit
 from rules.flows import plan_of
 from service.day_one import require_set_up
 from service.failpoints import from_environment
@@ -62,6 +62,8 @@ class Worker:
                     self._agree(sharing, membership)
                 for job in list(self._jobs.values()):
                     job.look_after()
+                    if job.died is not None:
+                        raise _defect(job.name, job.died) from job.died
                 self._ending = [job for job in self._ending if not job.wait(0)]
         finally:
             self._end()
@@ -96,6 +98,14 @@ class Worker:
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop_asked = True
+
+
+def _defect(name: str, error: BaseException) -> EngineFault:
+    """Told by kind only: what a driver says of an error may hold the content of a row."""
+    return EngineFault(
+        f"the thread of {name} died of {type(error).__name__}",
+        mend="this is a defect of duolog: report it; nothing is lost, and the other workers go on",
+    )
 
 
 def sharing_of(wired: Wired, tell: Callable[[str, str], None]) -> Sharing:
