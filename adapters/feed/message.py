@@ -89,9 +89,7 @@ class Fields:
         """A record, by field."""
         if values is None:
             return None
-        return {
-            name: value(text) for name, value, text in zip(self.names, self._values, values, strict=True)
-        }
+        return {name: value(text) for name, value, text in zip(self.names, self._values, values, strict=True)}
 
     def key_of(self, key: str) -> dict[str, Any]:
         """A record's key: by field, if all systems share it, else the id under which we know it."""

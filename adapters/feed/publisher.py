@@ -60,7 +60,12 @@ class Setting:
     @property
     def progress(self) -> str:
         """The topic that keeps how far the feed is."""
-        return f"duolog.{self.owner}.feed"
+        return progress_topic(self.owner)
+
+
+def progress_topic(owner: str) -> str:
+    """The topic that keeps how far the feed of an engine is."""
+    return f"duolog.{owner}.feed"
 
 
 class Publisher:

@@ -1,5 +1,4 @@
-"""The topics of a feed: made if they are not there, looked at if they are. Empties none and changes no setting.
-"""
+"""The topics of a feed: made if they are not there, looked at if they are. Empties none and changes no setting."""
 
 from __future__ import annotations
 
@@ -17,7 +16,11 @@ COMPACT: Final = {"cleanup.policy": "compact"}
 
 
 def make_topics(
-    arguments: Mapping[str, Any], entities: Iterable[str], journal: str, progress: str, partitions: int,
+    arguments: Mapping[str, Any],
+    entities: Iterable[str],
+    journal: str,
+    progress: str,
+    partitions: int,
     replication: int,
 ) -> list[str]:
     """Makes those of these topics that are not there; returns their names. `partitions`, `replication`: 0 for what the
@@ -42,6 +45,17 @@ def make_topics(
         finally:
             admin.close()
     return made
+
+
+def look_at(arguments: Mapping[str, Any], progress: str) -> None:
+    """Whether the brokers let us in, and what is there will do; makes nothing. Raises as `make_topics` does."""
+    with translated("feed", "looking for its topics"):
+        admin = KafkaAdminClient(**arguments)
+        try:
+            if progress in admin.list_topics():
+                _require_kept(admin, progress)
+        finally:
+            admin.close()
 
 
 def _require_kept(admin: KafkaAdminClient, topic: str) -> None:

@@ -6,7 +6,6 @@ Knows Debezium's envelope and nothing else of duolog: what was told is judged by
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,8 +44,8 @@ class Heard:
     """By entity and key: the row."""
     places: dict[str, Place] = field(default_factory=dict)
     """By entity and key: the last place."""
-    times: Counter[str] = field(default_factory=Counter)
-    """By entity and key: how often anything was told of it."""
+    ways: dict[str, str] = field(default_factory=dict)
+    """By entity and key: all that was ever done to it, as a word of the letters of `op`."""
     seen: set[Place] = field(default_factory=set)
     changes: int = 0
     beginnings: int = 0
@@ -64,7 +63,7 @@ class Heard:
         entity, op = told["source"]["entity"], told["op"]
         place = (told["source"]["number"], told["source"]["index"])
         rows = self.rows.setdefault(entity, {})
-        self.times[f"{entity} {key}"] += 1
+        self.ways[f"{entity} {key}"] = self.ways.get(f"{entity} {key}", "") + op
         if op == "r":
             self.beginnings += 1
         else:
