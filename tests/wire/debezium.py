@@ -40,7 +40,9 @@ def postgresql_column(name: str, kind: str) -> Column:
     said, domain = _OWN.get(kind, (kind, ""))
     if kind in ("name", '"char"'):
         return Column(name, kind, "text", length=63 if kind == "name" else 1)
-    found = column(f"{name} {said}")
+    if kind == "oid":
+        return Column(name, kind, "integer", precision=32)
+    found = replace(column(f"x {said}"), name=name)
     return replace(found, type=domain) if domain else found
 
 
