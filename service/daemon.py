@@ -31,7 +31,7 @@ from service.passing import Passed, fit, tried
 from service.reload import Reload
 from service.running import doing, made_ready, tuned
 from service.synchronous.arrangement import Arrangement
-from service.wiring import Wired, open_store, wire
+from service.wiring import Wired, open_store, wire, with_bookmarks
 
 STATUS_EVERY_S = 1.0
 VERIFY_EVERY_S = 60.0
@@ -84,6 +84,7 @@ class Daemon:
         wired = wire(self.options.rules)
         tried(wired.rules, wired.book, types_known=True)
         store = open_store(wired.rules, create=True)
+        with_bookmarks(wired.kits, store)
         teller = threading.Thread(target=self._tell_status, args=(store,), name="status", daemon=True)
         watching = (self._running, store, lambda: self.stop_asked, self._switch)
         reloader = threading.Thread(target=self.reload.watch, args=watching, name="reload", daemon=True)
@@ -186,6 +187,7 @@ class Daemon:
         """Runs an engine on these rules, until it is asked to stop, or others have passed."""
         self.phase = "starting"
         wired = self.wired = passed.wired
+        with_bookmarks(wired.kits, store)
         runner, plain = made_ready(passed, store, self.point, self.tell)
         self.runner = runner
         self.phase = "running"

@@ -29,9 +29,9 @@ class Opened:
     """By topic."""
     joined: Joined = field(default_factory=Joined)
 
-    def lacks(self, wanted: Mapping[str, int], topics: Topics) -> bool:
-        """True if a topic is not there yet."""
-        return any(name not in self.ids for name in (*wanted, topics.of_transactions, topics.of_heartbeats))
+    def missing(self, wanted: Mapping[str, int], topics: Topics) -> set[str]:
+        """The topics that were not there yet."""
+        return {*wanted, topics.of_transactions, topics.of_heartbeats} - self.ids.keys()
 
     def find(self, look: TopicLook, wanted: Mapping[str, int], topics: Topics) -> dict[Place, int]:
         """Adds topics that have come since, from their beginning on; of heartbeats, what comes from now on. Returns

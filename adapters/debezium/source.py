@@ -18,7 +18,7 @@ from adapters.debezium.bookmark import Bookmark, Bookmarker, Kept, TopicMark
 from adapters.debezium.coordinates import COORDINATES, unreadable
 from adapters.debezium.decoding.events import Begin, End, Event, Heartbeat, RowEvent, TruncateEvent
 from adapters.debezium.joining import Found, Joining
-from adapters.debezium.layout import Topics, called
+from adapters.debezium.layout import LEDGER, Topics, called
 from adapters.debezium.opening import Opened, look, opened
 from adapters.kafka.broker import Broker
 from adapters.kafka.tail import OutOfRange, Tail
@@ -33,7 +33,7 @@ endings_max: Final = 5_000
 """So many ENDs are read ahead at most."""
 missing_after_s: Final = 30.0
 """So long the events of a transaction whose END was read may take to come."""
-topics_every_s: Final = 2.0
+topics_every_s: Final = 0.5
 """How often topics are looked for that are not there yet: Debezium makes them with the first row."""
 silent_after_s: Final = 60.0
 """A connector that has given no sign of life for so long is told of."""
@@ -67,6 +67,8 @@ class Stream:
     own: Callable[[RowEvent | TruncateEvent], tuple[str, int] | None]
     decoder: Callable[[], Decode]
     beat: Callable[[], None]
+    make_sure: Callable[[Position], None]
+    """Raises WrongServer or PositionForeign if the database's log is not the one that a position is of."""
     skip_own: bool = False
     spool_dir: Path | None = None
 
@@ -87,6 +89,7 @@ class DebeziumSource:
         self._nudged = False
         self._heard_at = time.monotonic()
         self._hold: set[Place] = set()
+        self._ledger_topic = stream.topics.of_table(*LEDGER)
 
     def open(self, resume: Position) -> None:
         """Begins to read where the transactions after `resume` are.
@@ -94,6 +97,7 @@ class DebeziumSource:
         Raises SystemUnavailable, AccessDenied; LogLost, LogReset if what follows is not in Kafka any more."""
         self.close()
         stream = self._stream
+        stream.make_sure(resume)
         self._decoder = stream.decoder()
         with TopicLook(stream.broker, system=self.system) as topics:
             kept = self._bookmarks.newest(resume) if self._bookmarks is not None else None
@@ -111,13 +115,15 @@ class DebeziumSource:
         self._heard_at = self._looked_at = time.monotonic()
         self._lacking_since = 0.0
         self._beaten_at = 0.0
+        self._unseen_since = 0.0
+        """When a row was written into the ledger of which nothing has been told yet; 0: all were."""
 
     def read(self, timeout_s: float) -> Transaction | Progress | None:
         """See the port."""
         assert self._tail is not None, "it was opened"
         deadline = time.monotonic() + timeout_s
         while True:
-            event = self._joining.next(self._is_at_end)
+            event = self._joining.next(self._is_at_end) if self._knows_own else None
             now = time.monotonic()
             self._keep(now)
             if event is not None:
@@ -125,6 +131,7 @@ class DebeziumSource:
                 return event
             self._beat(now)
             self._find_topics(now)
+            self._look_for_ledger(now)
             self._balance()
             self._look_for_lacking(now)
             if now >= deadline:
@@ -149,6 +156,8 @@ class DebeziumSource:
             found = Found((record.topic, record.partition), record.offset, size, run)
             try:
                 if isinstance(event, RowEvent | TruncateEvent):
+                    if event.table == len(self._stream.tables):
+                        self._unseen_since = 0.0
                     self._joining.row(event, found)
                 elif isinstance(event, End):
                     self._joining.end(event, found)
@@ -164,10 +173,12 @@ class DebeziumSource:
 
     def _find_topics(self, now: float) -> None:
         """Topics and partitions that have come since."""
-        if now - self._looked_at < topics_every_s or not self._opened.lacks(self._wanted, self._stream.topics):
+        if now - self._looked_at < topics_every_s or not self._opened.missing(self._wanted, self._stream.topics):
             return
         assert self._tail is not None
         self._looked_at = now
+        if not self._opened.missing(self._wanted, self._stream.topics) & self._tail.names():
+            return
         with TopicLook(self._stream.broker, system=self.system) as topics:
             new = self._opened.find(topics, self._wanted, self._stream.topics)
         if new:
@@ -186,6 +197,24 @@ class DebeziumSource:
             self._tail.hold(held - self._hold, back=True)
             self._tail.hold(self._hold - held, back=False)
             self._hold = held
+
+    @property
+    def _knows_own(self) -> bool:
+        """Our own transactions can be told from those of users."""
+        return not self._stream.ledger or self._ledger_topic in self._opened.ids
+
+    def _look_for_ledger(self, now: float) -> None:
+        """Raises LogIncomplete if the ledger is not told, though rows were written into it."""
+        if not self._stream.ledger:
+            return
+        if not self._knows_own and self._unseen_since == 0.0:
+            self.nudge()
+        if self._unseen_since and now - self._unseen_since > missing_after_s and self._heard_at > self._unseen_since:
+            raise LogIncomplete(
+                "Debezium does not tell what is written into the table `duolog.ledger`, by which our own transactions "
+                "are known", system=self.system,
+                mend="put it (and its database) into `table.include.list` and `database.include.list` of the connector",
+            )  # fmt: skip
 
     def _lacking_numbers(self) -> set[int]:
         names = called(self._stream.tables, ledger=self._stream.ledger)
@@ -261,6 +290,7 @@ class DebeziumSource:
                 self._nudged, self._beaten_at = False, now
         if due:
             self._stream.beat()
+            self._unseen_since = self._unseen_since or now
 
     def verify(self) -> None:
         """See the port. Raises LogReset for a topic that was made anew, SystemUnavailable if Debezium is silent."""

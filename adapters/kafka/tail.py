@@ -86,9 +86,6 @@ class Tail:
             self._ask()
         return []
 
-    def keep_alive(self) -> None:
-        """There is nobody to hang up on us: partitions are assigned."""
-
     def hold(self, places: Collection[Place], *, back: bool) -> None:
         """Holds partitions back, or lets them go on."""
         known = self._consumer.assignment()
@@ -97,6 +94,11 @@ class Tail:
             self._consumer.pause(*these)
         else:
             self._consumer.resume(*these)
+
+    def names(self) -> set[str]:
+        """All topics that may be seen. Raises SystemUnavailable."""
+        with translated(self._system, "looking for topics"):
+            return set(self._consumer.topics())
 
     def places(self) -> set[Place]:
         """What is read."""

@@ -167,10 +167,10 @@ def _check_filters(conn: Connection, system: str, tables: Sequence[Table]) -> No
 def check_position(conn: Connection, system: str, facts: LogFacts, resume: Position, *, engine: str) -> None:
     """Raises LogLost, LogReset or PositionForeign unless an event of this very log ends at `resume`."""
     if conn.server.flavour == "mysql":
-        _check_end(conn, system, resume)  # the rest is told by the server when it is asked to send
+        check_end(conn, system, resume)  # the rest is told by the server when it is asked to send
         return
     if gtids_at(conn, facts, resume) is None:
-        _check_end(conn, system, resume)
+        check_end(conn, system, resume)
         if not _is_shown(conn, facts, resume):
             raise _not_there(conn, system, facts, resume)
     _check_ledger(conn, system, facts, engine)
@@ -235,7 +235,8 @@ def reset(system: str, facts: LogFacts, resume: Position) -> LogReset:
     )
 
 
-def _check_end(conn: Connection, system: str, resume: Position) -> None:
+def check_end(conn: Connection, system: str, resume: Position) -> None:
+    """Raises PositionForeign if the server's log ends before `resume`; pymysql.MySQLError."""
     if conn.server.flavour == "mysql" and is_held_up(conn):
         return  # it would not tell its end before those who wait have gone on
     end = read_end(conn)

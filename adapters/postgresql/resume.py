@@ -126,7 +126,7 @@ def check_slot(connection: Connection, system: str, slot: str, resume: int, *, m
             mend="start with the store that belongs to the slot, or compare both sides with "
             "`duolog run RULES --merge-again`",
         )
-    _check_position(connection, system, resume)
+    check_position(connection, system, resume)
 
 
 def check_publication(connection: Connection, system: str, publication: str, tables: Sequence[Table]) -> None:
@@ -189,7 +189,8 @@ def _busy(connection: Connection, system: str, slot: str, pid: int) -> SlotBusy:
     )
 
 
-def _check_position(connection: Connection, system: str, resume: int) -> None:
+def check_position(connection: Connection, system: str, resume: int) -> None:
+    """Raises PositionForeign if the server's log ends before `resume`."""
     (text,) = _row(connection, "SELECT pg_current_wal_lsn()::text")
     if resume > lsn_number(text):
         raise PositionForeign(

@@ -23,6 +23,9 @@ class TopicsSyntax(Syntax):
     heartbeats: str | None = Field(
         default=None, description="The topic of heartbeats; `__debezium-heartbeat.prefix` unless said."
     )
+    options: dict[str, str] = Field(
+        default_factory=dict, description="The connector's options that its messages do not tell, by Debezium's names."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -27,7 +27,7 @@ from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, told
 from service.day_one import BASE, MATCHED, Watch, accept, changed_since, compare, require_set_up
 from service.failpoints import from_environment
 from service.synchronous.leftovers import COMPARED, let_go
-from service.wiring import Wired, kits, offline_book, open_store, read_rules, wire
+from service.wiring import Wired, kits, offline_book, open_store, read_rules, wire, with_bookmarks
 
 LIMIT = 50
 
@@ -94,6 +94,7 @@ class _Desk:
         """The systems at hand, and the store for us alone: from here on no engine starts on it."""
         if self._wired is None:
             self._wired = wire(self.rules)
+            with_bookmarks(self._wired.kits, self.store)
             self.store.lock()
         return self._wired
 

@@ -31,7 +31,7 @@ from engine.vocabulary import Transaction
 from service.commands.settled import settled, watermarks
 from service.day_one import check_shape, shape_of
 from service.shadow.ordering import Order
-from service.wiring import Borrowed, Wired, open_store, wire
+from service.wiring import Borrowed, Wired, open_store, wire, with_bookmarks
 
 COMMIT_EVERY = 200
 """Transactions between two commits of the copy."""
@@ -85,6 +85,7 @@ class Shadow:
                 self.tell("left out", f"{differs}: `duolog plan` compares it")
             known = open_store(force.rules, create=False)
             stack.callback(known.close)
+            with_bookmarks(force.kits, known)
             sources = _reserved(force, known, stack)
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="duolog-shadow-")))
             copy = known.copy(folder / "copy.db", name=force.rules.name)
