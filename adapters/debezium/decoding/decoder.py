@@ -268,7 +268,10 @@ class Decoder:
         except (Lost, msgspec.ValidationError):
             if form.columns:
                 raise
-        reader = self._compiled(number, table, form.columns or payload.columns())
+        columns = form.columns or payload.columns()
+        if not columns:
+            raise refused.no_row(head.op, name)
+        reader = self._compiled(number, table, columns)
         event = self._row(reader, payload.envelope(reader), headers, marked=payload.marked())
         form.readers[number] = form.latest = reader
         return event
