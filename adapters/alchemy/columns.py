@@ -24,6 +24,10 @@ LONG: Final = 18
 """So many digits fit an integer of 64 bits, whatever they are."""
 DIGITS: Final = 6
 """Of a second: as fine as values are told."""
+NAMED: Final[Mapping[str, str]] = {"money": "numeric", "smallmoney": "numeric", "interval": "interval"}
+"""Families of types that are of no class that SQLAlchemy has for all."""
+MONEY_DIGITS: Final = 4
+"""Behind the point of SQL Server's money."""
 ZONED: Final = frozenset({"TIMESTAMPTZ", "DATETIMEOFFSET"})
 """Types of moments that SQLAlchemy has no flag for."""
 UTC_STAMPS: Final = ("mysql", "mariadb", "sqlite")
@@ -102,7 +106,8 @@ def column(told: Mapping[str, Any], stored: str, dialect: sa.Dialect, can: Abili
 
 def family_of(kind: sa.types.TypeEngine[Any], dialect: str, name: str) -> str:
     """The canonical type; `name`: the type as it prints, in lower case."""
-    family = next((family for known, family in _FAMILIES if isinstance(kind, known)), "other")
+    plain = name.split("(")[0].split(" ")[0]
+    family = next((family for known, family in _FAMILIES if isinstance(kind, known)), NAMED.get(plain, "other"))
     if family == "numeric" and getattr(kind, "scale", None) == 0 and 0 < (getattr(kind, "precision", 0) or 0) <= LONG:
         return "integer"
     if family == "date" and dialect == DATE_AND_TIME:
@@ -113,7 +118,7 @@ def family_of(kind: sa.types.TypeEngine[Any], dialect: str, name: str) -> str:
 
 
 _FAMILIES: Final[tuple[tuple[type, str], ...]] = (
-    (sa.Boolean, "boolean"), (sa.Integer, "integer"), (sa.Float, "float"), (sa.Numeric, "numeric"), (sa.Uuid, "uuid"),
+    (sa.Boolean, "boolean"), (sa.Float, "float"), (sa.Numeric, "numeric"), (sa.Integer, "integer"), (sa.Uuid, "uuid"),
     (sa.Date, "date"), (sa.Time, "time"), (sa.DateTime, "timestamp"), (sa.Interval, "interval"),
     (sa.JSON, "json"), (sa.ARRAY, "array"), (sa.Enum, "enum"), (sa.LargeBinary, "bytes"),
     (sa.types._Binary, "bytes"), (sa.String, "text"),
@@ -159,6 +164,8 @@ def _precision(kind: sa.types.TypeEngine[Any], family: str, name: str) -> int | 
 
 def _scale(kind: sa.types.TypeEngine[Any], family: str, dialect: str) -> int | None:
     match family:
+        case "numeric" if not isinstance(kind, sa.Numeric):
+            return MONEY_DIGITS
         case "numeric":
             scale = getattr(kind, "scale", None)
             if scale is None and getattr(kind, "precision", None) is None:

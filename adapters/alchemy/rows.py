@@ -38,7 +38,7 @@ class Rows:
         read = reading([*key, *columns])
         for some in self._pieces(self._values(key, keys)):
             asked = statements.by_keys([*key, *columns], key, some, mode, self.session.can)
-            for row in self.session.conn.execute(asked):
+            for row in self.session.conn.execute(asked).all():
                 texts = read(row)
                 found[texts[:width]] = texts[width:]
         return found
@@ -51,7 +51,7 @@ class Rows:
         found = []
         for some in self._pieces(self._values([column], [(text,) for text in texts])):
             asked = statements.by_keys(columns, [column], some, mode, self.session.can)
-            found += [read(row) for row in self.session.conn.execute(asked)]
+            found += [read(row) for row in self.session.conn.execute(asked).all()]
         return found
 
     def others(self, key: Sequence[AlchemyColumn], keys: Sequence[Key]) -> set[Key]:
