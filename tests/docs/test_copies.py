@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,42 @@ def test_both_compositions_run_duolog_and_the_erp_in_the_same_way() -> None:
         assert common["volumes"].pop(0).startswith("./deploy/rules")
     for service in ("setup", "duolog"):
         assert other["services"][service] == one["services"][service]
+
+
+def test_the_rules_for_an_erp_that_debezium_reads_differ_in_that_only() -> None:
+    one, other = (
+        yaml.safe_load((HOME / path).read_text(encoding="utf-8"))
+        for path in ("deploy/rules.yaml", "deploy/rules-kafka.yaml")
+    )
+
+    erp = other["systems"]["erp"]
+    assert (erp.pop("kafka"), erp.pop("topics")) == ("${KAFKA_URL}", "erp")
+    assert (one["systems"]["erp"].pop("adapter"), erp.pop("adapter")) == ("postgresql", "debezium")
+    assert (one.pop("name"), other.pop("name")) == ("compose", "compose_kafka")
+    assert one == other
+
+
+def test_both_connectors_say_the_same_but_for_whom() -> None:
+    one, other = (
+        json.loads((HOME / path).read_text(encoding="utf-8"))
+        for path in ("examples/18_connector.json", "deploy/connector.json")
+    )
+
+    differs = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    assert differs == {"database.hostname", "database.user", "table.include.list"}
+
+
+def test_the_profile_kafka_leaves_the_rest_of_the_composition_alone() -> None:
+    services = yaml.safe_load((HOME / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    profile = {name for name, service in services.items() if service.get("profiles") == ["kafka"]}
+
+    assert profile == {"kafka", "connect", "connector", "setup-kafka", "duolog-kafka"}
+    needed = {name: set(service.get("depends_on", {})) for name, service in services.items()}
+    assert all(not needed[name] & profile for name in services.keys() - profile)
+    assert needed["connector"] == {"erp", "connect"} and "connector" in needed["setup-kafka"]
+    for name in ("setup", "duolog"):
+        one, other = services[name], services[f"{name}-kafka"]
+        same = set(one) - {"environment", "volumes", "depends_on"}
+        assert {key: one[key] for key in same} == {key: other[key] for key in same}
+    mounted = [v.partition(":")[0] for name in profile for v in services[name].get("volumes", [])]
+    assert all((HOME / path).exists() for path in mounted if path.startswith("./"))

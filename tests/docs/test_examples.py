@@ -6,9 +6,11 @@ with a synchronous system has servers of its own: there every commit waits, whic
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ TRIED = [name for name in NAMES if "    tests:\n" in (EXAMPLES / f"{name}.yaml")
 
 LENT = {
     "postgresql": ("erp_db", "crm_db", "third_db"), "mariadb": ("erp_maria", "crm_maria", "third_maria"),
+    "debezium": ("erp_db", "crm_db", "third_db"),
 }  # fmt: skip
 """By adapter: the databases that stand for an example's systems, in their order."""
 
@@ -68,9 +71,14 @@ def test_an_example_runs_as_it_stands(
     if "${KAFKA_URL}" in (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8"):
         monkeypatch.setenv("KAFKA_URL", lent("kafka"))
     desk = desk_of(name, addresses_of(name, lent), tmp_path)
-    assert "nothing wrong" in desk.call("check").stdout
-    desk.call("setup")
+    with connected(name, desk, lent):
+        assert "nothing wrong" in desk.call("check").stdout
+        desk.call("setup")
+        follow(name, desk)
 
+
+def follow(name: str, desk: Desk) -> None:
+    """What an example's users do, and what is to be seen then."""
     desk.start()
     try:
         for number, turn in enumerate(SCENARIOS[name], 1):
@@ -130,6 +138,20 @@ def carry_out(desk: Desk, turn: Round) -> None:
     desk.settle()
 
 
+@contextmanager
+def connected(name: str, desk: Desk, lent: Callable[[str], Any]) -> Iterator[None]:
+    """While the example's connector streams, if it has one: as its file has it, but for where the database is."""
+    file = EXAMPLES / f"{name[:2]}_connector.json"
+    if not file.exists():
+        yield
+        return
+    words = json.loads(file.read_text(encoding="utf-8"))
+    elsewhere = {key: None for key in words if key.startswith("topic.creation.")}  # as the broker has it
+    given = {key: value for key, value in words.items() if not key.startswith("database.")}
+    with lent("connect").connector(desk.urls["erp"], words["topic.prefix"], **given | elsewhere):
+        yield
+
+
 def systems_of(name: str) -> list[tuple[str, str]]:
     """The systems of an example, in its order, each with its adapter."""
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
@@ -147,7 +169,7 @@ def addresses_of(name: str, lent: Callable[[str], Any]) -> dict[str, str]:
 def desk_of(name: str, urls: dict[str, str], folder: Path) -> Desk:
     """The example between these databases, with its tables made."""
     text = (EXAMPLES / f"{name}.yaml").read_text(encoding="utf-8")
-    text = re.sub(r'(?m)^store: .*$', f'store: "sqlite:///{folder}/{name}.store.db"', text)
+    text = re.sub(r"(?m)^store: .*$", f'store: "sqlite:///{folder}/{name}.store.db"', text)
     for system in urls:
         text = re.sub(rf'({system}: +{{adapter: \w+, url: )"[^"]*"', rf'\1"${{{system.upper()}_URL}}"', text)
     desk = Desk(text, urls, folder, f"{name}.yaml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from tests.kafka.connect import ConnectorEnded, ConnectServer
 from tests.kafka_servers import Topics
 
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 READ_TIMEOUT_S = 30
 
 
@@ -102,3 +104,23 @@ def test_what_ended_a_connector_is_told(connect: ConnectServer, topics: Topics, 
 
 def _counts(end: dict[str, Any], count: int) -> bool:
     return end["status"] == "END" and end["event_count"] == count
+
+
+def test_the_connector_of_the_example_tells_whole_transactions_of_its_tables(
+    connect: ConnectServer, topics: Topics, erp_db: str
+) -> None:
+    words = json.loads((EXAMPLES / "18_connector.json").read_text(encoding="utf-8"))
+    lent = {key: value for key, value in words.items() if not key.startswith(("database.", "topic.", "slot."))}
+    with psycopg.connect(erp_db, autocommit=True) as erp:
+        erp.execute((EXAMPLES / "tables" / "18_erp.sql").read_bytes())
+        with connect.connector(erp_db, topics.prefix, **lent) as connector:
+            with erp.transaction():
+                erp.execute("INSERT INTO customer VALUES ('K1', 'Ada', 100, '2026-01-31')")
+                erp.execute("INSERT INTO sales_order VALUES ('O1', 'K1', now(), 12.5)")
+            (customer,) = read(connect, f"{topics.prefix}.public.customer", lambda found: len(found) == 1)
+            (order,) = read(connect, f"{topics.prefix}.public.sales_order", lambda found: len(found) == 1)
+            ends = read(connect, connector.transactions, lambda found: any(_counts(end, 2) for end in found))
+    assert (customer["after"]["credit_limit"], order["after"]["total"]) == ("100.00", "12.50")
+    assert {each["data_collection"] for each in ends[-1]["data_collections"]} == {
+        "public.customer", "public.sales_order",
+    }  # fmt: skip

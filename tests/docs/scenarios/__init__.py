@@ -6,6 +6,7 @@ Each string is one transaction. Keys that a system makes are never asked for by 
 from __future__ import annotations
 
 from tests.docs.scenarios import (
+    by_debezium,
     deciding,
     fed,
     held,
@@ -39,6 +40,7 @@ SCENARIOS: dict[str, list[Round]] = {
     "15_held": held.HELD,
     "16_crm_on_mariadb": on_mariadb.CRM_ON_MARIADB,
     "17_synchronous": seats.SEATS,
+    "18_erp_by_debezium": by_debezium.BY_DEBEZIUM,
     "19_feed": fed.FED,
 }
 """By the name of the example."""
