@@ -3,6 +3,9 @@
 A lock of the session that writes, where there is one: it goes with the session, whatever ends that. Otherwise the lock
 of a row in the ledger, held in a second session; and as that one might go alone, every transaction looks whether it is
 still the last engine's that began to write. SQLite has a file beside it.
+
+Where several workers may believe that they are the engine (`Fence`), that look is all: whoever took over last wrote his
+epoch down, every transaction locks that row before anything else, and a former one's finds a later epoch than its own.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from adapters.alchemy.refusals import Meaning, meaning
 from adapters.alchemy.session import WRITE, Session, connect
 from adapters.alchemy.statements import locking
 from engine.errors import SystemUnavailable
+from engine.fence import Fence, overtaken
 
 ADVISORY: Final = sa.text("SELECT pg_try_advisory_lock(:number)")
 NAMED: Final = sa.text("SELECT GET_LOCK(:name, 1)")
@@ -34,16 +38,18 @@ name_bytes_max: Final = 60
 class Alone:
     """What makes this session the only one that writes. To be closed with the session."""
 
-    def __init__(self, session: Session, engine: str, ledger: Ledger) -> None:
-        """Raises SystemUnavailable if another has it; sqlalchemy.exc.DBAPIError."""
+    def __init__(self, session: Session, engine: str, ledger: Ledger, fence: Fence | None = None) -> None:
+        """Raises SystemUnavailable if another has it, Fenced if a later holder was here before;
+        sqlalchemy.exc.DBAPIError."""
         self._session = session
         self._ledger = ledger
         self._engine = engine
         self._holder: Session | None = None
         self._file: int | None = None
         self._epoch: int | None = None
+        self._fence = fence
         try:
-            taken = self._take()
+            taken = self._take() if fence is None else self._take_over(fence)
         except BaseException:
             self.close()
             raise
@@ -56,12 +62,15 @@ class Alone:
             )  # fmt: skip
 
     def check(self) -> None:
-        """Called first in every transaction: nobody else has begun to write. Raises SystemUnavailable."""
-        if self._epoch is not None and not self._ledger.is_epoch(self._session.conn, self._epoch):
-            raise SystemUnavailable(
-                f"another engine `{self._engine}` has begun to write this system", system=self._session.system,
-                mend="stop one of the two",
-            )  # fmt: skip
+        """Called first in every transaction: nobody else has begun to write. Raises SystemUnavailable, Fenced."""
+        if self._epoch is None or self._ledger.is_epoch(self._session.conn, self._epoch):
+            return
+        if self._fence is not None:
+            raise overtaken(self._session.system, self._epoch, self._ledger.epoch(self._session.conn))
+        raise SystemUnavailable(
+            f"another engine `{self._engine}` has begun to write this system", system=self._session.system,
+            mend="stop one of the two",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Lets go of what is not the session's own."""
@@ -104,6 +113,17 @@ class Alone:
             return False
         with self._session.transaction() as conn:
             self._epoch = self._ledger.next_epoch(conn)
+        return True
+
+    def _take_over(self, fence: Fence) -> bool:
+        fence.check()
+        with self._session.transaction() as conn:
+            self._ledger.provide(conn)
+        with self._session.transaction() as conn:
+            found = self._ledger.raise_epoch(conn, fence.epoch)
+        if found > fence.epoch:
+            raise overtaken(self._session.system, fence.epoch, found)
+        self._epoch = fence.epoch
         return True
 
     def _take_file(self) -> bool:

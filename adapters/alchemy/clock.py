@@ -7,7 +7,7 @@ by which it can be wrong. So the quickest of several answers counts. Nothing is 
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ def clock_offset(session: Session) -> tuple[int, int]:
     to ask. Raises sqlalchemy.exc.DBAPIError."""
     if not session.can.now:
         return 0, 0
-    asked = sa.select(sa.literal_column(session.can.now))
+    asked: sa.Select[Any] = sa.select(sa.literal_column(session.can.now))
     best = (0, 1 << 62)
     with session.transaction() as conn:
         for _ in range(clock_samples):

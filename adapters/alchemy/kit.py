@@ -7,7 +7,7 @@ Who wraps it has `source`, `borrowed`, `log_kept` and `switch`, and says what a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -22,8 +22,9 @@ from adapters.alchemy.snapshot import AlchemySnapshot, Reading
 from adapters.alchemy.target import AlchemyTarget
 from adapters.relational.judging import SetupStep
 from engine.catalog import Catalog, Finding
-from engine.errors import SystemStopped
-from engine.rulebook import RuleBook
+from engine.errors import PositionForeign, SystemStopped, WrongServer
+from engine.fence import Fence
+from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Outcome, Position
 
 
@@ -103,11 +104,11 @@ class AlchemyKit:
         with self._session() as session, session.transaction() as conn:
             return self._ledger(session, book).committed(conn, after)
 
-    def target(self, book: RuleBook) -> AlchemyTarget:
-        """The writer of its tables."""
+    def target(self, book: RuleBook, *, fence: Fence | None = None) -> AlchemyTarget:
+        """The writer of its tables. `fence`: it may take the place of a former one."""
         return AlchemyTarget(
             self.system, self._url, engine=book.name, book=book, positions=self.positions(), prepare=self._prepare,
-            ledger=self._ledger_place,
+            ledger=self._ledger_place, fence=fence,
         )  # fmt: skip
 
     def picture(self, book: RuleBook) -> AlchemySnapshot:
@@ -141,6 +142,51 @@ class AlchemyKit:
         if known is None:
             raise SystemStopped(f"a database of `{name}` has no log whose positions are known", system=self.system)
         return known
+
+    # ---- what is asked where another program reads the log
+
+    def origins(self, book: RuleBook) -> Mapping[str, str]:
+        """The log tells no origins: the ledger tells."""
+        return {}
+
+    def whole(self, tables: Sequence[Table]) -> set[int]:
+        """Former rows are in the log whole: Oracle's with supplemental logging of all columns, SQL Server's and Db2's
+        capture always."""
+        return set(range(len(tables)))
+
+    def make_sure(self, book: RuleBook, identity: str, resume: Position) -> None:
+        """Raises WrongServer or PositionForeign if this is not the database, or not the log, that `resume` is a
+        position of."""
+        if identity != self.identity():
+            raise WrongServer(
+                "the address leads to another database than the one whose positions are in the store",
+                system=self.system, mend="set the address back, or `duolog run RULES --merge-again`",
+            )  # fmt: skip
+        with self._session(WRITE) as session, session.transaction() as conn:
+            end = self.positions().now(conn)
+        if end < resume:
+            raise PositionForeign(
+                f"our position {self.position_text(resume)} is beyond the log's end at {self.position_text(end)}: the "
+                "database was restored from a backup",
+                system=self.system, mend="`duolog run RULES --merge-again`",
+            )  # fmt: skip
+
+    def beat(self, book: RuleBook) -> None:
+        """Has the log move. Raises SystemUnavailable."""
+        with self._session(WRITE) as session, session.transaction() as conn:
+            self._ledger(session, book).beat(conn)
+
+    def log_marks(self) -> str:
+        """Transactions have no names that are in order."""
+        return ""
+
+    def ledger_name(self) -> str:
+        """Where the ledger is, as the database stores its name: another reader of the log has to tell of it."""
+        with self._session() as session:
+            made = self._table(session)
+            parts = (made.schema or sa.inspect(session.conn).default_schema_name or "", made.name)
+            folded = session.dialect.requires_name_normalize
+            return ".".join(part.upper() if folded and part == part.lower() else part for part in parts if part)
 
     @contextmanager
     def _session(self, purpose: str = "read") -> Iterator[Session]:

@@ -23,6 +23,8 @@ NAME: Final = "ledger"
 name_length: Final = 120
 position_length: Final = 60
 
+BEAT: Final = 0
+"""The number of the row that has the log move, of no batch: those are counted from 1."""
 HELD: Final = -1
 """The number of the row that the only engine of a system holds (`alone`), of no batch."""
 EPOCH: Final = -2
@@ -53,6 +55,7 @@ class Ledger:
         self._system = system
         self._positions = positions
         self._ours = sa.and_(made.c.engine == engine, made.c.system == system)
+        self._is_epoch = sa.and_(self._ours, made.c.number_to == EPOCH)
 
     def begin(self, conn: sa.Connection, number_to: int, forget_to: int) -> None:
         """Begins a batch's row, and forgets older ones. Raises sqlalchemy.exc.IntegrityError if it is there."""
@@ -95,6 +98,12 @@ class Ledger:
 
     # ------------------------------------------------------------ rows that are of no batch
 
+    def beat(self, conn: sa.Connection) -> None:
+        """Changes a row, so that the log moves."""
+        row = sa.and_(self._ours, self.table.c.number_to == BEAT)
+        conn.execute(sa.delete(self.table).where(row))
+        conn.execute(sa.insert(self.table).values(self._row(BEAT, 0)))
+
     def provide(self, conn: sa.Connection) -> None:
         """Makes the rows that `alone` needs, where they are not there."""
         there = {row[0] for row in conn.execute(
@@ -110,15 +119,25 @@ class Ledger:
 
     def next_epoch(self, conn: sa.Connection) -> int:
         """One more engine writes from now on; which it is."""
-        row = sa.and_(self._ours, self.table.c.number_to == EPOCH)
-        conn.execute(sa.update(self.table).where(row).values({"forget_to": self.table.c.forget_to + 1}))
-        return int(conn.execute(sa.select(self.table.c.forget_to).where(row)).scalar_one())
+        conn.execute(sa.update(self.table).where(self._is_epoch).values({"forget_to": self.table.c.forget_to + 1}))
+        return self.epoch(conn)
+
+    def raise_epoch(self, conn: sa.Connection, epoch: int) -> int:
+        """The holder of this epoch writes from now on, unless there is a later one; which it is then."""
+        older = sa.and_(self._is_epoch, self.table.c.forget_to < epoch)
+        conn.execute(sa.update(self.table).where(older).values({"forget_to": epoch}))
+        return self.epoch(conn)
+
+    def epoch(self, conn: sa.Connection) -> int:
+        """Whose turn it is to write."""
+        return int(conn.execute(sa.select(self.table.c.forget_to).where(self._is_epoch)).scalar_one())
 
     def is_epoch(self, conn: sa.Connection, epoch: int) -> bool:
         """True if no other engine has begun to write since; until the transaction ends, none can."""
-        row = sa.and_(self._ours, self.table.c.number_to == EPOCH, self.table.c.forget_to == epoch)
-        done = conn.execute(sa.update(self.table).where(row).values({"forget_to": epoch}))
-        return done.rowcount == 1
+        row = sa.and_(self._is_epoch, self.table.c.forget_to == epoch)
+        # A change of nothing: MySQL counts it as none, so the row is locked by it and asked for afterwards.
+        conn.execute(sa.update(self.table).where(row).values({"forget_to": epoch}))
+        return self.epoch(conn) == epoch
 
     def _row(self, number_to: int, forget_to: int) -> dict[str, Any]:
         return {"engine": self._engine, "system": self._system, "number_to": number_to, "forget_to": forget_to}

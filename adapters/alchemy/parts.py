@@ -66,8 +66,8 @@ class Parts:
         place = shape.places[at]
         key = live(place.key_columns())
         found = self._found(shape.places, [at], keys, {})
-        named = {
-            ordinal: {tuple(row[position] for position in place.key) for row in rows.get(at, ())}
+        named: dict[int, set[Key]] = {
+            ordinal: {cast("Key", tuple(row[position] for position in place.key)) for row in rows.get(at, ())}
             for ordinal, rows in found.items()
         }
         others = self.rows.others(key, sorted({each for some in named.values() for each in some}))

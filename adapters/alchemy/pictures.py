@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
-from adapters.alchemy.positions import Positions
+from adapters.alchemy.positions import SAME_SCN_BITS, Positions
 from adapters.alchemy.session import Session, connect
 from engine.vocabulary import Position
 
@@ -70,7 +70,7 @@ def _oracle(session: Session, tables: Sequence[sa.Table], positions: Positions |
         session.conn.exec_driver_sql("SET TRANSACTION READ ONLY")
         return 0
     position = positions.now(session.conn)
-    session.conn.execute(AT_SCN, {"scn": position})
+    session.conn.execute(AT_SCN, {"scn": position >> SAME_SCN_BITS})
     return position
 
 
@@ -84,7 +84,7 @@ def _mssql(session: Session, tables: Sequence[sa.Table], positions: Positions | 
     holder = connect(session.system, session.url)
     try:
         for each in tables:
-            asked = sa.select(sa.literal_column("1")).select_from(each).where(sa.false())
+            asked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(each).where(sa.false())
             holder.conn.execute(asked.with_hint(each, "WITH (TABLOCK, HOLDLOCK)")).all()
         position = positions.now(holder.conn)
         _touch(conn, tables)

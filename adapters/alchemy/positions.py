@@ -20,8 +20,10 @@ from engine.vocabulary import Position
 
 OFFSET_BITS: Final = 40
 """Of a binlog's position: as the log's reader counts."""
-PARTS_OF_LSN: Final = (32, 32, 16)
-"""Bits of the parts of SQL Server's `0000002b:00000bd8:0001`."""
+BITS_OF_LSN: Final = (23, 28, 12)
+"""How much of the parts of SQL Server's `file:block:slot` (32, 32 and 16 bits) a position has room for."""
+SAME_SCN_BITS: Final = 8
+"""So many transactions may have one SCN of Oracle's, as a power of two."""
 _FILE: Final = re.compile(r"\.([0-9]{6,10})\Z", re.ASCII)
 
 WAL_END: Final = "SELECT CAST(pg_current_wal_insert_lsn() AS text)"
@@ -30,7 +32,6 @@ LOG_STATUS: Final = "SHOW BINARY LOG STATUS"
 OLD_LOG_STATUS: Final = "SHOW MASTER STATUS"
 SCN: Final = "SELECT DBMS_FLASHBACK.GET_SYSTEM_CHANGE_NUMBER FROM DUAL"
 LSN: Final = "SELECT log_end_lsn FROM sys.dm_db_log_stats(DB_ID())"
-DB2_LSN: Final = "SELECT CURRENT_LSN FROM TABLE(MON_GET_TRANSACTION_LOG(-1)) AS t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +73,31 @@ def binlog(conn: sa.Connection) -> Position:
 
 def oracle(conn: sa.Connection) -> Position:
     """The system change number of now: every commit before has a lower one or the same, every later one a higher."""
-    return int(conn.exec_driver_sql(SCN).scalar_one())
+    return int(conn.exec_driver_sql(SCN).scalar_one()) << SAME_SCN_BITS
 
 
 def mssql(conn: sa.Connection) -> Position:
-    """Where the next record of the log goes, all 80 bits of it; behind the commit record of whoever had the lock."""
+    """Where the next record of the log goes; behind the commit record of whoever had the lock."""
     return squeezed(str(conn.exec_driver_sql(LSN).scalar_one()))
 
 
-def squeezed(text: str) -> int:
-    """`0000002b:00000bd8:0001` as one number."""
+def squeezed(text: str) -> Position:
+    """SQL Server's `0000002b:00000bd8:0001` in 63 bits, as Debezium's events are told. Raises ValueError if that has no
+    room for it."""
     number = 0
-    for part, bits in zip(text.split(":"), PARTS_OF_LSN, strict=True):
-        number = number << bits | int(part, 16)
+    for part, bits in zip(text.split(":"), BITS_OF_LSN, strict=True):
+        value = int(part, 16)
+        if value >> bits:
+            raise ValueError("an LSN beyond what a position has room for")
+        number = number << bits | value
     return number
 
 
-def db2(conn: sa.Connection) -> Position:
-    """The log sequence number of the newest record, late by what others have written and not committed."""
-    return int(conn.exec_driver_sql(DB2_LSN).scalar_one())
+def widened(position: Position) -> str:
+    """The LSN that was squeezed."""
+    _, block, slot = BITS_OF_LSN
+    sequence, rest = position >> block + slot, position & (1 << block + slot) - 1
+    return f"{sequence:08x}:{rest >> slot:08x}:{rest & (1 << slot) - 1:04x}"
 
 
 def lsn_text(position: Position) -> str:
@@ -118,6 +125,6 @@ def binlog_number(text: str) -> Position:
 _BINLOG: Final = Positions(binlog, binlog_text, binlog_number)
 KNOWN: Final[Mapping[str, Positions]] = {
     "postgresql": Positions(postgresql, lsn_text, lsn_number), "mysql": _BINLOG, "mariadb": _BINLOG,
-    "oracle": Positions(oracle), "mssql": Positions(mssql), "ibm_db_sa": Positions(db2),
+    "oracle": Positions(oracle), "mssql": Positions(mssql, widened, squeezed),
 }  # fmt: skip
-"""By the name of the dialect."""
+"""By the name of the dialect. Not Db2's: what its capture calls a commit's number, no function tells of now."""

@@ -94,7 +94,7 @@ def grants(session: Session, book: RuleBook, role: str, ledger: sa.Table) -> lis
     who = prepare.quote(role)
     made = []
     for needed in rights(book, session.system):
-        name = prepare.format_table(sa.table(needed.table.name, schema=needed.table.schema))  # type: ignore[arg-type]
+        name = prepare.format_table(sa.table(needed.table.name, schema=needed.table.schema))
         verbs = ["SELECT", *(["INSERT"] if needed.insert else []), "UPDATE", *(["DELETE"] if needed.delete else [])]
         made.append(" ".join(("GRANT", ", ".join(verbs), "ON", name, "TO", who)) + ";")
     name = prepare.format_table(ledger)

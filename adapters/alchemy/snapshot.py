@@ -128,7 +128,7 @@ def _stream(session: Session, place: Layout) -> Iterator[tuple[str, Row]]:
     here = live(place, sorted(place.columns))
     if not here:
         return
-    yield from in_key_order(in_field_order(place, _fetched(session, here)))  # type: ignore[arg-type]
+    yield from in_key_order(in_field_order(place, _fetched(session, here)))
 
 
 def _fetched(session: Session, columns: Sequence[AlchemyColumn]) -> Iterator[tuple[Any, ...]]:

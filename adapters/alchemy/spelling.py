@@ -119,7 +119,8 @@ def _varchar_format(family: str) -> Callable[[Element], Element]:
 
 
 def _convert(family: str) -> Callable[[Element], Element]:
-    style, length = sa.literal_column(str(CONVERT_STYLE)), sa.literal_column(f"varchar({TEXT_LENGTH})")
+    style: Element = sa.literal_column(str(CONVERT_STYLE))
+    length: Element = sa.literal_column(f"varchar({TEXT_LENGTH})")
     return lambda element: sa.func.convert(length, element, style)
 
 

@@ -29,6 +29,7 @@ from adapters.relational.layout import Layout
 from adapters.relational.looking import look_again, records_of
 from adapters.relational.refused import Unstorable, Verdict
 from engine.errors import EngineFault, NotSetUp, SchemaChanged, StoreBehind, SystemUnavailable
+from engine.fence import Fence
 from engine.rulebook import RuleBook
 from engine.vocabulary import Batch, Outcome, Position, Reread, RowResult
 
@@ -43,11 +44,13 @@ class AlchemyTarget:
 
     `engine`: the name under which the ledger knows us; `positions`: what the separators of this system are; `prepare`:
     what else the writing session is told; `ledger`: (schema, name) of the ledger, if it is not where it usually is;
+    `fence`: it may take the place of a former holder of the engine's name, who never gets it back;
     `lock_timeout_ms`: how long a batch is tried again because of rows that a user has locked."""
 
     def __init__(
         self, system: str, url: str, *, engine: str, book: RuleBook, positions: Positions,
-        prepare: Prepare | None = None, ledger: tuple[str, str] | None = None, lock_timeout_ms: int = 50,
+        prepare: Prepare | None = None, ledger: tuple[str, str] | None = None, fence: Fence | None = None,
+        lock_timeout_ms: int = 50,
     ) -> None:  # fmt: skip
         self.system = system
         self._url = url
@@ -56,6 +59,7 @@ class AlchemyTarget:
         self._positions = positions
         self._prepare = prepare
         self._place = ledger
+        self._fence = fence
         self._lock_timeout_s = lock_timeout_ms / 1000
         self._opened: AlchemySpeech | None = None
         self._alone: Alone | None = None
@@ -75,7 +79,7 @@ class AlchemyTarget:
         self._ledger = Ledger(table(session.can, self._place), self._engine, self.system, self._positions)
         with self._translated(close=True):
             self._look_for_ledger(session)
-            self._alone = Alone(session, self._engine, self._ledger)
+            self._alone = Alone(session, self._engine, self._ledger, self._fence)
             self._layouts, self._shapes = layouts(session, self._book), shapes(session, self._book)
             self._executor = Executor(self._opened, self._layouts, self._shapes)
             self._measure_clock()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import SystemUnavailable
+from engine.errors import Fenced, PositionForeign, SystemUnavailable, WrongServer
+from engine.fence import Fence
 from engine.vocabulary import Text, Write, WriteKind
 from tests.contract.alchemy_ground import SqliteGround
 from tests.contract.ground import batch
@@ -86,3 +87,39 @@ def test_a_journal_that_keeps_readers_from_writers_is_told_with_its_mend(ground:
     found = ground.alchemy.findings(rules)[0]
 
     assert [(finding.code, finding.mend) for finding in found] == [("P180", "PRAGMA journal_mode = WAL;")]
+
+
+def test_a_worker_that_was_taken_over_writes_nothing_more(ground: SqliteGround) -> None:
+    rules, user = ground.make(ACCOUNT), ground.user()
+    user.insert("account", *accounts(1, 1))
+    former = ground.alchemy.target(rules, fence=Fence(3, lambda: None))
+    later = ground.alchemy.target(rules, fence=Fence(4, lambda: None))
+    former.open()
+    with closing(former), closing(later):
+        first = former.apply(batch(1, write("update", "account", (NAME,), [row(1, "1", ("a",), ("n",))])))
+        later.open()
+        with pytest.raises(Fenced, match="epoch 4, we are in 3"):
+            former.apply(batch(2, write("update", "account", (NAME,), [row(2, "1", ("b",), ("a",))])))
+        second = later.apply(batch(2, write("update", "account", (NAME,), [row(2, "1", ("c",), ("a",))])))
+        with pytest.raises(Fenced):
+            former.open()
+
+        assert later.committed(0) == [first, second]
+    assert user.rows("account") == [("1", "c", "0.00", None)]
+
+
+def test_a_beat_is_no_batch_and_another_database_is_told(ground: SqliteGround) -> None:
+    rules = ground.make(ACCOUNT)
+    kit = ground.alchemy
+    kit.beat(rules)
+    kit.beat(rules)
+
+    assert kit.committed(rules, 0) == []
+    assert kit.ledger_name() == "main.duolog_ledger"
+    kit.make_sure(rules, kit.identity(), 0)
+    with pytest.raises(WrongServer):
+        kit.make_sure(rules, "elsewhere", 0)
+    with pytest.raises(PositionForeign):
+        kit.make_sure(rules, kit.identity(), 1 << 60)
+    assert kit.teardown(rules) == ["table `duolog_ledger`"]
+    assert kit.teardown(rules) == []
