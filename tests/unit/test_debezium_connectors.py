@@ -10,13 +10,14 @@ from typing import Any, Final
 import pytest
 
 from adapters.debezium.decoding.decoder import Decoder
-from adapters.debezium.decoding.events import RowEvent
+from adapters.debezium.decoding.events import Begin, End, RowEvent, Tombstone, changes
 from adapters.debezium.decoding.judging import doubts
 from adapters.debezium.decoding.modes import Modes, modes
 from adapters.debezium.decoding.shown import Shown
 from engine.catalog import Column
 from engine.rulebook import Table
 from engine.vocabulary import ABSENT
+from tests.kafka import recordings
 
 KEPT: Final = {"value.converter.replace.null.with.default": "false"}
 
@@ -213,3 +214,80 @@ def test_an_option_that_does_not_matter_or_cannot_be_is_refused() -> None:
         modes({"slot.name": "x"})
     with pytest.raises(ValueError, match="precise, string, double"):
         modes({"decimal.handling.mode": "exact"})
+
+
+HANDWRITTEN: Final[dict[str, tuple[Table, dict[str, Column], tuple[str, ...]]]] = {
+    "mysql": (
+        Table("shop", "customer", ("id", "name", "price", "made", "changed", "flags", "kind", "taken", "day"), (0,)),
+        {
+            "id": of("integer", "int", precision=32), "name": of("text", "varchar(40)"),
+            "price": of("numeric", "decimal(12,2)", precision=12, scale=2),
+            "made": of("timestamp", "datetime(6)", scale=6), "changed": of("timestamptz", "timestamp(6)", scale=6),
+            "flags": of("other", "bit(8)", precision=8), "kind": of("enum", "enum('a','b')", labels=("a", "b")),
+            "taken": of("time", "time", scale=0), "day": of("date"),
+        },
+        ("1", "after", "1.50", "2026-01-31 12:00:00", "2026-01-31 12:00:00.123456+00", "00000101", "a", "12:34:56",
+         "2026-01-31"),
+    ),
+    "sqlserver": (
+        Table("dbo", "customer", ("id", "name", "price", "amount", "zoned", "flag", "guid", "taken", "bytes", "doc"),
+              (0,)),
+        {
+            "id": of("integer", "int", precision=32), "name": of("text", "nvarchar(40)", length=40),
+            "price": number(2), "amount": number(4), "zoned": of("timestamptz", "datetimeoffset(7)", scale=6),
+            "flag": of("boolean", "bit"), "guid": of("uuid"), "taken": of("time", "time(7)", scale=6),
+            "bytes": of("bytes", "varbinary(10)", octets=10), "doc": of("other", "xml"),
+        },
+        ("1", "after", "1.50", "5.8593", "2026-01-31 11:00:00.123456+00", "t",
+         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "12:34:56.123456", "\\x00ff", "<a>1</a>"),
+    ),
+    "oracle": (
+        Table("shop", "customer", ("id", "name", "price", "any_number", "big", "zoned", "ratio", "bytes", "doc"), (0,)),
+        {
+            "id": of("integer", "NUMBER(9)", precision=32), "name": of("text", "VARCHAR2(40)"), "price": number(2),
+            "any_number": number(None), "big": of("integer", "NUMBER(38)", precision=64),
+            "zoned": of("timestamptz"), "ratio": of("float", "BINARY_DOUBLE"), "bytes": of("bytes", "RAW(10)"),
+            "doc": of("text", "CLOB"),
+        },
+        ("1", "after", "1.50", "-1.005", "241842710183", "2026-01-31 11:00:00.123456+00", "0.1", "\\x00ff", ABSENT),
+    ),
+    "db2": (
+        Table("db2inst1", "customer", ("id", "name", "price", "day", "ratio", "floating", "bytes"), (0,)),
+        {
+            "id": of("integer", precision=32), "name": of("text"), "price": number(2), "day": of("date"),
+            "ratio": of("float", "DOUBLE"), "floating": number(None), "bytes": of("bytes"),
+        },
+        ("1", "after", "1.50", "2026-01-31", "0.1", "1.5", "\\x00ff"),
+    ),
+}  # fmt: skip
+"""By connector: the table as its rules write it, its catalog, and its updated row."""
+
+OPTIONS: Final[dict[str, dict[str, str]]] = {
+    "mysql": {"time.precision.mode": "adaptive_time_microseconds", "binary.handling.mode": "bytes"},
+    "sqlserver": {"time.precision.mode": "nanoseconds", "binary.handling.mode": "bytes"},
+    "oracle": {"binary.handling.mode": "bytes", "decimal.handling.mode": "precise"},
+    "db2": {"binary.handling.mode": "bytes", "decimal.handling.mode": ""},
+}
+
+
+@pytest.mark.parametrize("connector", HANDWRITTEN)
+def test_a_story_without_schemas_is_read_by_the_catalog(connector: str) -> None:
+    table, known, updated = HANDWRITTEN[connector]
+    name = (table.schema, table.name)
+    said = {option: value for option, value in OPTIONS[connector].items() if value}
+    if connector == "db2":
+        known = known | {"floating": of("text")}  # a DECFLOAT is told as a text, whatever numbers are told as
+    reading = Decoder("erp", connector, [table], {name: known}, modes(KEPT | said))
+    messages = recordings.load(connector, "events").messages
+    ordered = sorted(messages, key=lambda each: (each.topic, each.partition, each.offset))
+    read = [reading.decode(each.topic, 0, each.offset, each.value, each.headers) for each in ordered]
+    rows = [each for each in read if isinstance(each, RowEvent)]
+    kinds = {type(each) for each in read}
+
+    assert [each.operation for each in rows] == ["r", "c", "c", "u", "d", "c", "d"]
+    assert next(each.new for each in rows if each.operation == "u") == updated
+    assert [(kind, new and new[0], old and old[0]) for _, kind, new, old in changes(rows)] == [
+        ("I", "1", None), ("I", "2", None), ("I", "3", None), ("U", "1", None), ("U", "30", "3"), ("D", None, "2"),
+    ]  # fmt: skip
+    assert {Begin, End, RowEvent, Tombstone} <= kinds
+    assert rows[-1].source.committed_at == 1769860800123456

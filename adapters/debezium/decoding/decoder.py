@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +39,7 @@ from adapters.debezium.decoding.payloads import (
     schema_event,
 )
 from adapters.debezium.decoding.refused import Refused
-from adapters.debezium.decoding.rows import Lost, RowReader, Unavailable, forms
+from adapters.debezium.decoding.rows import FOLDING, Lost, RowReader, Unavailable, forms
 from adapters.debezium.decoding.shown import Shown, columns_of_json
 from adapters.debezium.decoding.unfit import Unfit
 from engine.catalog import Column
@@ -92,6 +93,9 @@ class Decoder:
         self._connector = connector
         self._modes = modes or Modes()
         self._tables = {(table.schema, table.name): (number, table) for number, table in enumerate(tables)}
+        if connector in FOLDING:
+            for (schema, name), found in [*self._tables.items()]:
+                self._tables.setdefault((schema.upper(), name.upper()), found)
         self._columns = columns
         self._whole = frozenset(range(len(tables)) if connector != "postgresql" else whole)
         self._expected = expected or {}
@@ -120,7 +124,9 @@ class Decoder:
                     reader = form.latest
                     payload = value[len(form.prefix) : -1] if form.prefix else value
                     if reader is not None and (not form.prefix or value[-1] == 125):  # a closing brace
-                        event = self._quick(topic, reader, payload, headers)
+                        event = self._quick(
+                            reader, partial(reader.decode, payload), headers, partial(self._marked, payload)
+                        )
                         if event is not None:
                             return event
                     break
@@ -138,18 +144,19 @@ class Decoder:
     # ------------------------------------------------------------ the usual way
 
     def _quick(
-        self, topic: str, reader: RowReader, payload: bytes, headers: Iterable[tuple[str, bytes | None]]
-    ) -> Event | None:
+        self, reader: RowReader, decode: Callable[[], Any], headers: Iterable[tuple[str, bytes | None]],
+        marked: Callable[[], bool],
+    ) -> Event | None:  # fmt: skip
         """The event of a message that is like the one before in its topic; None if it is not."""
         try:
-            envelope = reader.decode(payload)
+            envelope = decode()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         source = envelope.source
-        if (source.table, source.schema or source.db) != (reader.name[1], reader.name[0]):
+        if (source.schema or source.db, source.table) != reader.told:
             return None
         try:
-            return self._row(reader, envelope, headers, marked=self._marked(payload))
+            return self._row(reader, envelope, headers, marked=marked())
         except Lost:
             return None
 
@@ -168,8 +175,8 @@ class Decoder:
             if after is None:
                 raise refused.no_row(operation, reader.name)
             half = "latter" if operation == "c" and _has(headers, _OLD_KEY) else ""
-            # An insert tells all of its values: a text that looks like the placeholder is one.
-            marked = marked and (operation == "u" or half == "latter")
+            # PostgreSQL's log has all values of an insert: a text that looks like the placeholder is one.
+            marked = marked and (operation == "u" or half == "latter" or self._connector != "postgresql")
             new = reader.key_only(after) if operation == "r" else reader.row(after, marked=marked)
             if operation == "u" and before is not None:
                 same = reader.same_key(before, after)
@@ -214,6 +221,11 @@ class Decoder:
         form = self._avro_forms.get((topic, number))
         if form is None:
             form = self._avro_forms[topic, number] = _Form(b"", columns)
+        if form.latest is not None:
+            convert = partial(msgspec.convert, told, form.latest.envelope)
+            event = self._quick(form.latest, convert, headers, _always)
+            if event is not None:
+                return event
         return self._event(topic, form, AvroPayload(told), headers)
 
     def _event(
@@ -273,6 +285,7 @@ class Decoder:
             raise refused.no_row(head.op, name)
         reader = self._compiled(number, table, columns)
         event = self._row(reader, payload.envelope(reader), headers, marked=payload.marked())
+        reader.told = name
         form.readers[number] = form.latest = reader
         return event
 
@@ -300,6 +313,11 @@ def _kept(known: list[_Form], prefix: bytes, columns: Callable[[], dict[str, Sho
     else:
         known.append(form)
     return form
+
+
+def _always() -> bool:
+    """Values of Avro do not tell by their bytes whether one is unchanged."""
+    return True
 
 
 def _has(headers: Iterable[tuple[str, bytes | None]], name: str) -> bool:

@@ -49,7 +49,7 @@ def _shown(
     if told is None:
         return assumed(column, modes, connector)
     try:
-        return told[names_told(table, [column.name], told)[column.name]]
+        return told[names_told(table, [column.name], told, connector)[column.name]]
     except Lost:
         raise Unfit("is not told", f"take it out of `column.exclude.list` in the connector, or {PAST}") from None
 

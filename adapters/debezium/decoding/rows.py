@@ -32,6 +32,8 @@ from engine.vocabulary import ABSENT, Row
 MISSING: Final = msgspec.UNSET
 """Stands in a row for a column that the message has not."""
 _UNADJUSTED: Final = re.compile(r"[A-Za-z0-9_]")
+FOLDING: Final = frozenset({"oracle", "db2"})
+"""Connectors of databases in which a name that is written without quotes is stored in capitals."""
 FAULTS: Final = (ValueError, TypeError, ArithmeticError, ValueRefused)
 """What a `Spell` raises for a value that is none."""
 
@@ -94,7 +96,8 @@ class RowReader:
 
         Raises Unfit for the first column that cannot be read, and Lost."""
         self.number = number
-        self.name = (table.schema, table.name)
+        self.name = self.told = (table.schema, table.name)
+        """The table's name; and as the messages have it."""
         self._columns = table.columns
         self.whole = whole
         self._unavailable = Unavailable(modes.placeholder)
@@ -195,7 +198,7 @@ def forms(
 ) -> tuple[dict[str, Shown], dict[str, str]]:
     """By column: how it is shown, and its name in the messages. `told`: the columns of the messages, with how they are
     shown if there are schemas. Raises Lost, Unfit."""
-    names = names_told(table, table.columns, told)
+    names = names_told(table, table.columns, told, connector)
     unknown = [name for name in table.columns if name not in columns]
     if unknown:
         raise Lost((table.schema, table.name), unknown)
@@ -204,10 +207,10 @@ def forms(
     return {name: _assumed(columns[name], modes, connector) for name in table.columns}, names
 
 
-def names_told(table: Table, wanted: Sequence[str], told: Iterable[str]) -> dict[str, str]:
+def names_told(table: Table, wanted: Sequence[str], told: Iterable[str], connector: str) -> dict[str, str]:
     """By column: its name in the messages, which have the columns `told`. Raises Lost."""
     known = set(told)
-    names = {name: _told_as(name, known) for name in wanted}
+    names = {name: _told_as(name, known, folded=connector in FOLDING) for name in wanted}
     lost = [name for name, found in names.items() if not found]
     if lost:
         raise Lost((table.schema, table.name), lost)
@@ -240,10 +243,12 @@ def refuse_defaults(column: Column, shown: Shown, modes: Modes) -> None:
         )
 
 
-def _told_as(name: str, known: set[str]) -> str:
+def _told_as(name: str, known: set[str], *, folded: bool) -> str:
     """The column's name in the messages: its own, or what Avro lets it have (`field.name.adjustment.mode`)."""
     if name in known:
         return name
+    if folded and name.upper() in known:
+        return name.upper()
     first = "" if name[:1].isalpha() or name[:1] == "_" else "_"
     plain = "".join([each if _UNADJUSTED.fullmatch(each) else "_" for each in name])
     wide = "".join([each if _UNADJUSTED.fullmatch(each) and each != "_" else f"_u{ord(each):04x}" for each in name])
