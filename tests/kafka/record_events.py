@@ -226,13 +226,13 @@ def _postgresql_story(one: psycopg.Connection[Any], other: psycopg.Connection[An
     one.execute("INSERT INTO pair VALUES ('new', 'b', 'c')")
 
 
-def _postgresql_log(conn: psycopg.Connection[Any], publication: str) -> list[dict[str, object]]:
+def _postgresql_log(conn: psycopg.Connection[Any], publication: str) -> list[dict[str, Any]]:
     """Transactions as pgoutput has them: number, LSN of the end, origin, how many changes."""
     rows = conn.execute(
         "SELECT data FROM pg_logical_slot_peek_binary_changes('own', NULL, NULL, 'proto_version', '1', "
         "'publication_names', %s, 'messages', 'true')", [publication],
     )  # fmt: skip
-    log: list[dict[str, object]] = []
+    log: list[dict[str, Any]] = []
     for (data,) in rows.fetchall():
         match pgoutput.decode(bytes(data)):
             case pgoutput.Begin() as begin:

@@ -120,7 +120,7 @@ def mariadb() -> Iterator[Ground]:
             maria.execute(conn, ddl)
             maria.execute(conn, "CREATE TABLE marker (id int PRIMARY KEY)")
             known = read_columns(conn, [("shop", "kinds")])[("shop", "kinds")]
-            given = [[str(at + 1) for at in range(rows)]]
+            given: list[list[str | None]] = [[str(at + 1) for at in range(rows)]]
             given += [[each[at] if at < len(each) else None for at in range(rows)] for each in texts]
             maria.execute(conn, phrases.sent(given))
             casts = ", ".join(phrases.cast(known[name], name) for name in names)

@@ -103,7 +103,7 @@ def test_what_ended_a_connector_is_told(connect: ConnectServer, topics: Topics, 
 
 
 def _counts(end: dict[str, Any], count: int) -> bool:
-    return end["status"] == "END" and end["event_count"] == count
+    return bool(end["status"] == "END" and end["event_count"] == count)
 
 
 def test_the_connector_of_the_example_tells_whole_transactions_of_its_tables(
