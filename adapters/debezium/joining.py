@@ -9,7 +9,7 @@ handed messages that were decoded, and told how far partitions were read.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -180,15 +180,14 @@ class Joining:
 
     # ---- what goes
 
-    def next(self, is_at_end: Callable[[Collection[Place]], bool]) -> Transaction | Progress | None:
+    def next(self, is_at_end: Callable[[], bool]) -> Transaction | Progress | None:
         """The next transaction; or that there was nothing for us up to a position; None if more has to come first.
-        `is_at_end`: whether all that partitions (if none is named, all) have now was handed over. Raises
-        LogIncomplete."""
+        `is_at_end`: whether all that the topics of tables have now was handed over."""
         quiet: Position = 0
         while self._endings:
             ending = self._endings[0]
             if not ending.ends and not self._was_emptied(ending):
-                if not is_at_end(()):
+                if not is_at_end():
                     break
                 self._endings.popleft()
                 continue
@@ -241,7 +240,7 @@ class Joining:
         if ending.name in self._open:
             return False
         series = self._coordinates.series(ending.name)
-        if series is not None and series[1] <= self.joined.marks.get(series[0], 0):
+        if series is not None and series[1] <= self.joined.marks.get(series[0], -1):
             return True
         gathering = self._old.get(ending.name)
         return gathering is not None and gathering.is_complete(ending.counts, anew=self._coordinates.counts_anew)
@@ -251,14 +250,14 @@ class Joining:
         return gathering is not None and gathering.truncated
 
     def _is_complete(
-        self, ending: _Ending, gathering: Gathering | None, is_at_end: Callable[[Collection[Place]], bool]
+        self, ending: _Ending, gathering: Gathering | None, is_at_end: Callable[[], bool]
     ) -> bool:
         if gathering is None or not gathering.is_complete(ending.counts, anew=self._coordinates.counts_anew):
             return False
-        if not self._coordinates.counts_anew or ending.begun <= gathering.runs:
+        if not self._coordinates.counts_anew or (ending.begun == 1 and gathering.runs == 1):
             return True
-        # It was begun again, and END tells of the last run only: is what we have that run?
-        return is_at_end([place for place, _ in gathering.first_offsets()])
+        # It was interrupted, and END tells of the last run only: what came before may lie in any of the topics.
+        return is_at_end()
 
     def _handed_over(self, ending: _Ending, gathering: Gathering | None) -> Transaction | Position:
         """The transaction; or where it ended, 0 if that is not told, if it has nothing for us."""

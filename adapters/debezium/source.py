@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -167,9 +167,10 @@ class DebeziumSource:
                 raise unreadable(self.system, str(found), error) from None
             self._heard_at = time.monotonic() if isinstance(event, Heartbeat) else self._heard_at
 
-    def _is_at_end(self, places: Collection[Place]) -> bool:
+    def _is_at_end(self) -> bool:
+        """All that the topics of tables have now was handed over."""
         assert self._tail is not None
-        return self._tail.is_at_end(places or [at for at in self._tail.places() if at[0] in self._wanted])
+        return self._tail.is_at_end([place for place in self._tail.places() if place[0] in self._wanted])
 
     def _find_topics(self, now: float) -> None:
         """Topics and partitions that have come since."""
@@ -227,7 +228,7 @@ class DebeziumSource:
             self._lacking_since = 0.0
         elif self._lacking_since == 0.0:
             self._lacking_since = now
-        elif now - self._lacking_since > missing_after_s and self._is_at_end(()):
+        elif now - self._lacking_since > missing_after_s and self._is_at_end():
             told = ", ".join(f"`{name}` {have} of {wanted}" for name, (have, wanted) in sorted(lacking.items()))
             names = called(self._stream.tables, ledger=self._stream.ledger)
             topics = {number: topic for topic, number in self._wanted.items()}

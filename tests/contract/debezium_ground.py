@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -48,7 +49,8 @@ class OverKafka(SqlGround):
         """What the service has of such a database."""
         inner = ELSEWHERE[self.kind](SYSTEM, self.place.address, insecure=True)
         made = DebeziumKit(inner, self.kind, broker(self.kafka), self.topics, modes=modes(MODES))
-        store = SqlStore.open(f"sqlite:///{self.spool}/bookmarks.db", name="contract")
+        folder = self.open.enter_context(TemporaryDirectory(prefix="duolog-bookmarks-"))
+        store = SqlStore.open(f"sqlite:///{folder}/store.db", name="contract")
         self.open.callback(store.close)
         made.bookmarks = store.bookmarks(SYSTEM)
         return made
