@@ -12,11 +12,12 @@ import pytest
 
 from engine.errors import DuologError
 from service.embedded import find_programs, mariadb
-from tests import warm
+from tests import left_behind, warm
 
 for _width in ("COLUMNS", "LINES"):
     # GNU readline, which pytest reads, tells them to every process of a run: but a test has no terminal.
     os.environ.pop(_width, None)
+left_behind.watch()
 warm.install()
 
 pytest_plugins = ["tests.servers", "tests.kafka_servers"]
