@@ -41,7 +41,7 @@ def telling(
         runner.decider.attend_feed(None)
         yield None
         return
-    publisher = publisher_of(rules, wired.book, runner, store, point, tell)
+    publisher = publisher_of(rules, wired.rules.name, wired.book, runner, store, point, tell)
     thread = threading.Thread(target=publisher.run, name="feed", daemon=True)
     thread.start()
     try:
@@ -52,7 +52,7 @@ def telling(
 
 
 def publisher_of(
-    rules: FeedRules, book: RuleBook, runner: Runner, store: SqlStore, point: Failpoint | None,
+    rules: FeedRules, name: str, book: RuleBook, runner: Runner, store: SqlStore, point: Failpoint | None,
     tell: Callable[[str, str], None],
 ) -> Publisher:  # fmt: skip
     """What tells the changes that this runner's desk decides; it has not begun."""
@@ -62,7 +62,7 @@ def publisher_of(
     arguments = arguments_of(rules, book.name)
     setting = Setting(book.name, arguments, topics, rules.journal, rules.partitions, rules.copies)
     reach = point.reach if point is not None else lambda point: None
-    return Publisher(setting, feed, store, speech_of(rules, book), tell, reach)
+    return Publisher(setting, feed, store, speech_of(rules, name, book), tell, reach)
 
 
 def arguments_of(rules: FeedRules, owner: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def look_at_feed(wired: Wired) -> None:
         look_at(arguments_of(wired.rules.feed, name), progress_topic(name))
 
 
-def speech_of(rules: FeedRules, book: RuleBook) -> Speech:
-    """The form in which the changes of these rules are told."""
-    where = Where(book.name, rules.topics, rules.journal, rules.inline, rules.values)
+def speech_of(rules: FeedRules, name: str, book: RuleBook) -> Speech:
+    """The form in which the changes of these rules, of this name, are told."""
+    where = Where(name, book.name, rules.topics, rules.journal, rules.inline, rules.values)
     return (DebeziumForm if rules.form == "debezium" else CloudEventsForm)(book.entities, where)

@@ -65,7 +65,7 @@ class CloudEventsForm:
 
     def _about(self, kind: str, number: int, index: int, at_us: int) -> dict[str, Any]:
         return {
-            "specversion": "1.0", "id": f"{number}-{index}", "source": f"/duolog/{self.where.name}",
+            "specversion": "1.0", "id": f"{number}-{index}", "source": f"/duolog/{self.where.owner}",
             "type": f"duolog.{kind}", "time": _time(at_us), "datacontenttype": "application/json",
             "duolognumber": str(number), "duologindex": str(index),
         }  # fmt: skip

@@ -58,7 +58,9 @@ class Where:
     """What a form is made for."""
 
     name: str
-    """The name of the engine."""
+    """The name of the rules."""
+    owner: str
+    """The name of the engine: the same, or that of one partition of several."""
     topics: Mapping[str, str]
     """By entity."""
     journal: str

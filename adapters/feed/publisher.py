@@ -24,7 +24,7 @@ from adapters.feed.progress import KEY, Progress, encode, last_progress
 from adapters.feed.topics import make_topics
 from adapters.kafka.broker import translated
 from engine.agreed import PAGES, STATE, Feed, Page, State, page_of, place_of, state_of
-from engine.errors import DuologError, SystemStopped, SystemUnavailable
+from engine.errors import DuologError, EngineFault, SystemStopped, SystemUnavailable
 from engine.ports import Store
 
 PAGES_AT_ONCE: Final = 64
@@ -95,7 +95,14 @@ class Publisher:
     # ------------------------------------------------------------ life
 
     def run(self) -> None:
-        """Tells what there is to tell, until `stop`."""
+        """Tells what there is to tell, until `stop`. Whatever it dies of is told, and never by an exception."""
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - a defect: told by its kind alone, as it may hold a row's content
+            fault = f"the feed died of {type(error).__name__}"
+            self._become("stopped", EngineFault(fault, system="feed", mend="this is a defect of duolog: report it"))
+
+    def _run(self) -> None:
         pause = PAUSE_FIRST_S
         while not self.stopping:
             try:

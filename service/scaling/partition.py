@@ -17,6 +17,7 @@ from engine.errors import StoreUnfit, SystemUnavailable
 from engine.runner import Runner
 from service.day_one import Watch, agree, has_base
 from service.failpoints import Failpoint
+from service.feed import telling
 from service.passing import Passed
 from service.running import doing, made_ready
 from service.scaling.job import Job, Tell
@@ -123,7 +124,8 @@ class PartitionEngine(Job):
         self.state = "running"
         try:
             if not self.stopping.is_set():
-                runner.run()
+                with telling(passed.wired, runner, lease.store, self._point, self.tell):
+                    runner.run()
         finally:
             self._runner = None
 

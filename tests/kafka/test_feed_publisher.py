@@ -71,7 +71,7 @@ class Desk:
         self.store.commit(Delta(records={("thing", key): state}))
 
     def publisher(self, reach: Callable[[str], None] = lambda point: None, journal: bool = False) -> Publisher:
-        where = Where("demo", {"thing": self.topic}, self.journal if journal else "", False, False)
+        where = Where("demo", "demo", {"thing": self.topic}, self.journal if journal else "", False, False)
         arguments = broker(self.server.url()).arguments("test")
         setting = Setting(self.owner, arguments, where.topics, where.journal, 2, 1)
         feed = Feed(frozenset({"thing"}), self.state.era)

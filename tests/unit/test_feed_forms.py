@@ -31,7 +31,7 @@ def entity_of(*families: str, key: tuple[int, ...] = (0,)) -> Entity:
     return Entity("thing", fields, key, registers, bindings, frozenset(systems), {}, False)  # fmt: skip
 
 
-WHERE = Where("demo", {"thing": "agreed.thing"}, "agreed.journal", False, False)
+WHERE = Where("demo", "demo", {"thing": "agreed.thing"}, "agreed.journal", False, False)
 
 
 def changed(before: tuple[Text | bool, ...] | None, after: tuple[Text | bool, ...] | None) -> Change:
