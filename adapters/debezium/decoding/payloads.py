@@ -16,6 +16,8 @@ from adapters.debezium.decoding.shown import Malformed
 
 
 class Written(msgspec.Struct, gc=False):
+    """What `pg_logical_emit_message` wrote."""
+
     prefix: str
     content: bytes | None = None
 
@@ -37,6 +39,8 @@ class Head(msgspec.Struct, rename={"changes": "tableChanges", "collections": "da
 
 
 class Framed(msgspec.Struct):
+    """A message with its schema beside it."""
+
     schema: msgspec.Raw
     payload: msgspec.Raw
 
@@ -61,9 +65,11 @@ class JsonPayload:
         self._marked = marked
 
     def head(self) -> Head:
+        """All but the rows. Raises msgspec.MsgspecError."""
         return _decode_head(self._payload)
 
     def names(self) -> set[str]:
+        """What it consists of."""
         return set(msgspec.json.decode(self._payload, type=dict[str, msgspec.Raw]))
 
     def columns(self) -> set[str]:
@@ -72,9 +78,11 @@ class JsonPayload:
         return set(rows.after or rows.before or ())
 
     def envelope(self, reader: RowReader) -> Any:
+        """With the rows, as `reader` wants them. Raises msgspec.MsgspecError."""
         return reader.decode(self._payload)
 
     def marked(self) -> bool:
+        """True if there may be a value in it that is not told."""
         return self._marked(self._payload)
 
 
@@ -85,23 +93,29 @@ class AvroPayload:
         self._told = told
 
     def head(self) -> Head:
+        """All but the rows. Raises msgspec.MsgspecError."""
         plain = {name: each for name, each in self._told.items() if name not in ("before", "after")}
         return msgspec.convert(plain, Head, strict=True)
 
     def names(self) -> set[str]:
+        """What it consists of."""
         return set(self._told)
 
     def columns(self) -> set[str]:
+        """The columns of its rows."""
         return set(self._told.get("after") or self._told.get("before") or ())
 
     def envelope(self, reader: RowReader) -> Any:
+        """With the rows, as `reader` wants them. Raises msgspec.MsgspecError."""
         return msgspec.convert(self._told, reader.envelope, strict=True)
 
     def marked(self) -> bool:
+        """True if there may be a value in it that is not told."""
         return True
 
 
 def end(head: Head, transaction: str, at: int) -> End:
+    """The end of a transaction. Raises Refused."""
     if head.event_count is None:
         raise Refused("the end of a transaction does not say how many events it has")
     counts: dict[str, int] = {}
@@ -114,6 +128,7 @@ def end(head: Head, transaction: str, at: int) -> End:
 
 
 def schema_event(head: Head, source: Source) -> SchemaEvent:
+    """What became of tables."""
     changed = head.changes or []
     kinds = tuple(str(each.get("type")) for each in changed)
     return SchemaEvent(source, kinds, tuple(str(each.get("id")).replace('"', "") for each in changed))
