@@ -6,6 +6,7 @@ Each test has a database and a connector of its own; broker and Kafka Connect ar
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,7 @@ class OverKafka(SqlGround):
         super().__init__(place, spool)
         self.connect = connect
         self.kafka = kafka
-        self.topics = Topics(f"contract{next(_numbers)}x{connect.pid}")
+        self.topics = Topics(f"contract{next(_numbers)}x{os.getpid()}")
 
     @cached_property
     def kit(self) -> DebeziumKit:  # type: ignore[override]

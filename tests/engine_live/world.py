@@ -133,9 +133,10 @@ class World:
 
     def __init__(
         self, folder: Path, name: str, addresses: Mapping[str, str], *, things: int = 1000, trailed: bool = False,
-        lines: Mapping[str, Proxy] | None = None, fill: bool = True, more: str = "", **policies: Any,
+        lines: Mapping[str, Proxy] | None = None, fill: bool = True, more: str = "",
+        said: Callable[[str], str] = str, **policies: Any,
     ) -> None:
-        """`more`: what stands in the rules besides."""
+        """`more`: what stands in the rules besides. `said`: what becomes of their text before it is written."""
         self.addresses = dict(addresses)
         self.systems = tuple(addresses)
         self.things = things
@@ -150,7 +151,7 @@ class World:
         kinds = {s: ground.kind(a) for s, a in addresses.items()}
         own = {s: ground.account(a) for s, a in addresses.items()}
         by_way = {s: lines[s].address(a) if lines else a for s, a in own.items()}
-        self.live = Live(folder, schema.rules(name, kinds, **policies) + more, by_way)
+        self.live = Live(folder, said(schema.rules(name, kinds, **policies) + more), by_way)
         self.live.call("setup")
 
     def users(self, *, rate: float = 100, **options: Any) -> list[Users]:
