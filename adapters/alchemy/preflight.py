@@ -35,49 +35,46 @@ def findings(session: Session, book: RuleBook, ledger: sa.Table) -> list[Finding
 
 
 def _judge_session(session: Session, ledger: sa.Table) -> Iterator[Finding]:
-    system = session.system
     if not is_there(session, ledger):
-        yield Finding(
-            "P123", "error", system, f"the role may not use `{named(ledger)}`, or it is not there yet",
-            "duolog setup RULES",
-        )  # fmt: skip
+        found = f"the role may not use `{named(ledger)}`, or it is not there yet"
+        yield _error(session, "P123", found, "duolog setup RULES")
     offset, error = clock_offset(session)
     if abs(offset) - error > clock_offset_max_us:
-        yield Finding(
-            "P131", "warning", system, f"the database's clock is {offset / 1_000_000:.1f} s ahead of ours",
-            "keep both machines in step by NTP",
-        )  # fmt: skip
+        found = f"the database's clock is {offset / 1_000_000:.1f} s ahead of ours"
+        yield _warning(session, "P131", found, "keep both machines in step by NTP")
     if session.can.locking == "whole":
         with session.transaction() as conn:
             mode = conn.exec_driver_sql(JOURNAL).scalar()
         if mode != "wal":
-            yield Finding(
-                "P180", "warning", system, "whoever reads keeps others from writing: the journal is no write-ahead log",
-                "PRAGMA journal_mode = WAL;",
-            )  # fmt: skip
+            found = "whoever reads keeps others from writing: the journal is no write-ahead log"
+            yield _warning(session, "P180", found, "PRAGMA journal_mode = WAL;")
 
 
 def _judge_table(session: Session, book: RuleBook, catalog: Catalog, needed: TableRights) -> Iterator[Finding]:
     table = needed.table
-    name, system = f"{table.schema}.{table.name}", session.system
+    name = f"{table.schema}.{table.name}"
     shape = catalog.tables.get((table.schema, table.name))
     if shape is None:
         known = [other for schema, other in catalog.names if schema == table.schema]
         mend = nearest(table.name, known, f"there is no table in `{table.schema}`")
-        yield Finding("P201", "error", system, f"there is no table `{name}`", mend, name)
+        yield _error(session, "P201", f"there is no table `{name}`", mend, name)
         return
     if shape.kind != "table" and (needed.insert or needed.update or needed.delete):
-        yield Finding("P202", "error", system, f"`{name}` is a {shape.kind}", "name the table that is behind it", name)
+        yield _error(session, "P202", f"`{name}` is a {shape.kind}", "bind the table that is behind it", name)
     for column in table.columns:
         if column not in shape.columns:
             mend = nearest(column, sorted(shape.columns), "the table has no columns")
-            yield Finding("P203", "error", system, f"`{name}` has no column `{column}`", mend, name)
+            yield _error(session, "P203", f"`{name}` has no column `{column}`", mend, name)
+    sent = dict.fromkeys((*needed.insert, *needed.update))
+    computed = [each for each in sent if each in shape.columns and shape.columns[each].generated]
+    if computed:
+        found = f"the database computes {ticked(computed)} of `{name}`, which duolog would have to write"
+        yield _error(session, "P204", found, "give the field another owner, or leave it out here", name)
     yield from _judge_key(session, shape, needed)
-    if (table.schema, table.name) in both_create(book, system) and _is_numbered(shape, needed):
-        yield Finding(
-            "P214", "warning", system,
-            f"users and duolog both make rows of `{name}`, whose key the database numbers: they may give one number "
-            "to two records", "give each system numbers of its own", name,
+    if (table.schema, table.name) in both_create(book, session.system) and _is_numbered(shape, needed):
+        yield _warning(
+            session, "P214", f"users and duolog both make rows of `{name}`, whose key the database numbers: they may "
+            "give one number to two records", "give each system numbers of its own", name,
         )  # fmt: skip
 
 
@@ -87,18 +84,20 @@ def _judge_key(session: Session, shape: TableShape, needed: TableRights) -> Iter
     if not set(key) <= shape.columns.keys():
         return
     if key and not any(set(each) == set(key) for each in shape.unique):
-        columns = ", ".join(key)
-        yield Finding(
-            "P210", "error", session.system, f"the key {ticked(key)} of `{name}` is not unique",
-            " ".join(("CREATE UNIQUE INDEX ON", name, f"({columns});")), name,
-        )  # fmt: skip
+        mend = " ".join(("CREATE UNIQUE INDEX", f"{shape.name}_key", "ON", name, f"({', '.join(key)});"))
+        yield _error(session, "P210", f"the key {ticked(key)} of `{name}` is not unique", mend, name)
+    empty = [each for each in key if shape.columns[each].nullable and each not in shape.primary_key]
+    if empty:
+        mend = f"have the database refuse NULL in {ticked(empty)}"
+        yield _error(session, "P211", f"the key {ticked(empty)} of `{name}` may be NULL", mend, name)
+    floating = [each for each in key if shape.columns[each].family == "float"]
+    if floating:
+        found = f"the key {ticked(floating)} of `{name}` is a floating-point number, which is never surely equal"
+        yield _error(session, "P212", found, "take another key", name)
     other = [each for each in table.columns if each in shape.columns and shape.columns[each].family == "other"]
     if other and not session.can.shown.get("other"):
-        yield Finding(
-            "P253", "warning", session.system,
-            f"{ticked(other)} of `{name}` have types whose values duolog does not know how to spell here",
-            "leave them out of the rules", name,
-        )  # fmt: skip
+        found = f"{ticked(other)} of `{name}` are of types that nobody here knows how to spell"
+        yield _warning(session, "P253", found, "leave them out of the rules", name)
 
 
 def _is_numbered(shape: TableShape, needed: TableRights) -> bool:
@@ -107,3 +106,11 @@ def _is_numbered(shape: TableShape, needed: TableRights) -> bool:
         for place in needed.table.key
         if needed.table.columns[place] in shape.columns
     )
+
+
+def _error(session: Session, code: str, found: str, mend: str, table: str = "") -> Finding:
+    return Finding(code, "error", session.system, found, mend, table)
+
+
+def _warning(session: Session, code: str, found: str, mend: str, table: str = "") -> Finding:
+    return Finding(code, "warning", session.system, found, mend, table)

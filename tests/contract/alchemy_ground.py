@@ -16,6 +16,8 @@ from typing import Any, Final
 import pytest
 import sqlalchemy as sa
 
+from adapters.alchemy import abilities
+from adapters.alchemy.abilities import Abilities
 from adapters.alchemy.kit import AlchemyKit
 from adapters.alchemy.positions import Positions
 from adapters.postgresql.names import origin_name
@@ -56,6 +58,18 @@ class AlchemyOnPostgres(PostgresGround):
     def snapshot(self, rules: RuleBook) -> Snapshot:
         """SQLAlchemy's."""
         return self.alchemy(rules).snapshot(rules)
+
+
+class AlchemyOnTheFloor(AlchemyOnPostgres):
+    """The same, as if nothing were known of PostgreSQL: values are the driver's, rows are locked one by one, and the
+    only engine holds a row in a second session, as on Oracle and Db2."""
+
+    def __init__(self, place: Place, spool: Path) -> None:
+        super().__init__(place, spool)
+        known, ours = abilities.KNOWN, abilities.POSTGRESQL
+        floor = Abilities(locking="nowait", home="schema", session=ours.session, now=ours.now, driver=ours.driver)
+        abilities.KNOWN = {**known, "postgresql": floor}
+        self.open.callback(setattr, abilities, "KNOWN", known)
 
 
 class AlchemyOnMaria(MariaGround):
@@ -272,8 +286,9 @@ def alchemy_ground(kind: str) -> Callable[[pytest.FixtureRequest], Ground]:
         spool: Path = request.getfixturevalue("tmp_path")
         if kind == "sqlite":
             return SqliteGround(spool)
-        address = request.getfixturevalue(FIXTURES[kind])
-        grounds = {POSTGRESQL: AlchemyOnPostgres, MARIADB: AlchemyOnMaria}
-        return grounds[kind](Place(kind, address, Session(address)), spool)
+        database = POSTGRESQL if kind == "floor" else kind
+        address = request.getfixturevalue(FIXTURES[database])
+        grounds = {POSTGRESQL: AlchemyOnPostgres, MARIADB: AlchemyOnMaria, "floor": AlchemyOnTheFloor}
+        return grounds[kind](Place(database, address, Session(address)), spool)
 
     return make

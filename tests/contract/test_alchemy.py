@@ -13,3 +13,5 @@ PROMISES = (TargetPromises, WaitingPromises, SnapshotPromises, WholePromises)
 TestPostgreSQL = contract(alchemy_ground(POSTGRESQL), *PROMISES)
 TestMariaDB = contract(alchemy_ground(MARIADB), *PROMISES)
 TestSQLite = contract(alchemy_ground("sqlite"), *PROMISES)
+TestFloor = contract(alchemy_ground("floor"), TargetPromises, WholePromises)
+"""Of a database of which nothing is known."""

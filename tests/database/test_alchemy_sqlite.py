@@ -13,7 +13,7 @@ from engine.errors import Fenced, PositionForeign, SystemUnavailable, WrongServe
 from engine.fence import Fence
 from engine.vocabulary import Text, Write, WriteKind
 from tests.contract.alchemy_ground import SqliteGround
-from tests.contract.ground import batch
+from tests.contract.ground import Made, batch
 from tests.contract.target_promises import ACCOUNT, NAME, accounts
 from tests.contract.whole_promises import HELD, KINDS, TURNED, Texts, tables
 from tests.database.books import row, write
@@ -123,3 +123,22 @@ def test_a_beat_is_no_batch_and_another_database_is_told(ground: SqliteGround) -
         kit.make_sure(rules, kit.identity(), 1 << 60)
     assert kit.teardown(rules) == ["table `duolog_ledger`"]
     assert kit.teardown(rules) == []
+
+
+def test_what_is_wrong_with_tables_is_told_with_its_mend(ground: SqliteGround) -> None:
+    rules = ground.make(
+        Made("account", {"id": "integer", "name": "word"}), Made("order", {"id": "integer"}),
+        Made("line", {"id": "integer", "text": "text"}),
+    )  # fmt: skip
+    with closing(sqlite3.connect(ground.path)) as session:
+        session.executescript(
+            'DROP TABLE account; CREATE TABLE accounts (id BIGINT); DROP TABLE "order"; '
+            'CREATE VIEW "order" AS SELECT 1 AS id; DROP TABLE line; CREATE TABLE line (id REAL, txt TEXT)'
+        )
+
+    found = {(each.code, each.table): each.mend for each in ground.alchemy.findings(rules)[0]}
+
+    assert found[("P201", "main.account")] == "did you mean `accounts`?"
+    assert found[("P203", "main.line")] == "did you mean `txt`?"
+    assert found[("P210", "main.line")] == "CREATE UNIQUE INDEX line_key ON main.line (id);"
+    assert ("P211", "main.line") in found and ("P212", "main.line") in found

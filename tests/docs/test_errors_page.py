@@ -15,9 +15,9 @@ from service.commands.terms import told
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = (HOME / "docs" / "errors.md").read_text(encoding="utf-8")
-PLACES = {"PostgreSQL": "postgresql", "MariaDB or MySQL": "mariadb"}
+PLACES = {"PostgreSQL": "postgresql", "MariaDB or MySQL": "mariadb", "SQLAlchemy": "alchemy"}
 """The adapter of each table of findings."""
-LOOPED = {"postgresql": ("P231", "P232"), "mariadb": ("P151", "P152", "P153", "P231", "P232")}
+LOOPED = {"postgresql": ("P231", "P232"), "mariadb": ("P151", "P152", "P153", "P231", "P232"), "alchemy": ()}
 """Told by a loop, below their codes; all are errors."""
 
 
@@ -60,8 +60,8 @@ def test_the_exit_code_is_that_of_the_commands(code: str, capsys: pytest.Capture
 
 def judges(adapter: str) -> str:
     """The modules in which an adapter's findings are told."""
-    files = ("preflight.py", "table_findings.py")
-    return "\n".join((HOME / "adapters" / adapter / name).read_text(encoding="utf-8") for name in files)
+    files = [HOME / "adapters" / adapter / name for name in ("preflight.py", "table_findings.py")]
+    return "\n".join(each.read_text(encoding="utf-8") for each in files if each.exists())
 
 
 def findings(place: str) -> dict[str, list[str]]:
