@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from adapters.debezium.decoding.modes import EXACT
+from adapters.debezium.decoding.modes import EXACT, EXACT_BESIDES
 from adapters.debezium.layout import LEDGER, Topics
 from engine.rulebook import Table
 
@@ -58,6 +58,7 @@ def configuration(kind: str, topics: Topics, tables: Sequence[Table], *, ledger:
         "topic.prefix": topics.prefix,
         "table.include.list": ",".join(f"{_pattern(schema)}\\.{_pattern(name)}" for schema, name in listed),
         **EXACT,
+        **EXACT_BESIDES.get("sqlserver" if kind == "mssql" else kind, {}),
         "heartbeat.interval.ms": str(heartbeat_ms),
         "snapshot.mode": "no_data",
     }

@@ -39,6 +39,15 @@ EXACT: Final[Mapping[str, str]] = {
 }
 """The options with which everything is told that can be, for any connector that has them."""
 
+EXACT_BESIDES: Final[Mapping[str, Mapping[str, str]]] = {
+    "mariadb": {"enable.time.adjuster": "false"},
+    "mysql": {"enable.time.adjuster": "false"},
+    "sqlserver": {"time.precision.mode": "microseconds"},
+    "oracle": {"time.precision.mode": "microseconds"},
+    "db2": {"time.precision.mode": "microseconds"},
+}
+"""What one connector needs for that besides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Modes:

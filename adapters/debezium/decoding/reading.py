@@ -56,6 +56,8 @@ def _refuse_untold(column: Column, shown: Shown, modes: Modes, *, whole: bool) -
         raise Unfit("is of the type `name`, which the connector tells as NULL", "make it a `varchar(63)`")
     if kind == "time with time zone":
         raise Unfit("is a time with a zone, whose zone the connector does not tell", PAST)
+    if kind == "time without time zone" and column.family == "array":
+        raise Unfit("is an array of times, of which the connector tells no more than milliseconds", PAST)
     if kind == "money":
         raise Unfit("is of the type `money`, which the connector reads by a locale of its own", "make it `numeric`")
     if kind == "bit varying":
@@ -90,8 +92,10 @@ def _doubts(column: Column, shown: Shown, modes: Modes, connector: str) -> tuple
     found: list[tuple[str, str]] = []
     if connector == "postgresql" and column.family == "numeric" and shown.name.endswith("Decimal"):
         found.append(("tells NaN as NULL", option("decimal.handling.mode", "string")))
+    if connector == "postgresql" and column.family == "array" and plain_type(column) == "numeric":
+        found.append(("tells arrays with NaN in them as NULL", "have none"))
     if connector == "postgresql" and column.family == "array":
-        found.append(("is read as of one dimension, beginning with 1; others stop the reading", PAST))
+        found.append(("does not tell where its arrays begin, and those of several dimensions stop the reading", PAST))
     if connector in BINLOG and column.family in ("date", "timestamp"):
         found.append(("tells dates with a year, month or day of 0 as NULL, or as 1970-01-01", "have none"))
         if modes.adjusted != "false":
