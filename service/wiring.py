@@ -156,7 +156,8 @@ def kits(rules: RuleFile | Known) -> dict[str, Kit]:
         if system.kafka is not None:
             found[name] = _over_kafka(system)
         else:
-            found[name] = KITS[system.adapter](name, system.url.reveal(), insecure=system.insecure)
+            # Of rules that are only known in part, one that Debezium reads is here as the database that it is.
+            found[name] = KITS[system.database](name, system.url.reveal(), insecure=system.insecure)
     return found
 
 

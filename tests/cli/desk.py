@@ -200,6 +200,8 @@ class Desk(Engine):
         for system, url in self.urls.items():  # a commit after the positions above, so that the readers pass them
             if kind(url) == POSTGRESQL:
                 self.sql(system, "SELECT pg_log_standby_snapshot()")
+                if "adapter: debezium" in self.rules.read_text(encoding="utf-8"):  # which tells of commits only
+                    self.sql(system, "SELECT pg_logical_emit_message(true, 'desk', '')")
         status = self.until(there, PATIENCE_S)
         assert status is not None, f"not quiet: {self.status()}\n{self.log_tail()}"
         return status
