@@ -16,7 +16,7 @@ from typing import Any, Final
 import psycopg
 import pymysql
 
-from benchmarks import report
+from benchmarks import report, workers
 from benchmarks.bench import TooSlow
 from benchmarks.builtin import BuiltIn
 from benchmarks.circular import Circular
@@ -82,4 +82,4 @@ def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(workers.main(sys.argv[2:]) if sys.argv[1:2] == ["workers"] else main())
