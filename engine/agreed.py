@@ -76,6 +76,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Of the last change."""
     entities: dict[str, int]
     """What is told of, and the deciding step from which on: what was there before is told as a whole."""
+    forgotten: int = 0
+    """Pages up to this one are in the store no more."""
 
 
 @dataclass(slots=True)

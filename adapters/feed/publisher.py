@@ -28,6 +28,7 @@ from engine.errors import DuologError, EngineFault, SystemStopped, SystemUnavail
 from engine.ports import Store
 
 PAGES_AT_ONCE: Final = 64
+"""Pages read from the store at a time, at most."""
 CHANGES_AT_ONCE: Final = 5_000
 """Changes after which a Kafka transaction ends, at the end of a page."""
 IDLE_S: Final = 0.5
@@ -91,6 +92,8 @@ class Publisher:
         self.progress = Progress("", 0, 0, 0)
         self.pages: list[tuple[int, Page]] = []
         """Read ahead."""
+        self.ahead = 1
+        """How many are read at a time: as many as memory bears, by how large they are."""
 
     # ------------------------------------------------------------ life
 
@@ -188,17 +191,12 @@ class Publisher:
 
     def _first(self, state: State) -> Progress:
         """Where a feed begins of which Kafka knows nothing: before the first page that is still there."""
-        number, first = state.number, state.page + 1
-        while first > 1:
-            places = [place_of(n) for n in range(max(1, first - PAGES_AT_ONCE), first)]
-            found = self.store.find_committed(PAGES, places)
-            for place in reversed(places):
-                if place not in found:
-                    return Progress(state.era, first - 1, number, number)
-                first = int(place, 16)
-                page = page_of(found[place][""])
-                told = [c.number for c in page.changes] + [e.number for e in page.events]
-                number = min([number, *(one - 1 for one in told)])
+        first = state.forgotten + 1
+        found = self.store.find_committed(PAGES, [place_of(first)]).get(place_of(first))
+        if found is None:
+            return Progress(state.era, first - 1, state.number, state.number)
+        page = page_of(found[""])
+        number = min([page.number, *(version.number for version in page.versions)]) - 1
         return Progress(state.era, first - 1, number, number)
 
     def _close(self) -> None:
@@ -240,8 +238,10 @@ class Publisher:
         """Reads pages, if none is in hand. False: there is none."""
         if not self.pages:
             after = self.progress.page
-            found = self.store.find_committed(PAGES, [place_of(after + n) for n in range(1, PAGES_AT_ONCE + 1)])
+            found = self.store.find_committed(PAGES, [place_of(after + n) for n in range(1, self.ahead + 1)])
             self.pages = [(int(place, 16), page_of(found[place][""])) for place in sorted(found)]
+            read = sum(len(page.changes) for _, page in self.pages)
+            self.ahead = max(1, self.ahead // 2) if read > CHANGES_AT_ONCE else min(PAGES_AT_ONCE, self.ahead * 2)
             if self.pages and self.pages[0][0] != after + 1:
                 raise SystemStopped(
                     f"page {after + 1} of what is to be told is not in the store any more", system="feed",

@@ -8,6 +8,7 @@ until he has spoken. Without a feed, nothing here costs anything.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from itertools import chain
 
 from engine.agreed import (
     PAGES,
@@ -67,11 +68,7 @@ class Telling(Stopping):
         entries = self.crossing.entries
         if feed is None:
             if state is not None:
-                entries.note(STATE, STATE, "", None)
-                for space in (PAGES, *(WITHHELD + name for name in self.rules)):
-                    for place, item, _ in self.store.entries(space):
-                        entries.note(space, place, item, None)
-                self.store.commit(Delta(entries=entries.taken()))
+                self._forget_feed(state)
             return
         self.feed = feed
         self.last_told: dict[Name, Told] = {}
@@ -89,12 +86,22 @@ class Telling(Stopping):
         self.long_from = 0
         """The first page of the transaction under decision, if that is too large for memory."""
         self.long_ended = False
-        self.forgotten_to = min((int(place, 16) for place, _, _ in self.store.entries(PAGES)), default=1) - 1
         new = feed.entities - self.feed_state.entities.keys()
         self.feed_state.entities = {e: self.feed_state.entities.get(e, self.number) for e in sorted(feed.entities)}
         self._withhold_all(new)
-        entries.note(STATE, STATE, "", encode(self.feed_state))
+        self._note_state()
         self.store.commit(Delta(entries=entries.taken()))
+
+    def _forget_feed(self, state: State) -> None:
+        """What was kept for a feed that is no more."""
+        kept = ((PAGES, place_of(number)) for number in range(state.forgotten + 1, state.page + 1))
+        spaces = (WITHHELD + name for name in self.rules)
+        withheld = ((space, key) for space in spaces for key, _, _ in self.store.entries(space))
+        for space, place in chain(kept, withheld, [(STATE, STATE)]):
+            self.crossing.entries.note(space, place, "", None)
+            if len(self.crossing.entries.dirty) >= WITHHELD_AT_ONCE:
+                self.store.write(Delta(entries=self.crossing.entries.taken()))
+        self.store.commit(Delta(entries=self.crossing.entries.taken()))
 
     def _withhold_all(self, entities: Collection[str]) -> None:
         """Of entities that have not been told so far: records that are left to a person, or stopped, are not yet."""
@@ -231,14 +238,23 @@ class Telling(Stopping):
             self.feed_state.page += 1
             self.feed_page.number, self.feed_page.goes_on = self.number, self.long_from > 0
             self._note_page(self.feed_state.page, self.feed_page)
-            self.crossing.entries.note(STATE, STATE, "", encode(self.feed_state))
+            self._note_state()
             self.feed_page, self.long_ended = Page(0, [], []), False
-        for number in range(self.forgotten_to + 1, min(self.feed.told_to, self.forgotten_to + FORGOTTEN_AT_ONCE) + 1):
-            self.crossing.entries.note(PAGES, place_of(number), "", None)
-            self.forgotten_to = number
+        self._forget_told(self.feed.told_to)
         delta = super()._delta()
         self.dirty = _Noted(self.to_tell)
         return delta
+
+    def _forget_told(self, told_to: int) -> None:
+        forgotten = self.feed_state.forgotten
+        for number in range(forgotten + 1, min(told_to, forgotten + FORGOTTEN_AT_ONCE) + 1):
+            self.crossing.entries.note(PAGES, place_of(number), "", None)
+            self.feed_state.forgotten = number
+        if self.feed_state.forgotten > forgotten:
+            self._note_state()
+
+    def _note_state(self) -> None:
+        self.crossing.entries.note(STATE, STATE, "", encode(self.feed_state))
 
     def _tell_events(self) -> None:
         for entry in self.delta.journal:

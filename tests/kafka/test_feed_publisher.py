@@ -218,6 +218,7 @@ def test_a_lost_topic_of_progress_is_a_beginning_and_skips_no_page(desk: Desk) -
     with desk.telling() as publisher:
         desk.told(publisher)
         name = publisher.setting.progress
+    desk.state.forgotten = 1
     desk.commit({1: None})  # the engine has forgotten what was told
     desk.page(("b", "1"))
     desk.record("b", "1", 2)
