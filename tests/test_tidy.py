@@ -31,7 +31,7 @@ SQL_CALLS = {"execute", "executemany", "exec_driver_sql", "SQL", "text", "copy"}
 SQL_WORDS = r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|GRANT|SET|FROM|WHERE|VALUES|PRAGMA|COPY|BEGIN)\b"
 ENTRY_POINTS = {"service.cli", "rules.codes", "rules.schema"}
 """Modules that are run, not imported."""
-CATCHES_ALL = {"engine/runner.py", "adapters/feed/publisher.py"}
+CATCHES_ALL = {"engine/runner.py", "adapters/feed/publisher.py", "service/scaling/job.py"}
 """Where a thread's unforeseen end is caught, to be told by another thread."""
 
 

@@ -13,13 +13,10 @@ from typing import Final
 
 import pymysql
 
-from adapters.mariadb import alone
-from adapters.mariadb.session import Connection, ask, execute, text_literal
+from adapters.mariadb import alone, ledger
+from adapters.mariadb.session import Connection, ask, execute
 from engine.errors import SystemUnavailable
 from engine.fence import Fence, overtaken
-
-PREFIX: Final = "fence:"
-"""Before the engine's name; no rule file can give an engine a name with a colon."""
 
 ENDS_WITHIN_S: Final = 10.0
 """A connection that was told to end rolls back first."""
@@ -47,13 +44,10 @@ def take_over(conn: Connection, engine: str, system: str, fence: Fence) -> None:
 
 def _raise_epoch(conn: Connection, engine: str, system: str, fence: Fence) -> None:
     fence.check()
-    name = text_literal(PREFIX + engine)
-    whose = f"engine = {name} AND `system` = {text_literal(system)}"
-    ((found,),) = ask(conn, f"SELECT COALESCE(MAX(number_to), 0) FROM duolog.ledger WHERE {whose}")
+    ((found,),) = ask(conn, ledger.newest_epoch(engine, system))
     epoch = int(found or 0)
     if epoch > fence.epoch:
         raise overtaken(system, fence.epoch, epoch)
     if epoch < fence.epoch:
-        values = f"{name}, {text_literal(system)}, {fence.epoch}"
-        execute(conn, f"INSERT INTO duolog.ledger (engine, `system`, number_to) VALUES ({values})")
-        execute(conn, f"DELETE FROM duolog.ledger WHERE {whose} AND number_to < {fence.epoch}")
+        for statement in ledger.raise_epoch(engine, system, fence.epoch):
+            execute(conn, statement)

@@ -15,6 +15,8 @@ from adapters.relational import ledger
 from engine.vocabulary import Outcome, Position, RowResult
 
 TABLE: Final = ("duolog", "ledger")
+FENCE: Final = "fence:"
+"""Before an engine's name, for the row of its epoch; no rule file can give an engine a name with a colon."""
 
 COLUMNS: Final = ("engine", "system", "number_to", "forget_to", "separator", "gtid", "outcome", "at")
 """In the order of the table. The first two say whose row it is. `forget_to` is what the store had of this system's
@@ -62,6 +64,23 @@ def committed(engine: str, system: str, after: int) -> str:
 def forget_all(engine: str, system: str) -> str:
     """The statement that takes out all rows of an engine's system."""
     return f"DELETE FROM duolog.ledger WHERE {_whose(engine, system)}"
+
+
+def newest_epoch(engine: str, system: str) -> str:
+    """The question for the last epoch of an engine's holders; 0 if there was none. It is kept as the number of a row
+    under a name that is no engine's."""
+    whose = _whose(FENCE + engine, system)
+    return f"SELECT COALESCE(MAX(number_to), 0) FROM duolog.ledger WHERE {whose}"
+
+
+def raise_epoch(engine: str, system: str, epoch: int) -> tuple[str, str]:
+    """The statements that keep a new epoch, and forget older ones."""
+    name = FENCE + engine
+    values = f"{text_literal(name)}, {text_literal(system)}, {epoch}"
+    return (
+        f"INSERT INTO duolog.ledger (engine, `system`, number_to) VALUES ({values})",
+        f"DELETE FROM duolog.ledger WHERE {_whose(name, system)} AND number_to < {epoch}",
+    )
 
 
 def known(engine: str, system: str) -> str:

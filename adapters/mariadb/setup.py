@@ -15,7 +15,7 @@ from typing import Final
 
 import pymysql
 
-from adapters.mariadb import alone, degraded, fencing, ledger
+from adapters.mariadb import alone, degraded, ledger
 from adapters.mariadb.facts import ledger_state
 from adapters.mariadb.names import DATABASE
 from adapters.mariadb.phrases import quoted
@@ -108,7 +108,7 @@ def teardown(conn: Connection, book: RuleBook, system: str) -> list[str]:
             return _drop_database(conn)
         for engine in {book.name, *book.engines}:
             execute(conn, ledger.forget_all(engine, system))
-            execute(conn, ledger.forget_all(fencing.PREFIX + engine, system))
+            execute(conn, ledger.forget_all(ledger.FENCE + engine, system))
         if ask(conn, ANY_ROW):
             return []
         execute(conn, DROP_LEDGER)

@@ -328,8 +328,7 @@ class PostgresSource:
         stream = self._connected()
         assert self._selector is not None
         try:
-            unsent = stream.flush()
-            if unsent:
+            if unsent := stream.flush():
                 self._selector.modify(stream.socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
             ready = [key.fileobj for key, _ in self._selector.select(max(0.0, seconds))]
             if unsent:

@@ -36,6 +36,7 @@ class PostgresSchema:
         """`url`: `postgresql+psycopg://...` or `postgresql://...`; connects only when asked to. `part`: of several
         stores in one database, each of which has a schema and a lock of its own."""
         self._schema = SCHEMA if part is None else f"{SCHEMA}_{part}"
+        self._make = f"CREATE SCHEMA IF NOT EXISTS {self._schema}"
         self._key = advisory_key(part)
         address = make_url(url).set(drivername="postgresql+psycopg")
         self.where = address.render_as_string(hide_password=True).replace("+psycopg", "")
@@ -54,7 +55,7 @@ class PostgresSchema:
         """Makes the schema, unless it is there."""
         with told(self.where), self._engine.connect() as connection:
             connection.exec_driver_sql(_LOCAL)
-            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            connection.exec_driver_sql(self._make)
 
     def connect(self, writing: bool) -> Connection:
         """See `Place`."""

@@ -100,7 +100,7 @@ def test_every_class_of_the_vocabulary_module_is_explained_where_it_stands() -> 
 
 
 def test_what_is_counted_bears_the_words() -> None:
-    source = (HOME / "service" / "daemon.py").read_text(encoding="utf-8")
+    source = (HOME / "service" / "running.py").read_text(encoding="utf-8")
 
     for word in COUNTED:
         assert f'"{word}"' in source
