@@ -1,11 +1,11 @@
 """The deciding desk: whole transactions in, durable state and batches of writes out. One thread, no waiting, no I/O.
 
 Its rooms stand on each other, and each knows only those below: `desk.records` keeps the records in hand, and
-`desk.quarantine` who waits for what; `desk.due` what is due to whom, `desk.batches` forms batches; `desk.merging` hands
-a change to the merge, `desk.pairing` finds out which record a row is, `desk.crossed` which records a transaction
-changed, `desk.changes` decides it; `desk.answers` takes in what became of batches, `desk.joining` makes two records
-one; here is what people ask for. What it decides depends only on the order of its inputs, so that a simulation can run
-the real thing.
+`desk.quarantine` who waits for what; `desk.telling` keeps what a feed is to tell; `desk.due` what is due to whom,
+`desk.batches` forms batches; `desk.merging` hands a change to the merge, `desk.pairing` finds out which record a row
+is, `desk.crossed` which records a transaction changed, `desk.changes` decides it; `desk.answers` takes in what became
+of batches, `desk.joining` makes two records one; here is what people ask for. What it decides depends only on the order
+of its inputs, so that a simulation can run the real thing.
 """
 
 from __future__ import annotations

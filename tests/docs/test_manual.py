@@ -13,6 +13,7 @@ from rules.syntax import (
     ColumnSyntax,
     ConflictSyntax,
     EntitySyntax,
+    FeedSyntax,
     FieldSyntax,
     FileSyntax,
     GroupSyntax,
@@ -45,6 +46,13 @@ def test_every_example_has_its_row() -> None:
     listed = re.findall(r"^\| `(\d\d_\w+)` \|", (HOME / "docs" / "rules.md").read_text(encoding="utf-8"), re.MULTILINE)
 
     assert listed == sorted(path.stem for path in (HOME / "examples").glob("*.yaml"))
+
+
+def test_every_word_of_a_feed_is_on_its_page() -> None:
+    page = (HOME / "docs" / "feed.md").read_text(encoding="utf-8")
+    rows = {word for row in re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE) for word in re.findall(r"\w+", row)}
+
+    assert {f.alias or name for name, f in FeedSyntax.model_fields.items()} <= rows
 
 
 def test_every_policy_has_its_row() -> None:
