@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import OffsetOutOfRangeError, TopicAlreadyExistsError
 
 from adapters.changes.encoding import Message, decoded
 from adapters.kafka.broker import Broker, translated
@@ -61,15 +61,16 @@ class Reader:
         with translated(system, "opening the change topic"):
             self._consumer = KafkaConsumer(
                 **broker.arguments(f"duolog {topic}-{partition}", system=system), group_id=None,
-                isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest",
+                isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="none",
                 fetch_max_wait_ms=250, metrics_enabled=False, allow_auto_create_topics=False,
             )  # fmt: skip
             self._consumer.assign([self._at])
 
     def poll(self, timeout_s: float) -> list[tuple[Message, int]]:
-        """The next messages, each with its length in bytes."""
+        """The next messages, each with its length in bytes. Raises SystemUnavailable also if Kafka has forgotten them:
+        whoever opens again is told by `seek` whether anything is lost."""
         with translated(self.system, "reading the change topic"):
-            records: list[Any] = self._consumer.poll(timeout_ms=int(timeout_s * 1000)).get(self._at, [])
+            records = self._polled(timeout_s)
         return [(decoded(record.value, system=self.system), len(record.value)) for record in records]
 
     def last(self) -> Position | None:
@@ -116,6 +117,17 @@ class Reader:
         """Hangs up."""
         self._consumer.close(autocommit=False)
 
+    def _polled(self, timeout_s: float) -> list[Any]:
+        """Records that come next. Raises KafkaError, SystemUnavailable."""
+        try:
+            records: list[Any] = self._consumer.poll(timeout_ms=int(timeout_s * 1000)).get(self._at, [])
+        except OffsetOutOfRangeError:
+            raise SystemUnavailable(
+                "the change topic no longer has what comes next: its retention has passed, or it was made anew",
+                system=self.system,
+            ) from None
+        return records
+
     def _bounds(self) -> tuple[int, int]:
         with translated(self.system, "looking at the change topic"):
             first = self._consumer.beginning_offsets([self._at])[self._at]
@@ -133,7 +145,7 @@ class Reader:
             self._consumer.seek(self._at, start)
             found: list[tuple[int, Message]] = []
             while self._consumer.position(self._at) < end:
-                records: list[Any] = self._consumer.poll(timeout_ms=int(LOOK_S * 1000)).get(self._at, [])
+                records = self._polled(LOOK_S)
                 found += [(r.offset, decoded(r.value, system=self.system)) for r in records if r.offset < end]
                 if found and not whole:
                     break

@@ -219,6 +219,25 @@ def test_what_kafka_no_longer_has_is_lost_by_name(published: Topic, real_kafka: 
     assert "--merge-again" in lost.value.mend
 
 
+def test_who_reads_so_slowly_that_kafka_forgets_what_comes_next_skips_nothing(
+    published: Topic, real_kafka: str
+) -> None:
+    """The driver would go on at the first message that is still there, and say nothing."""
+    start = published.database.end
+    with closing(published.source(0, start)) as slow:
+        ends = [published.write(*(row(100 * n + k) for k in range(9))) for n in range(60)]
+        published.all(start, ends[-1])
+        with closing(KafkaAdminClient(**published.broker.arguments("test"))) as admin:
+            admin.delete_records({TopicPartition(published.topic, 0): -1})
+        end = published.write(*(row(k) for k in range(9)))
+        published.read(1, ends[-1], end)
+
+        with pytest.raises(SystemUnavailable, match="no longer has"):
+            eventually(lambda: slow.read(1), 20, "nothing is told")
+        with pytest.raises(LogLost):
+            slow.open(start)
+
+
 def test_a_topic_with_another_number_of_partitions_is_refused(topic: Topic) -> None:
     with pytest.raises(StoreUnfit, match="has 3 partitions, and the rules say 4"):
         make_topics(topic.broker, {topic.topic: 4})
