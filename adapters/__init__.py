@@ -2,6 +2,6 @@
 
 `postgresql` reads, writes, snapshots and judges PostgreSQL databases, `mariadb` those of MariaDB and MySQL, and
 `relational` is what both do alike, `kafka` what all that speaks to Kafka does; `store` keeps the engine's state in
-SQLite or PostgreSQL; `memory` does both in memory, for simulations and tests, with the same promises. What they promise stands in
-`engine.ports`; `service.wiring` puts them together.
+SQLite or PostgreSQL; `memory` does both in memory, for simulations and tests, with the same promises. What they promise
+stands in `engine.ports`; `service.wiring` puts them together.
 """

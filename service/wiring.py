@@ -172,6 +172,14 @@ def _over_kafka(system: System) -> DebeziumKit:
     return DebeziumKit(inner, system.database, brokers, topics, modes=modes(said.options))
 
 
+def connector_of(wired: Wired, system: str) -> dict[str, str]:
+    """What Debezium's connector has to be told for a system. Raises StoreUnfit if it does not read it."""
+    kit = wired.kits.get(system)
+    if not isinstance(kit, DebeziumKit):
+        raise StoreUnfit(f"`{system}` is no system that Debezium reads", mend="name one with `adapter: debezium`")
+    return kit.connector(wired.book)
+
+
 def with_bookmarks(systems: Mapping[str, Kit], store: SqlStore) -> None:
     """Tells those whose logs are not read by position alone where to keep what they need."""
     for name, kit in systems.items():

@@ -54,6 +54,8 @@ class Facts:
     now_ms: int = 0
     without_order: frozenset[str] = frozenset()
     """Topics whose last row does not say of which transaction it is."""
+    rows: Mapping[str, bytes] = field(default_factory=dict)
+    """By topic of a table, its last message."""
     unreadable: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By topic: why its last row cannot be read, and the mend."""
 
@@ -89,7 +91,9 @@ def gather(
             without.add(place[0])
     return Facts(
         system, broker.where, kind, topics, tables, wanted, ledger, found, all_names, settings, heard_ms,
-        int(time.time() * 1000), frozenset(without), unreadable,
+        int(time.time() * 1000), frozenset(without),
+        {place[0]: record.value for place, record in last.items() if place[0] in wanted and record.value is not None},
+        unreadable,
     )  # fmt: skip
 
 

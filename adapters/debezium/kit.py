@@ -19,17 +19,21 @@ from adapters.debezium.connector import configuration
 from adapters.debezium.coordinates import gtid_marks
 from adapters.debezium.decoding.decoder import Decoder
 from adapters.debezium.decoding.events import RowEvent, TruncateEvent
+from adapters.debezium.decoding.judging import doubts, shown_in
 from adapters.debezium.decoding.modes import Modes
+from adapters.debezium.decoding.unfit import Doubt
 from adapters.debezium.layout import LEDGER, Topics
 from adapters.debezium.opening import ends, opened
 from adapters.debezium.source import DebeziumSource, Stream
 from adapters.kafka.broker import Broker
 from adapters.kafka.topics import TopicLook
-from engine.catalog import Catalog, Column, Finding
+from engine.catalog import Catalog, Column, Finding, TableShape
 from engine.ports import Snapshot, Target
 from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Outcome, Position
 
+AVRO: Final = b"\0"
+"""What a message in Avro begins with; its schema is elsewhere."""
 LEDGER_COLUMNS: Final = ("engine", "system", "number_to")
 CONNECTORS: Final[Mapping[str, str]] = {"mssql": "sqlserver"}
 """What Debezium calls a kind of database, where rules call it otherwise."""
@@ -141,18 +145,34 @@ class DebeziumKit:
         """What is wrong with the live system and with its topics, and the capabilities that `source` may use."""
         found, capabilities = self._database.findings(book)
         tables = book.tables[self.system]
+        shapes = self._database.catalog([(table.schema, table.name) for table in tables]).tables
+        there = all((table.schema, table.name) in shapes for table in tables)  # if not, that is told already
         known = facts.gather(
             self.system, self._broker, self._topics, tables, ledger=self._ledger(book), kind=self._kind,
-            decoder=self._decoder(book) if all(self._is_there(book)) else None,
+            decoder=self._decoder(book) if there else None,
         )  # fmt: skip
-        more = preflight.assess(known)
+        more = preflight.assess(known) + (self._exactness(known, shapes) if there else [])
         return sorted([*found, *more], key=lambda finding: finding.severity != "error"), capabilities
 
-    def _is_there(self, book: RuleBook) -> Iterable[bool]:
-        """Whether each bound table is in the catalog: what is not there is told by the database's own kit."""
-        tables = [(table.schema, table.name) for table in book.tables[self.system]]
-        known = self._database.catalog(tables).tables
-        return (table in known for table in tables)
+    def _exactness(self, known: facts.Facts, shapes: Mapping[tuple[str, str], TableShape]) -> list[Finding]:
+        """What is not told exactly, of tables of which something was told."""
+        whole = self._database.whole(known.tables)
+        found: list[Doubt] = []
+        for topic, number in known.wanted.items():
+            value = known.rows.get(topic)
+            if number == len(known.tables) or value is None or value[:1] == AVRO or topic in known.unreadable:
+                continue
+            table = known.tables[number]
+            found += doubts(
+                table, shapes[table.schema, table.name].columns, self._modes or Modes(), self._connector,
+                told=shown_in([value]), whole=number in whole,
+            )  # fmt: skip
+        return preflight.exactness(self.system, found)
+
+    @property
+    def _connector(self) -> str:
+        """What Debezium calls this kind of database."""
+        return CONNECTORS.get(self._kind, self._kind)
 
     def grants(self, book: RuleBook, role: str) -> list[str]:
         """The least rights that suffice: SQL, and Kafka's ACLs as commands."""
@@ -216,7 +236,7 @@ class DebeziumKit:
         columns: dict[tuple[str, str], Mapping[str, Column]] = {name: shape.columns for name, shape in shapes.items()}
         topics = self._topics.wanted(book.tables[self.system], ledger=self._ledger(book))
         return Decoder(
-            self.system, CONNECTORS.get(self._kind, self._kind), tables, columns, self._modes,
+            self.system, self._connector, tables, columns, self._modes,
             whole=self._database.whole(tables), schemas=self._schemas,
             expected={topic: (tables[number].schema, tables[number].name) for topic, number in topics.items()},
         )  # fmt: skip

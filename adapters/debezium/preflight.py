@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 from adapters.debezium.connector import heartbeat_ms
+from adapters.debezium.decoding.unfit import Doubt
 from adapters.debezium.facts import Facts
 from adapters.debezium.layout import LEDGER
 from engine.catalog import Finding
@@ -24,6 +25,18 @@ def assess(facts: Facts) -> list[Finding]:
     for topic in (*facts.wanted, facts.topics.of_transactions):
         found += _judge_topic(facts, topic)
     return found
+
+
+def exactness(system: str, doubts: Iterable[Doubt]) -> list[Finding]:
+    """What of the columns is not told exactly."""
+    return [
+        Finding(
+            code="P181" if doubt.severity == "error" else "P182", severity=doubt.severity, system=system,
+            found=f"`{'.'.join(doubt.table)}`: the column `{doubt.column}` {doubt.found}", mend=doubt.mend,
+            table=".".join(doubt.table),
+        )
+        for doubt in doubts
+    ]  # fmt: skip
 
 
 def acls(role: str, topics: Sequence[str]) -> list[str]:

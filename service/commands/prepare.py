@@ -14,7 +14,7 @@ from rules.trials import Trial
 from service.commands.terms import FINDINGS, RULES_WRONG, Json, Rules, print_json, told
 from service.feed import look_at_feed
 from service.passing import TestsFailed, tried
-from service.wiring import RulesRefused, Wired, offline_book, read_rules, wire
+from service.wiring import RulesRefused, Wired, connector_of, offline_book, read_rules, wire
 
 
 def check(
@@ -127,6 +127,10 @@ def _tell_check(
 def setup(
     rules: Rules,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL instead of running it.")] = False,
+    print_connector: Annotated[
+        str | None,
+        typer.Option("--print-connector", metavar="SYSTEM", help="Print what Debezium's connector has to be told."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Makes what the engine needs in each database: ledger, origin, publication, slot. Twice does no harm.
@@ -136,6 +140,9 @@ def setup(
     Exit codes: 0 all there, 2 the rule file is wrong, 3 a database needs a person first."""
     with told():
         wired = wire(rules)
+        if print_connector is not None:
+            print_json(connector_of(wired, print_connector))
+            return
         told_steps: list[dict[str, Any]] = []
         for name, kit in wired.kits.items():
             steps = list(kit.planned(wired.book)) if dry_run else []
