@@ -1,6 +1,7 @@
 """The command: runs the measures with the contenders, one after the other, and writes the report.
 
-A measure that fails is reported as failed, the others go on, and the exit code is 1.
+A measure that fails is reported as failed, the others go on, and the exit code is 1. One that needs a program that is
+not there is left out, and that is said.
 """
 
 from __future__ import annotations
@@ -15,19 +16,25 @@ from typing import Any, Final
 
 import psycopg
 import pymysql
+from kafka.errors import KafkaError
 
 from benchmarks import report, workers
 from benchmarks.bench import TooSlow
 from benchmarks.builtin import BuiltIn
 from benchmarks.circular import Circular
 from benchmarks.contender import Contender
+from benchmarks.debezium import missing
 from benchmarks.duolog import Duolog
 from benchmarks.measures import MEASURES, median
 from benchmarks.pairs import PAIRS
 from benchmarks.sizes import FULL, QUICK, Sizes
 from service.demo.engine import CommandFailed
+from service.embedded import NoServerProgram
+from tests.kafka.connect import ConnectorFailed
 
 CONTENDERS: Final = ("built-in", "duolog")
+OVER_KAFKA: Final = (ConnectorFailed, KafkaError, NoServerProgram, OSError)
+"""What may go wrong where Kafka takes part."""
 
 
 def main() -> int:
@@ -45,6 +52,9 @@ def main() -> int:
     about = report.machine()
     results: report.Results = {}
     for measure in options.only or MEASURES:
+        if lacking := missing(measure):
+            print(f"{measure} is left out: {lacking}", file=sys.stderr, flush=True)
+            continue
         results[measure] = compare(measure, options.system or list(CONTENDERS), sizes)
         if folder is not None:
             report.write(folder, results, sizes, about)
@@ -76,7 +86,7 @@ def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:
         figures = MEASURES[measure](contender, sizes)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         return {**figures, "made_at": made_at, "load": round(os.getloadavg()[0], 1)}
-    except (TooSlow, CommandFailed, psycopg.Error, pymysql.Error, AssertionError) as error:
+    except (TooSlow, CommandFailed, psycopg.Error, pymysql.Error, AssertionError, *OVER_KAFKA) as error:
         print(f"  failed: {error}", file=sys.stderr)
         return {"failed": str(error).splitlines()[0], "equal": False}
 

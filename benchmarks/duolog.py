@@ -35,6 +35,7 @@ class Duolog:
     def __init__(self, profile: Path | None = None) -> None:
         """`profile`: where `duolog run` leaves one profile per thread."""
         self._engine: Engine | None = None
+        self._patience_s = 0.0
         self._folder: Path | None = None
         self._asynchronous = ""
         """The rules, while others are in force."""
@@ -47,8 +48,14 @@ class Duolog:
         self._engine = Engine(bench.workload.rules, addresses, self._folder)
         self._engine.call("setup")
         self._engine.start()
-        if self._engine.until(quiet, bench.sizes.patience_s) is None:
-            raise TooSlow(f"the first merge did not end; the log ends:\n{self._engine.log_tail()}")
+        self._patience_s = bench.sizes.patience_s
+        self.until_quiet()
+
+    def until_quiet(self) -> None:
+        """Waits until it runs and has nothing left to do. Raises TooSlow."""
+        assert self._engine is not None
+        if self._engine.until(quiet, self._patience_s) is None:
+            raise TooSlow(f"duolog is not done; the log ends:\n{self._engine.log_tail()}")
 
     def pause(self) -> None:
         """SIGTERM; the engine finishes the transaction in hand."""

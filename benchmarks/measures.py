@@ -11,6 +11,9 @@ ways also reads back what it wrote: `seconds_until_read` ends when a row that wa
 visible in the source, and memory and CPU are those until then.
 * latency: see `benchmarks.latency`.
 * synchronous: see `benchmarks.synchronous`.
+* debezium: drain and latency, where Debezium reads the ERP; see `benchmarks.debezium`. `debezium_backlog` has it put
+the backlog into Kafka first, and then starts duolog: its `seconds` count from the moment when the CRM's slot has a
+reader. `debezium_end_to_end` has duolog wait for Kafka, and then starts Debezium.
 * big: one transaction inserts a million rows; time from its commit until they are visible.
 
 Memory is the peak of the contender's own processes, and `equal` says whether both sides showed the same rows at the
@@ -30,6 +33,8 @@ from typing import Any, Final, cast
 from benchmarks import items, postgresql, synchronous, workload
 from benchmarks.bench import POSTGRESQL, Bench, other, two_servers
 from benchmarks.contender import Contender, Standby
+from benchmarks.debezium import BROKER, CONNECT, OverKafka, over_kafka
+from benchmarks.duolog import Duolog
 from benchmarks.latency import trickle
 from benchmarks.pairs import PAIRS, Pair, Paired
 from benchmarks.probe import Sampler, whole_cpu_s
@@ -94,7 +99,16 @@ def drain(
         contender.connect(bench, sides)
         contender.pause()
         rows = sum(write_backlog(bench, side, len(sides) > 1) for side in sides)
-        sources = {side: stack.enter_context(bench.connect(side)) for side in sides}
+        return catch_up(bench, contender, sides, rows, readers=sides)
+
+
+def catch_up(
+    bench: Bench, contender: Contender, sides: tuple[str, ...], rows: int, *, readers: tuple[str, ...]
+) -> Figures:
+    """Starts the contender, which lacks so many rows of these sides. `readers`: the clock runs as soon as somebody
+    reads the log of one of these sides."""
+    with ExitStack() as stack:
+        sources = {side: stack.enter_context(bench.connect(side)) for side in readers}
         targets = {side: stack.enter_context(bench.connect(other(side))) for side in sides}
         before, behind = written(bench, sides), 0
         with Sampler(contender.processes) as sampler:
@@ -141,6 +155,34 @@ def latency(
         return {**figures, **engine_figures(sampler, int(figures["transactions"])), "equal": settled(bench)}
 
 
+def debezium_backlog(contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second out of Kafka, where Debezium has put all of them before; and how fast it did."""
+    if not isinstance(contender, Duolog):
+        return drain(contender, sizes, items.Items(), ("erp",))
+    carried = OverKafka(contender)
+    with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
+        stack.callback(carried.close)
+        carried.connect(bench, ("erp",))
+        carried.pause()
+        rows = write_backlog(bench, "erp", False)
+        seconds = carried.fill()
+        figures = catch_up(bench, contender, ("erp",), rows, readers=("crm",))
+        return {**figures, "into_kafka_s": round(seconds, 3), "into_kafka_rows_per_s": round(rows / seconds)}
+
+
+def debezium_end_to_end(contender: Contender, sizes: Sizes) -> Figures:
+    """Rows a second out of the ERP's backlog, through Debezium and Kafka."""
+    figures = drain(over_kafka(contender), sizes, items.Items(), ("erp",))
+    beside = {name: spent for name, spent in figures["threads_us_per_row"].items() if name in (CONNECT, BROKER)}
+    return figures | ({"kafka_cpu_us_per_row": round(sum(beside.values()), 1)} if beside else {})
+
+
+def debezium_latency(contender: Contender, sizes: Sizes) -> Figures:
+    """Commit-to-visible from the ERP, that Debezium reads, to the CRM, while both are written to."""
+    figures = latency(over_kafka(contender), sizes)
+    return {**figures, **figures["from_erp"]}
+
+
 def big_transaction(contender: Contender, sizes: Sizes) -> Figures:
     """Memory and time for one transaction that inserts very many rows."""
     with two_servers(sizes, items.Items()) as bench, ExitStack() as stack:
@@ -179,6 +221,9 @@ MEASURES: Final[dict[str, Callable[[Contender, Sizes], Figures]]] = {
     "records_in": records_in,
     **{measure: partial(values, variant) for measure, variant in VARIANTS.items()},
     **{measure: partial(pair, one) for measure, one in PAIRS.items()},
+    "debezium_backlog": debezium_backlog,
+    "debezium_end_to_end": debezium_end_to_end,
+    "debezium_latency": debezium_latency,
 }
 
 HEADLINES: Final = {
@@ -191,6 +236,9 @@ HEADLINES: Final = {
     "records_in": "rows_per_s",
     **dict.fromkeys(VARIANTS, "rows_per_s"),
     **{measure: "rows_per_s" if one.sides else "p50_from_sending_ms" for measure, one in PAIRS.items()},
+    "debezium_backlog": "rows_per_s",
+    "debezium_end_to_end": "rows_per_s",
+    "debezium_latency": "p50_from_sending_ms",
 }
 """By measure: the figure by which the median of several rounds is chosen."""
 

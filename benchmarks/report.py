@@ -80,6 +80,20 @@ LINES: Final = (
         )
         for measure, one in PAIRS.items()
     ),
+    ("debezium_backlog", "into_kafka_rows_per_s", "PostgreSQL → Debezium → Kafka, duolog is stopped, rows/s", True),
+    ("debezium_backlog", "rows_per_s", "Kafka → duolog → PostgreSQL, Debezium is done, rows/s", True),
+    ("debezium_backlog", "rows_per_s_until_read", "the same until what was written is read back, rows/s", True),
+    ("debezium_backlog", "cpu_us_per_row", "CPU a row, µs", False),
+    ("debezium_backlog", "private_mb", "peak memory, MB (private)", False),
+    ("debezium_end_to_end", "rows_per_s", "PostgreSQL → Debezium → Kafka → duolog → PostgreSQL, rows/s", True),
+    ("debezium_end_to_end", "cpu_us_per_row", "CPU a row, µs", False),
+    ("debezium_end_to_end", "kafka_cpu_us_per_row", "CPU a row of Kafka, Connect and Debezium, µs", False),
+    ("debezium_end_to_end", "private_mb", "peak memory, MB (private)", False),
+    ("debezium_latency", "p50_from_sending_ms", "ERP by Debezium → CRM, latency from sending COMMIT, p50, ms", False),
+    ("debezium_latency", "p99_from_sending_ms", "p99, ms", False),
+    ("debezium_latency", "p50_ms", "latency from COMMIT's answer, p50, ms", False),
+    ("debezium_latency", "p99_ms", "p99, ms", False),
+    ("debezium_latency", "private_mb", "peak memory, MB (private)", False),
 )
 """(measure, figure, how it is called, True if more is better)"""
 
@@ -87,6 +101,8 @@ DRAINS: Final = {
     "drain_one_way": "PostgreSQL → PostgreSQL",
     "drain_both_ways": "PostgreSQL ↔ PostgreSQL",
     **{measure: one.called for measure, one in PAIRS.items() if one.sides},
+    "debezium_backlog": "Kafka → PostgreSQL",
+    "debezium_end_to_end": "PostgreSQL → Kafka → PostgreSQL",
 }
 """Plain rows: how each drain is called."""
 
@@ -289,6 +305,9 @@ def remarks(results: Results) -> list[str]:
         "the process or the enabling of the subscription. Latency ends when another session there sees the row.",
         "- With MariaDB, built-in is MariaDB's own circular replication of the same rows between two MariaDB servers, "
         "also where duolog has PostgreSQL on one side: no server replicates into one of another kind.",
+        "- With Debezium, built-in carries the same rows from PostgreSQL to PostgreSQL directly. The JVMs of Kafka and "
+        "Kafka Connect are warm, and no part of duolog's memory and CPU; Debezium looks every 50 ms for changes "
+        "(`poll.interval.ms`), as JSON without schemas.",
         *loads(results),
         "- Built-in replication detects conflicts but merges nothing; no measure gives it anything to merge.",
         "- What is read back: duolog's own writes, of which its other direction must know. Built-in has no other one.",
