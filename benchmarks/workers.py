@@ -138,7 +138,8 @@ def _until_at_work(bench: Bench, engine: Engine, count: int) -> None:
 
     def ready() -> bool:
         told = engine.status()
-        return told["quiet"] and (not count or len({p["engine"]["pid"] for p in told["partitions"]}) == count)
+        shares = [*told.get("partitions", ()), *told.get("readers", {}).values()]
+        return told["quiet"] and (not count or len({share["engine"]["pid"] for share in shares}) == count)
 
     bench.wait("the first merge", ready, 0.5)
 

@@ -81,14 +81,12 @@ class Crew:
         }  # fmt: skip
 
     def shared_by(self, *workers: Live, within_s: float = PATIENCE_S) -> None:
-        """Waits until these workers, and no others, have all partitions, each of them some, and all readers read."""
+        """Waits until these workers, each of them and no others, run all partitions' engines and all readers."""
         pids = {worker.pid for worker in workers}
 
         def so() -> bool:
-            parts = self.parts()
-            engines = {p["engine"]["pid"] for p in parts.values() if p["state"] == "running" and "partition" in p}
-            running = [p for p in parts.values() if p["state"] == "running" and p["engine"]["pid"] in pids]
-            return engines == pids and len(running) == self.partitions + len(self.addresses)
+            running = [p["engine"]["pid"] for p in self.parts().values() if p["state"] == "running"]
+            return set(running) == pids and len(running) == self.partitions + len(self.addresses)
 
         eventually(so, within_s, self.tail)
 

@@ -42,7 +42,19 @@ def test_one_worker_does_all_and_a_second_takes_a_share(crew: Crew) -> None:
     assert second.stop() == 0
 
 
+def test_a_killed_workers_share_goes_to_the_others_on_mariadb_too(
+    erp_db: str, crm_maria: str, third_db: str, real_kafka: str, tmp_path: Path
+) -> None:
+    name = f"mixed{Path(erp_db).name}"
+    crew = Crew(tmp_path, name, {"erp": erp_db, "crm": crm_maria}, real_kafka, third_db, partitions=2)
+    _killed(crew)
+
+
 def test_a_killed_workers_share_goes_to_the_others(crew: Crew) -> None:
+    _killed(crew)
+
+
+def _killed(crew: Crew) -> None:
     first, second = _two(crew)
     users = crew.users()
     for each in users:
