@@ -27,7 +27,8 @@ STATE: Final = "feed/state"
 
 
 class Agreed(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One record changed: what it was for all who are told, and what it is now."""
+    """One record changed: what it was for all who are told, and what it is now. That may be the same, of another
+    writer: a beginning leaves a record out if any of its versions is newer, so each of them has to be told."""
 
     entity: str
     key: str
@@ -60,6 +61,8 @@ class Page(msgspec.Struct, array_like=True, gc=False):
     events: list[Event] = []
     goes_on: bool = False
     """It ends within a source transaction that was too large for one page."""
+    since: int = 0
+    """The deciding step by which the page before it was complete."""
 
 
 class State(msgspec.Struct, array_like=True, gc=False):
@@ -78,6 +81,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """What is told of, and the deciding step from which on: what was there before is told as a whole."""
     forgotten: int = 0
     """Pages up to this one are in the store no more."""
+    complete: int = 0
+    """The deciding step by which the last page was complete."""
 
 
 @dataclass(slots=True)

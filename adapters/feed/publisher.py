@@ -195,9 +195,8 @@ class Publisher:
         found = self.store.find_committed(PAGES, [place_of(first)]).get(place_of(first))
         if found is None:
             return Progress(state.era, first - 1, state.number, state.number)
-        page = page_of(found[""])
-        number = min([page.number, *(version.number for version in page.versions)]) - 1
-        return Progress(state.era, first - 1, number, number)
+        since = page_of(found[""]).since
+        return Progress(state.era, first - 1, since, since)
 
     def _close(self) -> None:
         if self.producer is not None:

@@ -73,6 +73,8 @@ class Telling(Stopping):
         self.feed = feed
         self.last_told: dict[Name, Told] = {}
         """Of records in hand: what was told last."""
+        self.last_stamp: dict[Name, int] = {}
+        """And the newest version that they had then."""
         self.withholding = {e for e in feed.entities if next(iter(self.store.entries(WITHHELD + e)), None)}
         """Entities of which anything may be withheld."""
         self.withheld: dict[Name, None] = {}
@@ -81,7 +83,7 @@ class Telling(Stopping):
         self.dirty = _Noted(self.to_tell)
         self.step_version = NOBODY
         """Of the step that is under decision, or was last."""
-        self.feed_state = state or State(feed.era, self.number, 0, self.number, 0, {})
+        self.feed_state = state or State(feed.era, self.number, 0, self.number, 0, {}, complete=self.number)
         self.feed_page = Page(0, [], [])
         self.long_from = 0
         """The first page of the transaction under decision, if that is too large for memory."""
@@ -124,7 +126,10 @@ class Telling(Stopping):
         news = {e: [k for k in keys if k not in self.cache[e]] for e, keys in wanted.items() if e in self.feed.entities}
         super()._fetch(wanted)
         for entity, keys in news.items():
-            self.last_told.update({(entity, key): _plain(self.cache[entity][key]) for key in keys})
+            for key in keys:
+                record = self.cache[entity][key]
+                self.last_told[entity, key] = _plain(record)
+                self.last_stamp[entity, key] = self._newest(record).number if record is not None else 0
             if entity in self.withholding:
                 for key, items in self._find(WITHHELD + entity, keys).items():
                     self.last_told[entity, key] = told_of(items[""])
@@ -135,6 +140,7 @@ class Telling(Stopping):
         super()._trim()
         if self.feed is not None and len(self.last_told) > sum(len(cache) for cache in self.cache.values()):
             self.last_told = {n: told for n, told in self.last_told.items() if n[1] in self.cache[n[0]]}
+            self.last_stamp = {n: stamp for n, stamp in self.last_stamp.items() if n in self.last_told}
             self.withheld = {n: None for n in self.withheld if n in self.last_told}
 
     # ------------------------------------------------------------ telling
@@ -167,10 +173,12 @@ class Telling(Stopping):
                 continue
             before = self.last_told.get(name)
             after = self._agreed(name, record, before)
-            if after != before:
-                self.last_told[name] = after
+            version = self._newest(record)
+            restamped = after is not None and after == _plain(record) and version.number > self.last_stamp.get(name, 0)
+            if after != before or restamped:
+                self.last_told[name], self.last_stamp[name] = after, version.number
                 number, index = self._next()
-                change = Agreed(*name, self._version_of(record), number, index, before, after)
+                change = Agreed(*name, self._place_of(version), number, index, before, after)
                 self.feed_page.changes.append(change)
             if after != _plain(record):
                 self._withhold(name, after)
@@ -209,11 +217,14 @@ class Telling(Stopping):
             for system, side in record.sides.items()
         )
 
-    def _version_of(self, record: Record) -> int:
-        """Which of the page's versions is the newest of the record's."""
+    def _newest(self, record: Record) -> Version:
         version = record.table[-1]
         if version.number != self.step_version.number:
             version = max((record.table[place] for place in set(record.index)), key=lambda one: one.number)
+        return version
+
+    def _place_of(self, version: Version) -> int:
+        """Where it stands among the page's versions."""
         versions = self.feed_page.versions
         if not versions or versions[-1] != version:
             versions.append(version)
@@ -237,6 +248,7 @@ class Telling(Stopping):
         if self.feed_page.changes or self.feed_page.events or self.long_ended:
             self.feed_state.page += 1
             self.feed_page.number, self.feed_page.goes_on = self.number, self.long_from > 0
+            self.feed_page.since, self.feed_state.complete = self.feed_state.complete, self.number
             self._note_page(self.feed_state.page, self.feed_page)
             self._note_state()
             self.feed_page, self.long_ended = Page(0, [], []), False

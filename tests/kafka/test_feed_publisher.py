@@ -52,8 +52,10 @@ class Desk:
         entries = {(PAGES, place_of(n), ""): None if page is None else encode(page) for n, page in pages.items()}
         self.store.commit(Delta(entries={**entries, (STATE, STATE, ""): encode(self.state)}))
 
-    def page(self, *changes: tuple[str, str | None], goes_on: bool = False, events: int = 0) -> None:
-        """A page: (key, text of the field, or None: it ended)."""
+    def page(
+        self, *changes: tuple[str, str | None], goes_on: bool = False, events: int = 0, version: int = 0
+    ) -> None:
+        """A page: (key, text of the field, or None: it ended); `version`: of an older step, that waited until now."""
         self.state.page += 1
         self.state.number += 1
         number, told = self.state.number, []
@@ -63,7 +65,9 @@ class Desk:
             self.last[key] = after
         entry = JournalEntry("thing", "k", ("text",), "hold", "…", VERSION, ("a",), None, (), number)
         said = [Event(number, len(changes) + n, entry) for n in range(events)]
-        self.commit({self.state.page: Page(number, [VERSION._replace(number=number)], told, said, goes_on)})
+        page = Page(number, [VERSION._replace(number=version or number)], told, said, goes_on, self.state.complete)
+        self.state.complete = number
+        self.commit({self.state.page: page})
 
     def record(self, key: str, text: str, number: int) -> None:
         """A record in the store, as of a step."""
@@ -231,6 +235,21 @@ def test_a_lost_topic_of_progress_is_a_beginning_and_skips_no_page(desk: Desk) -
 
     assert any("everything that is agreed is told" in line for line in desk.log)
     assert desk.heard().ways == {'thing {"no":"a"}': "cr", 'thing {"no":"b"}': "c"}
+
+
+def test_a_lost_topic_loses_nobody_though_the_first_page_lets_go_what_had_waited_for_long(desk: Desk) -> None:
+    """What such a page tells has an old version: that says nothing of what other pages had told, and are forgotten."""
+    desk.record("waits", "1", 1)
+    for key in "ab":
+        desk.page((key, "1"))
+        desk.record(key, "1", desk.state.number)
+    desk.state.forgotten = desk.state.page
+    desk.commit({1: None, 2: None})
+    desk.page(("waits", "1"), version=1)
+    with desk.telling() as publisher:
+        desk.told(publisher)
+
+    assert desk.texts() == {"a": "1", "b": "1", "waits": "1"}
 
 
 def test_of_two_engines_with_one_name_the_later_one_tells(kafka_server: Broker, topics: Topics) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.memory import MemoryStore
-from engine.agreed import PAGES, WITHHELD, Feed, Page, Told, page_of, place_of, told_of
+from engine.agreed import PAGES, STATE, WITHHELD, Feed, Page, Told, page_of, place_of, state_of, told_of
 from engine.decide import Decider
 from engine.record import STOPPED, Record, decode
+from engine.vocabulary import Version
 from tests.simulation import world as worlds
 from tests.simulation.crossed.world import CrossedWorld
 from tests.simulation.histories import judged
@@ -32,6 +33,11 @@ def records(store: MemoryStore, rules: list[str]) -> Iterator[tuple[Name, Record
             yield (entity, key), decode(state)
 
 
+def newest_of(record: Record) -> Version:
+    """The last of its versions."""
+    return max((record.table[place] for place in set(record.index)), key=lambda version: version.number)
+
+
 class Listener:
     """Who hears of everything that is told; `had`: what there was before."""
 
@@ -39,17 +45,21 @@ class Listener:
         self.has = had
         self.last = (-1, -1)
         self.heard = 0
+        self.numbers: dict[Name, int] = {}
+        """The step of which each record was told last."""
 
     def hear(self, page: Page) -> None:
         """One page, after the one before it."""
         for change in page.changes:
             name = (change.entity, change.key)
             assert change.before == self.has.get(name), f"{name}: told of a change from what was never told"
-            assert change.after != change.before
+            if change.after == change.before:
+                assert page.versions[change.version].number > self.numbers.get(name, 0), f"{name}: told twice"
             assert (change.number, change.index) > self.last
             assert page.versions[change.version].number <= change.number <= page.number
             self.last = (change.number, change.index)
             self.has[name] = change.after
+            self.numbers[name] = change.number
             self.heard += 1
 
 
@@ -109,6 +119,11 @@ class Overheard:
         for name, record in records(store, entities):
             if is_settled(record):
                 assert self.listener.has.get(name) == (record.values if record.alive else None), name
+                # A beginning leaves out what has changed meanwhile, as its change tells all of it: so that has to come.
+                since = state_of(store.find_committed(STATE, [STATE])[STATE][""]).since
+                newest = newest_of(record).number
+                if record.alive and newest > since:  # so would a feed be that had begun just before
+                    assert self.listener.numbers.get(name, 0) >= newest, f"{name}: left out, and not told either"
         return self.listener.heard
 
 
