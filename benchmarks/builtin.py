@@ -96,6 +96,9 @@ class BuiltIn:
             with self._bench.connect(source) as connection:
                 self._bench.wait("the subscription to stream", partial(streaming, connection))
 
+    def must_live(self) -> None:
+        """It is a part of the servers."""
+
     def threads(self) -> Mapping[str, float]:
         """Not told."""
         return {}

@@ -86,6 +86,9 @@ class Circular:
             for (thread,) in sampler.execute(THREADS).fetchall()
         ]
 
+    def must_live(self) -> None:
+        """It is a part of the servers."""
+
     def threads(self) -> Mapping[str, float]:
         """Not told."""
         return {}

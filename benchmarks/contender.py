@@ -33,6 +33,9 @@ class Contender(Protocol):
     def processes(self) -> Iterable[Process]:
         """The processes that do the work now. Asked by another thread."""
 
+    def must_live(self) -> None:
+        """Raises CommandFailed if what `resume` started has ended by itself, so that nobody waits for it."""
+
     def threads(self) -> Mapping[str, float]:
         """By thread: its CPU seconds since `resume`, once it was stopped by `pause`; empty: not told."""
 

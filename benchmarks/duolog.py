@@ -93,6 +93,11 @@ class Duolog:
         pid = self._engine.pid if self._engine else None
         return [pid] if pid else []
 
+    def must_live(self) -> None:
+        """Raises CommandFailed with the end of the log if the engine has ended."""
+        assert self._engine is not None
+        self._engine.must_live()
+
     def threads(self) -> Mapping[str, float]:
         """Of the reader of each source, the writer of each target, the store, and of who decides."""
         assert self._folder is not None

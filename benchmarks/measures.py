@@ -117,9 +117,9 @@ def catch_up(
             streams = bench.wait("the first reader", partial(any_read, bench, sources), 0.002)
             sampler.mark()
             served = server_cpu_s(bench)
-            ended = read = bench.wait("the backlog", partial(all_arrived, bench, targets, 0), 0.01)
+            ended = read = bench.wait("the backlog", partial(all_arrived, bench, targets, 0, contender), 0.01)
             if contender.both_ways:
-                behind, read = read_back(bench, targets)
+                behind, read = read_back(bench, targets, contender)
             served = server_cpu_s(bench) - served
         contender.pause()
         for target in targets.values():
@@ -282,12 +282,14 @@ def any_read(bench: Bench, sources: dict[str, Any]) -> bool:
     return any(bench.servers[side].is_read(connection) for side, connection in sources.items())
 
 
-def all_arrived(bench: Bench, targets: dict[str, Any], lap: int) -> bool:
-    """True if what was written last by each of these sides is visible on the other side."""
+def all_arrived(bench: Bench, targets: dict[str, Any], lap: int, contender: Contender) -> bool:
+    """True if what was written last by each of these sides is visible on the other side. Raises CommandFailed if
+    nothing more will arrive."""
+    contender.must_live()
     return all(bench.workload.arrived(side, target, lap) for side, target in targets.items())
 
 
-def read_back(bench: Bench, targets: dict[str, Any]) -> tuple[int, float]:
+def read_back(bench: Bench, targets: dict[str, Any], contender: Contender) -> tuple[int, float]:
     """Writes something behind the backlogs in their targets, and waits for it to come back to their sources: what the
     contender itself wrote there has been read before it. The number of rows written, and the clock's reading."""
     rows = 0
@@ -296,7 +298,8 @@ def read_back(bench: Bench, targets: dict[str, Any]) -> tuple[int, float]:
         for side, target in targets.items():
             rows += bench.servers[other(side)].write(target, [bench.workload.last(other(side), 1)], synced=True)
             ways[other(side)] = stack.enter_context(bench.connect(side))
-        return rows, bench.wait("what was written, to be read back", partial(all_arrived, bench, ways, 1), 0.01)
+        back = partial(all_arrived, bench, ways, 1, contender)
+        return rows, bench.wait("what was written, to be read back", back, 0.01)
 
 
 def engine_figures(sampler: Sampler, rows: int) -> Figures:

@@ -119,6 +119,10 @@ class OverKafka:
         """duolog's process."""
         return self._duolog.processes()
 
+    def must_live(self) -> None:
+        """Raises CommandFailed if duolog has ended."""
+        self._duolog.must_live()
+
     def threads(self) -> Mapping[str, float]:
         """duolog's threads; besides, Connect and broker, which are no part of it."""
         now = self._cpu_s()
