@@ -47,6 +47,8 @@ class Message(msgspec.Struct, array_like=True):
     complete: bool
     """Everything up to `position` has been told; False: in the midst of a transaction."""
     parts: list[Part]
+    begins: bool = False
+    """The log is told from `position` on: who has not been told up to there, has lost what was between."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -18,7 +18,7 @@ from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedEr
 from adapters.changes.encoding import FORMAT, Message, Part, changes, encoded
 from adapters.changes.topic import Reader, topic_name
 from adapters.kafka.broker import Broker, translated
-from engine.errors import Fenced
+from engine.errors import Fenced, StoreUnfit
 from engine.flows import Plan
 from engine.ports import Source
 from engine.vocabulary import Change, Position, Progress, Transaction
@@ -61,9 +61,10 @@ class Publisher:
         self._upto: Position = 0
         self._in_hand = 0
 
-    def open(self, start: Callable[[], Position]) -> None:
+    def open(self, start: Callable[[], Position], *, anew: bool = False) -> None:
         """Fences any other publisher of this system, and goes on where the topic ends. `start`: where to begin, asked
-        if the topic is empty. Raises SystemUnavailable, SystemStopped, Fenced."""
+        if the topic is empty; or with `anew` in any case: who was told less than that, is told that he has lost it.
+        Raises SystemUnavailable, SystemStopped, StoreUnfit, Fenced."""
         self.close()
         with self._fencing("opening the change topic"):
             self._producer = KafkaProducer(
@@ -73,9 +74,15 @@ class Publisher:
             )  # fmt: skip
             self._producer.init_transactions()
         last = self._published()
-        self.position = self._upto = start() if last is None else last
-        if last is None:
-            self._tell()
+        begins = anew or last is None
+        self.position = self._upto = start() if begins or last is None else last
+        if last is not None and self.position < last:
+            raise StoreUnfit(
+                f"the change topic `{self.topic}` goes on to {last}, and this server's log ends at {self.position}",
+                mend="stop all workers, delete that topic, and start one with --merge-again",
+            )
+        if begins:
+            self._tell(begins=True)
         self.source.open(self.position)
 
     def _published(self) -> Position | None:
@@ -129,16 +136,16 @@ class Publisher:
         self._rows[partition] = self._rows.get(partition, 0) + len(rows)
         self._in_hand += len(rows)
 
-    def _send(self, partition: int, *, complete: bool) -> None:
+    def _send(self, partition: int, *, complete: bool, begins: bool = False) -> None:
         """What there is for a partition, as one message; more, if it is too long for Kafka."""
         parts = self._parts.pop(partition, [])
         self._rows.pop(partition, None)
         self._begin()
-        self._put(partition, parts, complete=complete)
+        self._put(partition, parts, complete=complete, begins=begins)
 
-    def _put(self, partition: int, parts: list[Part], *, complete: bool) -> None:
+    def _put(self, partition: int, parts: list[Part], *, complete: bool, begins: bool = False) -> None:
         position = self._upto if complete else parts[-1].position
-        value = encoded(Message(FORMAT, position, complete, parts))
+        value = encoded(Message(FORMAT, position, complete, parts, begins))
         if len(value) > MESSAGE_BYTES and (len(parts) > 1 or len(parts[0].changes) > 1):
             halves = _halves(parts)
             self._put(partition, halves[0], complete=False)
@@ -155,11 +162,11 @@ class Publisher:
                 self._producer.begin_transaction()
             self._begun = True
 
-    def _tell(self) -> None:
+    def _tell(self, *, begins: bool = False) -> None:
         """Ends the Kafka transaction: all partitions hear how far it goes. Then the database may forget it."""
         self._begin()
         for partition in range(self._plan.partitions):
-            self._send(partition, complete=True)
+            self._send(partition, complete=True, begins=begins)
         assert self._producer is not None
         with self._fencing("committing a Kafka transaction"):
             self._producer.commit_transaction()

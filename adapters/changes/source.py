@@ -11,7 +11,7 @@ from collections import deque
 from pathlib import Path
 
 from adapters.changes.encoding import Message, Part
-from adapters.changes.topic import Reader
+from adapters.changes.topic import Reader, lost
 from adapters.kafka.broker import Broker
 from adapters.relational.spool import Receiving
 from engine.errors import SystemUnavailable, WireError
@@ -51,6 +51,8 @@ class PartitionSource:
         return self._ready.popleft() if self._ready else None
 
     def _take(self, message: Message, size: int) -> None:
+        if message.begins and message.position > self._told:
+            raise lost(self.system, message.position, self._told)
         for part in message.parts:
             if part.position > self._told:
                 self._add(part, size // len(message.parts))

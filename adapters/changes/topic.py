@@ -51,6 +51,15 @@ def make_topics(broker: Broker, wanted: dict[str, int]) -> None:
                 )
 
 
+def lost(system: str, begins: Position, resume: Position) -> LogLost:
+    """The error for who has been told less than what the topic begins with."""
+    return LogLost(
+        f"the change topic begins at {begins}, after our position {resume}: what was between is gone", system=system,
+        mend="stop all workers, and start one with `duolog run RULES --worker --merge-again`; then raise `retention.ms`"
+        " of the topic",
+    )  # fmt: skip
+
+
 class Reader:
     """Reads one partition of a change topic, whole Kafka transactions only. Used by one thread."""
 
@@ -97,11 +106,7 @@ class Reader:
                 mend="none needed if the workers are just starting",
             )  # fmt: skip
         if earliest[1].position > resume:
-            raise LogLost(
-                f"the change topic begins at {earliest[1].position}, after our position {resume}: what was between is "
-                "gone", system=self.system,
-                mend="`duolog run RULES --worker --merge-again`; then raise `retention.ms` of the topic",
-            )  # fmt: skip
+            raise lost(self.system, earliest[1].position, resume)
         low, high = first, end  # what is before `low` is not beyond; from `high` on, it is
         while low < high:
             middle = (low + high) // 2

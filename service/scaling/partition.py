@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
@@ -40,14 +41,17 @@ class PartitionEngine(Job):
     """See the module."""
 
     def __init__(
-        self, sharing: Sharing, partition: int, tell: Tell, point: Failpoint | None, *, merge_again: bool
-    ) -> None:
+        self, sharing: Sharing, partition: int, tell: Tell, point: Failpoint | None, *, merge_again: bool,
+        is_read: Callable[[str], bool] = lambda system: True,
+    ) -> None:  # fmt: skip
+        """`is_read`: whether this worker's reader of a system has begun; asked before all is merged again."""
         super().__init__(tell)
         self.name = f"partition {partition}"
         self.partition = partition
         self._sharing = sharing
         self._point = point
         self._merge_again = merge_again
+        self._is_read = is_read
         self._runner: Runner | None = None
         self._passed: Passed | None = None
         self._lease: Lease | None = None
@@ -105,6 +109,11 @@ class PartitionEngine(Job):
     def _await_readers(self) -> None:
         """What is written while we compare must be on its way already. Raises SystemUnavailable."""
         for system in self._sharing.passed.wired.book.systems:
+            if self._merge_again and not self._is_read(system):
+                raise SystemUnavailable(
+                    "its log is not read anew by this worker yet", system=system,
+                    mend="none needed if it is just starting; else stop all other workers",
+                )  # fmt: skip
             topic = topic_name(self._sharing.name, system)
             with closing(Reader(system, self._sharing.broker, topic, self.partition)) as reader:
                 if reader.last() is None:

@@ -28,11 +28,13 @@ VERIFY_EVERY_S: Final = 60.0
 class SystemReader(Job):
     """See the module."""
 
-    def __init__(self, sharing: Sharing, system: str, tell: Tell) -> None:
+    def __init__(self, sharing: Sharing, system: str, tell: Tell, *, anew: bool = False) -> None:
+        """`anew`: all is compared again, so the log is read from here on, whatever was lost of it."""
         super().__init__(tell)
         self.name = f"reader of {system}"
         self.system = system
         self._sharing = sharing
+        self._anew = anew
         self._publisher: Publisher | None = None
         self._lease: Lease | None = None
         self._written_at = self._verified_at = 0.0
@@ -47,7 +49,7 @@ class SystemReader(Job):
         try:
             self.tell("taken over", f"epoch {lease.epoch}")
             identity = lease.store.identity(self.system)
-            if identity is None:
+            if identity is None or self._anew:
                 identity = kit.identity()
                 lease.store.set_identity(self.system, identity)
             capabilities = self._sharing.passed.capabilities[self.system]
@@ -57,7 +59,8 @@ class SystemReader(Job):
             kit.end_reader(wired.book)
             self._verified_at = time.monotonic()
             try:
-                publisher.open(self._start)
+                publisher.open(self._now if self._anew else self._start, anew=self._anew)
+                self._anew = False
                 self._publisher, self.state = publisher, "running"
                 publisher.run(self._must_end)
             finally:
@@ -89,13 +92,20 @@ class SystemReader(Job):
                     store.close()
                 if state.phase == BASE and self.system in state.positions:
                     known.append(state.positions[self.system])
-        if known:
-            return min(known)
+        return min(known) if known else self._now()
+
+    def _now(self) -> Position:
+        """Up to where the log goes now, and may be read on from."""
         picture = self._sharing.passed.wired.kits[self.system].snapshot(self._sharing.passed.wired.book)
         try:
             return picture.position
         finally:
             picture.close()
+
+    @property
+    def has_begun(self) -> bool:
+        """True once what is written from now on is on its way, whatever was before."""
+        return self._publisher is not None and not self._anew
 
     def look_after(self) -> None:
         """To be called now and then by the worker: tells how it is doing, and has the source verify itself."""

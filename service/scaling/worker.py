@@ -39,7 +39,8 @@ class Worker:
         self._rules = rules
         self._tell = tell
         self._merge_again = merge_again
-        self._merged: set[int] = set()
+        self._begun: set[tuple[str, int]] = set()
+        """What has been compared, or is read, anew: once is enough."""
         self._jobs: dict[tuple[str, int], PartitionEngine | SystemReader] = {}
         self._ending: list[Job] = []
         self._stop_asked = False
@@ -82,11 +83,17 @@ class Worker:
             self._jobs[at].start()
 
     def _made(self, sharing: Sharing, kind: str, number: int) -> PartitionEngine | SystemReader:
+        again = self._merge_again and (kind, number) not in self._begun
+        self._begun.add((kind, number))
+        systems = sharing.passed.wired.book.systems
         if kind == "reader":
-            return SystemReader(sharing, sharing.passed.wired.book.systems[number], self._tell)
-        again = self._merge_again and number not in self._merged
-        self._merged.add(number)
-        return PartitionEngine(sharing, number, self._tell, from_environment(), merge_again=again)
+            return SystemReader(sharing, systems[number], self._tell, anew=again)
+
+        def is_read(system: str) -> bool:
+            job = self._jobs.get(("reader", systems.index(system)))
+            return isinstance(job, SystemReader) and job.has_begun
+
+        return PartitionEngine(sharing, number, self._tell, from_environment(), merge_again=again, is_read=is_read)
 
     def _end(self) -> None:
         ending = [*self._jobs.values(), *self._ending]

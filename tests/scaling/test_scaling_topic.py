@@ -238,6 +238,32 @@ def test_who_reads_so_slowly_that_kafka_forgets_what_comes_next_skips_nothing(
             slow.open(start)
 
 
+def test_a_log_that_is_read_anew_after_a_gap_is_lost_to_who_was_before_it_and_to_nobody_else(topic: Topic) -> None:
+    """The mend of a lost log: without it, who publishes would go on for ever at a place that no log has."""
+    first = topic.publisher()
+    first.open(lambda: topic.database.end)
+    start = topic.database.end
+    first.close()
+    topic.write(row(1))  # nobody will ever publish it
+    gap = topic.database.end
+    second, over = topic.publisher(), threading.Event()
+    second.open(lambda: gap, anew=True)
+    thread = threading.Thread(target=second.run, args=(over.is_set,))
+    thread.start()
+    end = topic.write(*(row(k) for k in range(9)))
+    told = topic.all(gap, end)
+    over.set()
+    thread.join()
+    second.close()
+
+    assert sum(t.rows for transactions in told.values() for t in transactions) == 9
+    for partition in ALL:
+        with pytest.raises(LogLost):
+            topic.read(partition, start, end)
+    with pytest.raises(StoreUnfit, match="delete that topic"):
+        topic.publisher().open(lambda: start, anew=True)
+
+
 def test_a_topic_with_another_number_of_partitions_is_refused(topic: Topic) -> None:
     with pytest.raises(StoreUnfit, match="has 3 partitions, and the rules say 4"):
         make_topics(topic.broker, {topic.topic: 4})

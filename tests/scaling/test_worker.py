@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.engine_live import auditor
@@ -90,6 +91,23 @@ def test_a_frozen_worker_that_comes_back_writes_nothing_any_more(crew: Crew, rou
 
     crew.equal()
     assert crew.judged() == []
+
+
+def test_a_lost_log_is_mended_by_comparing_all_again(crew: Crew) -> None:
+    """Who reads goes on where the change topic ends, a place that no log has any more: so it has to begin anew."""
+    first = crew.worker()
+    crew.shared_by(first)
+    assert first.stop() == 0
+    with psycopg.connect(crew.addresses["erp"], autocommit=True) as conn:
+        conn.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                     "WHERE database = current_database()")  # fmt: skip
+        conn.execute("UPDATE thing SET of_erp = 'nobody read this' WHERE code = 'T000007'")
+    crew.asking.call("setup")
+
+    crew.shared_by(crew.worker("--merge-again"))
+    with psycopg.connect(crew.addresses["erp"], autocommit=True) as conn:
+        conn.execute("UPDATE thing SET of_erp = 'somebody reads this' WHERE code = 'T000008'")
+    crew.equal()
 
 
 def _two(crew: Crew) -> tuple[Live, Live]:
