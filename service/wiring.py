@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from adapters.debezium.decoding.modes import modes
 from adapters.debezium.kit import Database, DebeziumKit
 from adapters.debezium.layout import WITH_DATABASE, Topics
+from adapters.debezium.registry import Registry
 from adapters.kafka.broker import broker
 from adapters.mariadb import survey as mariadb
 from adapters.mariadb.elsewhere import MariaElsewhere
@@ -169,7 +170,8 @@ def _over_kafka(system: System) -> DebeziumKit:
     topics = Topics(said.prefix, said.tables, said.transactions or "", said.heartbeats or "", named)
     inner = ELSEWHERE[system.database](system.name, system.url.reveal(), insecure=system.insecure)
     brokers = broker(system.kafka.reveal(), system=system.name, insecure=system.insecure)
-    return DebeziumKit(inner, system.database, brokers, topics, modes=modes(said.options))
+    schemas = Registry(system.registry.reveal(), system=system.name).schema if system.registry is not None else None
+    return DebeziumKit(inner, system.database, brokers, topics, modes=modes(said.options), schemas=schemas)
 
 
 def connector_of(wired: Wired, system: str) -> dict[str, str]:
