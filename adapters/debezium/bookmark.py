@@ -19,6 +19,9 @@ from engine.vocabulary import Position
 
 between_s: Final = 0.5
 """How far apart bookmarks are that may become durable, in time."""
+renewed_s: Final = 60.0
+"""How long a bookmark may stay as it was kept while nothing is told but topics go on: what is before it may be gone
+one day."""
 pending_max: Final = 1_000
 """So many wait to be confirmed; then every second one is dropped."""
 
@@ -78,14 +81,20 @@ class Bookmarker:
     kept: Kept | None
     _pending: deque[tuple[Position, Bookmark]] = field(default_factory=deque)
     _at: float = 0.0
+    _last: tuple[Position, Bookmark, float] | None = None
 
     def is_due(self, now: float) -> bool:
         """True if it is time for another one."""
         return self.kept is not None and now - self._at >= between_s
 
     def propose(self, position: Position, made: Bookmark, now: float) -> None:
-        """One that may be kept once everything up to `position` is durable."""
+        """One that may be kept once everything up to `position` is durable. Nothing happens if it says no more than the
+        one before, or little more."""
         self._at = now
+        last = self._last
+        if last is not None and last[0] == position and (made == last[1] or now - last[2] < renewed_s):
+            return
+        self._last = position, made, now
         if self._pending and self._pending[-1][0] == position:
             self._pending[-1] = (position, made)
         else:

@@ -61,6 +61,10 @@ class Coordinates(Protocol):
         """Where events tell no position: true if one cannot be of a transaction that ends after `ended`, where another
         one ended that was told. Raises ValueError."""
 
+    def is_later(self, source: Source, ended: Position) -> bool:
+        """True if an event is surely of a transaction that ends after `ended`, where another one ended. Raises
+        ValueError."""
+
     def mark(self, source: Source, order: Order) -> Mark:
         """Where in its transaction an event is. Raises ValueError."""
 
@@ -87,8 +91,13 @@ class PostgresCoordinates:
 
     def is_over(self, source: Source, ended: Position) -> bool:
         """Beside its own LSN a row tells where the last transaction ended that was told before its own."""
-        before = json.loads(source.sequence)[0] if source.sequence else None
-        return before is not None and int(before) < ended
+        before = _before(source)
+        return before is not None and before < ended
+
+    def is_later(self, source: Source, ended: Position) -> bool:
+        """See `is_over`."""
+        before = _before(source)
+        return before is not None and before >= ended
 
     def mark(self, source: Source, order: Order) -> Mark:
         """All rows of a COPY have one LSN."""
@@ -122,6 +131,10 @@ class BinlogCoordinates:
         """Events tell their positions."""
         return False
 
+    def is_later(self, source: Source, ended: Position) -> bool:
+        """Events tell their positions."""
+        return self.of_event(source) > ended
+
     def mark(self, source: Source, order: Order) -> Mark:
         """Connectors count the events of a transaction anew if they were interrupted in it: its order is no mark."""
         return self.of_event(source), source.row or 0
@@ -151,6 +164,10 @@ class SqlServerCoordinates:
     def is_over(self, source: Source, ended: Position) -> bool:
         """Events tell their positions."""
         return False
+
+    def is_later(self, source: Source, ended: Position) -> bool:
+        """Events tell their positions."""
+        return self.of_event(source) > ended
 
     def mark(self, source: Source, order: Order) -> Mark:
         """Within a commit, changes are ordered by an LSN and a number of their own."""
@@ -183,6 +200,10 @@ class OracleCoordinates:
     def is_over(self, source: Source, ended: Position) -> bool:
         """Events tell their positions."""
         return False
+
+    def is_later(self, source: Source, ended: Position) -> bool:
+        """Events tell their positions."""
+        return self.of_event(source) > ended
 
     def mark(self, source: Source, order: Order) -> Mark:
         """Its rows come in order, and are counted."""
@@ -237,6 +258,12 @@ def gtid_marks(said: str) -> Marks:
             else:
                 series = f"{series.partition(':')[0]}:{each}"
     return marks
+
+
+def _before(source: Source) -> Position | None:
+    """Where the last transaction ended that PostgreSQL's connector told before this event's; None: not told."""
+    before = json.loads(source.sequence)[0] if source.sequence else None
+    return int(before) if before is not None else None
 
 
 def _place(file: str, offset: int) -> Position:

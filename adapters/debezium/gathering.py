@@ -127,6 +127,11 @@ class Gathering:
         return self._in_memory
 
     @property
+    def size(self) -> int:
+        """How long the messages of those are, in bytes."""
+        return self._size
+
+    @property
     def runs(self) -> int:
         """In how many runs of the connector it was told, as far as is seen."""
         return len(self._per_run)
@@ -138,10 +143,9 @@ class Gathering:
         return any(all(run.get(table, 0) == count for table, count in counts.items()) for run in told)
 
     def lacks(self, counts: Mapping[int, int]) -> dict[int, int]:
-        """By table: how many events have come of those that do not fit."""
-        return {
-            table: self._tables.get(table, 0) for table, count in counts.items() if self._tables.get(table, 0) != count
-        }
+        """By table: how many events have come of those that do not fit; of all, if only the sum of runs fits."""
+        have = {table: self._tables.get(table, 0) for table in counts}
+        return {table: number for table, number in have.items() if number != counts[table]} or have
 
     def first_offsets(self) -> Iterable[tuple[Place, int]]:
         """Where its first event is, in each partition that has any."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from adapters.debezium.coordinates import Coordinates, Marks
-from adapters.debezium.decoding.events import Begin, End, Order, RowEvent, TruncateEvent
+from adapters.debezium.decoding.events import Begin, End, Order, RowEvent, Source, TruncateEvent
 from adapters.debezium.gathering import Gathering
 from adapters.kafka.topics import Place
 from engine.errors import LogIncomplete, LogLost
@@ -36,6 +36,8 @@ class Found(NamedTuple):
     """In bytes."""
     run: bytes
     """What the connector calls its run; empty if it does not."""
+    read_at: float = 0.0
+    """When it was read, in seconds that never go back."""
 
     def __str__(self) -> str:
         return f"{self.place[0]}:{self.place[1]}:{self.offset}"
@@ -53,6 +55,7 @@ class _Ending:
     """Of END."""
     begun: int
     """How often its beginning was told."""
+    read_at: float = 0.0
     ends: bool = True
     """False: only that it began was told, and then that another one did. So connectors of binlogs tell of a statement
     that alters or empties a table; and so it looks when one was interrupted, and begins again further back."""
@@ -92,12 +95,18 @@ class Joining:
         self._open: dict[str, Gathering] = {}
         self._old: dict[str, Gathering] = {}
         """Those that end at `told` or before: counted only."""
-        self._over: dict[str, None] = {}
-        """Names of transactions that are over."""
+        self._over: dict[str, Position] = {}
+        """Names of transactions that are over, and where they ended, at the latest."""
+        self._passed: dict[str, _Ending] = {}
+        """Those of which only the beginning was told, and passed over."""
+        self._latest: dict[Place, tuple[str, Source]] = {}
+        """By partition, of which transaction its last event was, and what that told of its place."""
         self._endings: deque[_Ending] = deque()
         self._begun: dict[str, int] = {}
         self.next_end = 0
         """The offset behind the last END that was dealt with, in the topic of transactions."""
+        self.heard: Marks = dict(joined.marks)
+        """By series of names, of which transaction the END was read."""
         self.repeated = 0
         """Events that were told before."""
 
@@ -112,11 +121,13 @@ class Joining:
         """A transaction begins."""
         name = _name(event.id)
         for other in [each for each in self._begun if each != name and self._coordinates.counts_anew]:
-            self._endings.append(_Ending(other, None, {}, found.offset - 1, self._begun.pop(other), ends=False))
+            begun = self._begun.pop(other)
+            self._endings.append(_Ending(other, None, {}, found.offset - 1, begun, found.read_at, ends=False))
         self._begun[name] = self._begun.get(name, 0) + 1
 
-    def end(self, event: End, found: Found) -> None:
-        """A transaction is complete, once its events have come. Raises ValueError."""
+    def end(self, event: End, found: Found) -> dict[int, int]:
+        """A transaction is complete, once its events have come. Returns how many of which table, or of the ledger,
+        those are. Raises ValueError."""
         counts: dict[int, int] = {}
         for table, count in event.counts.items():
             number = self._tables.get(table, self._tables.get(table.partition(".")[2]))
@@ -124,7 +135,12 @@ class Joining:
                 counts[number] = counts.get(number, 0) + count
         name = _name(event.id)
         position = self._coordinates.of_end(event.id)
-        self._endings.append(_Ending(name, position, counts, found.offset, self._begun.pop(name, 1)))
+        self._passed.pop(name, None)
+        self._endings.append(_Ending(name, position, counts, found.offset, self._begun.pop(name, 1), found.read_at))
+        series = self._coordinates.series(name)
+        if series is not None:
+            self.heard[series[0]] = max(series[1], self.heard.get(series[0], 0))
+        return counts
 
     def row(self, event: RowEvent | TruncateEvent, found: Found) -> None:
         """An event of a bound table, or of the ledger. Raises ValueError, LogIncomplete, LogLost."""
@@ -136,11 +152,14 @@ class Joining:
         position = self._coordinates.of_event(source)
         if position and isinstance(event, TruncateEvent):
             position += 1  # it has the place where the transaction before it ended
-        if name in self._over:
+        self._latest[found.place] = (name, source)
+        if name in self._over and (position or not self._coordinates.is_later(source, self._over[name])):
             if position > self.told:
                 raise self._came_late(found)
             self.repeated += 1
             return
+        if name in self._passed and isinstance(event, TruncateEvent):
+            self._emptied_late(name, position, found)
         old = self._coordinates.is_over(source, self.joined.ended) or (
             0 < position < self.told + (not self._coordinates.shared)
         )
@@ -180,20 +199,20 @@ class Joining:
 
     # ---- what goes
 
-    def next(self, is_at_end: Callable[[], bool]) -> Transaction | Progress | None:
+    def next(self, is_at_end: Callable[[float], bool]) -> Transaction | Progress | None:
         """The next transaction; or that there was nothing for us up to a position; None if more has to come first.
-        `is_at_end`: whether all that the topics of tables have now was handed over."""
+        `is_at_end`: whether all was handed over that tables' topics had at a time and that may be of the next one."""
         quiet: Position = 0
         while self._endings:
             ending = self._endings[0]
             if not ending.ends and not self._was_emptied(ending):
-                if not is_at_end():
+                if not is_at_end(ending.read_at):
                     break
-                self._endings.popleft()
+                self._pass_over(self._endings.popleft())
                 continue
             if not self._is_old(ending):
                 gathering = self._open.get(ending.name)
-                if ending.counts and not self._is_complete(ending, gathering, is_at_end):
+                if not self._is_complete(ending, gathering, is_at_end):
                     break
                 if gathering is not None and quiet:
                     break  # what is known already is told first
@@ -204,19 +223,42 @@ class Joining:
             self._done(ending)
         return Progress(self._system, quiet) if quiet else None
 
+    @property
+    def turn(self) -> str:
+        """The name of the next transaction; empty if none is awaited."""
+        return self._endings[0].name if self._endings else ""
+
     def lacking(self) -> dict[str, tuple[int, int]]:
         """By table: how many events of the next transaction have come, and how many have to; {} if none is awaited."""
         if not self._endings:
             return {}
         ending = self._endings[0]
-        gathering = self._open.get(ending.name) or Gathering(None)
+        gathering = self._open.get(ending.name) or self._old.get(ending.name) or Gathering(None)
+        if gathering.is_complete(ending.counts, anew=self._coordinates.counts_anew):
+            return {}
         names = {number: name for name, number in self._tables.items()}
         return {names[n]: (have, ending.counts[n]) for n, have in gathering.lacks(ending.counts).items()}
+
+    def is_past(self, place: Place) -> bool:
+        """True if the last event of a partition is of a later transaction than the next one: no more of that comes
+        there. (False if nobody knows.)"""
+        if not self._endings or place not in self._latest:
+            return False
+        ending, (name, source) = self._endings[0], self._latest[place]
+        mine, other = self._coordinates.series(ending.name), self._coordinates.series(name)
+        if mine is not None and other is not None:
+            return mine[0] == other[0] and other[1] > mine[1]
+        return ending.position is not None and self._coordinates.is_later(source, ending.position)
 
     @property
     def in_memory(self) -> int:
         """How many events are in memory."""
         return sum(gathering.in_memory for gathering in self._open.values())
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """How long the messages of these events were."""
+        return sum(gathering.size for gathering in self._open.values())
 
     @property
     def waiting(self) -> int:
@@ -233,10 +275,10 @@ class Joining:
 
     def _is_old(self, ending: _Ending) -> bool:
         """True if the transaction is over, or was before we began: END came again, or its events before ours."""
-        if ending.name in self._over:
-            return True
         if ending.position is not None:
             return ending.position <= self.told
+        if ending.name in self._over:
+            return True
         if ending.name in self._open:
             return False
         series = self._coordinates.series(ending.name)
@@ -245,19 +287,35 @@ class Joining:
         gathering = self._old.get(ending.name)
         return gathering is not None and gathering.is_complete(ending.counts, anew=self._coordinates.counts_anew)
 
+    def _pass_over(self, ending: _Ending) -> None:
+        self._passed[ending.name] = ending
+        if len(self._passed) > over_max:
+            self._passed.pop(next(iter(self._passed)))
+
+    def _emptied_late(self, name: str, position: Position, found: Found) -> None:
+        """That a table was emptied has come behind the beginning of a later transaction: it is told before that one.
+        Raises LogIncomplete if that was told already."""
+        if position <= self.told:
+            raise self._came_late(found)
+        self._endings.appendleft(self._passed.pop(name))
+
     def _was_emptied(self, ending: _Ending) -> bool:
         gathering = self._open.get(ending.name)
         return gathering is not None and gathering.truncated
 
-    def _is_complete(
-        self, ending: _Ending, gathering: Gathering | None, is_at_end: Callable[[], bool]
-    ) -> bool:
-        if gathering is None or not gathering.is_complete(ending.counts, anew=self._coordinates.counts_anew):
+    def _is_complete(self, ending: _Ending, gathering: Gathering | None, is_at_end: Callable[[float], bool]) -> bool:
+        anew = self._coordinates.counts_anew
+        runs = gathering.runs if gathering is not None else 0
+        if not anew or (ending.begun == 1 and runs <= 1):
+            return not ending.counts or (gathering is not None and gathering.is_complete(ending.counts, anew=anew))
+        # It was interrupted, and END tells of one run only: what came before may lie in any of the topics. Or it tells
+        # of all, and some of that was lost with the connector, and told again by the next.
+        if ending.counts and (
+            gathering is None
+            or not any(gathering.is_complete(ending.counts, anew=counted) for counted in (True, False))
+        ):
             return False
-        if not self._coordinates.counts_anew or (ending.begun == 1 and gathering.runs == 1):
-            return True
-        # It was interrupted, and END tells of the last run only: what came before may lie in any of the topics.
-        return is_at_end()
+        return is_at_end(ending.read_at)
 
     def _handed_over(self, ending: _Ending, gathering: Gathering | None) -> Transaction | Position:
         """The transaction; or where it ended, 0 if that is not told, if it has nothing for us."""
@@ -284,7 +342,8 @@ class Joining:
         self.next_end = ending.offset + 1
         self._open.pop(ending.name, None)
         self._old.pop(ending.name, None)
-        self._over[ending.name] = None
+        self._over.pop(ending.name, None)
+        self._over[ending.name] = self.told if ending.position is None else ending.position
         if len(self._over) > over_max:
             self._over.pop(next(iter(self._over)))
         series = self._coordinates.series(ending.name)

@@ -223,6 +223,7 @@ class DebeziumKit:
         return Stream(
             self._broker, self._kind, self._topics, book.tables[self.system], self._ledger(book), self._own(book),
             lambda: self._decoder(book), lambda: self._database.beat(book),
+            lambda: gtid_marks(self._database.log_marks()),
             lambda resume: self._database.make_sure(book, identity, resume), capabilities.get("skip_own", False),
             spool_dir,
         )  # fmt: skip

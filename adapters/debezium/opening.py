@@ -34,11 +34,11 @@ class Opened:
         return {*wanted, topics.of_transactions, topics.of_heartbeats} - self.ids.keys()
 
     def find(self, look: TopicLook, wanted: Mapping[str, int], topics: Topics) -> dict[Place, int]:
-        """Adds topics that have come since, from their beginning on; of heartbeats, what comes from now on. Returns
-        the offsets of what was added. Raises SystemUnavailable, AccessDenied."""
-        names = [name for name in (*wanted, topics.of_transactions, topics.of_heartbeats) if name not in self.ids]
-        found = look.find(names)
-        places = [place for topic in found.values() for place in topic.places]
+        """Adds topics and partitions that have come since, from their beginning on; of heartbeats, what comes from now
+        on. Returns the offsets of what was added. Raises SystemUnavailable, AccessDenied."""
+        found = look.find([*wanted, topics.of_transactions, topics.of_heartbeats])
+        found = {name: topic for name, topic in found.items() if self.ids.get(name, topic.id) == topic.id}
+        places = [place for topic in found.values() for place in topic.places if place not in self.offsets]
         extents = look.extents(places)
         new = {
             place: extents[place].end if place[0] == topics.of_heartbeats else extents[place].begin for place in places

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from adapters.debezium.bookmark import Bookmark, Bookmarker, Kept, TopicMark
-from adapters.debezium.coordinates import COORDINATES, unreadable
+from adapters.debezium.coordinates import COORDINATES, Marks, unreadable
 from adapters.debezium.decoding.events import Begin, End, Event, Heartbeat, RowEvent, TruncateEvent
 from adapters.debezium.joining import Found, Joining
 from adapters.debezium.layout import LEDGER, Topics, called
@@ -29,10 +29,16 @@ from engine.vocabulary import Position, Progress, Transaction
 
 events_in_memory: Final = 20_000
 """So many events are gathered ahead at most; then only what the next transaction lacks is read."""
+bytes_in_memory: Final = 128 << 20
+"""So long are the messages of events that are gathered ahead, at most, or a little more."""
 endings_max: Final = 5_000
 """So many ENDs are read ahead at most."""
 missing_after_s: Final = 30.0
 """So long the events of a transaction whose END was read may take to come."""
+settles_after_s: Final = 0.25
+"""What was told before a message that has been read is in Kafka so much later, at the latest: topics know no order."""
+lacking_after_s: Final = 5.0
+"""When something is lacking for so long, it is looked for in partitions that have come since."""
 topics_every_s: Final = 0.5
 """How often topics are looked for that are not there yet: Debezium makes them with the first row."""
 silent_after_s: Final = 60.0
@@ -67,6 +73,9 @@ class Stream:
     own: Callable[[RowEvent | TruncateEvent], tuple[str, int] | None]
     decoder: Callable[[], Decode]
     beat: Callable[[], None]
+    marks: Callable[[], Marks]
+    """How far the database's log reaches, by names of transactions; {} where they have none that are in order. Raises
+    SystemUnavailable."""
     make_sure: Callable[[Position], None]
     """Raises WrongServer or PositionForeign if the database's log is not the one that a position is of."""
     skip_own: bool = False
@@ -82,6 +91,9 @@ class DebeziumSource:
         self._stream = stream
         self._bookmarks = bookmarks
         self._wanted = stream.topics.wanted(stream.tables, ledger=stream.ledger)
+        tables = [*((table.schema, table.name) for table in stream.tables), *([LEDGER] if stream.ledger else [])]
+        self._topic_of = {number: stream.topics.of_table(*table) for number, table in enumerate(tables)}
+        """Several tables may be told in one topic."""
         self._tail: Tail | None = None
         self._opened = Opened()
         self._acknowledged: Position = 0
@@ -89,6 +101,7 @@ class DebeziumSource:
         self._nudged = False
         self._heard_at = time.monotonic()
         self._hold: set[Place] = set()
+        self._ledger_number = len(stream.tables)
         self._ledger_topic = stream.topics.of_table(*LEDGER)
 
     def open(self, resume: Position) -> None:
@@ -112,17 +125,26 @@ class DebeziumSource:
         self._tail = Tail(stream.broker, system=self.system, client=f"duolog {self.system}")
         self._tail.read_from(self._opened.offsets)
         self._hold = set()
-        self._heard_at = self._looked_at = time.monotonic()
+        self._unread: set[Place] = set()
+        """Where something may be, unread, of a transaction that seems to be complete, or to have been none."""
+        self._ends: dict[Place, int] = {}
+        """How far topics reached once."""
+        self._ends_at = 0.0
+        self._heard_at = self._lives_since = self._event_at = self._looked_at = time.monotonic()
         self._lacking_since = 0.0
+        self._lacking_of = ""
         self._beaten_at = 0.0
         self._unseen_since = 0.0
         """When a row was written into the ledger of which nothing has been told yet; 0: all were."""
+        self._unseen_marks: Marks = {}
+        """How far the log reached some time after that; {}: not known."""
 
     def read(self, timeout_s: float) -> Transaction | Progress | None:
         """See the port."""
         assert self._tail is not None, "it was opened"
         deadline = time.monotonic() + timeout_s
         while True:
+            self._unread = set()
             event = self._joining.next(self._is_at_end) if self._knows_own else None
             now = time.monotonic()
             self._keep(now)
@@ -153,32 +175,58 @@ class DebeziumSource:
             event = self._decoder.decode(record.topic, record.partition, record.offset, record.value, headers)
             run = next((value for name, value in headers if name == RUN_HEADER), b"")
             size = len(record.value) if record.value else 0
-            found = Found((record.topic, record.partition), record.offset, size, run)
+            now = time.monotonic()
+            found = Found((record.topic, record.partition), record.offset, size, run, now)
             try:
                 if isinstance(event, RowEvent | TruncateEvent):
-                    if event.table == len(self._stream.tables):
-                        self._unseen_since = 0.0
+                    self._event_at = now
                     self._joining.row(event, found)
                 elif isinstance(event, End):
-                    self._joining.end(event, found)
+                    self._event_at = now
+                    if self._ledger_number in self._joining.end(event, found):
+                        self._unseen_since = 0.0
                 elif isinstance(event, Begin):
                     self._joining.begin(event, found)
             except ValueError as error:
                 raise unreadable(self.system, str(found), error) from None
-            self._heard_at = time.monotonic() if isinstance(event, Heartbeat) else self._heard_at
+            if isinstance(event, Heartbeat):
+                self._lives_since = self._lives_since if now - self._heard_at < silent_after_s else now
+                self._heard_at = now
 
-    def _is_at_end(self) -> bool:
-        """All that the topics of tables have now was handed over."""
+    def _is_at_end(self, read_at: float) -> bool:
+        """All was handed over that the topics of tables had at `read_at`, and that may be of the next transaction."""
+        self._unread = self._behind(self._of_tables(), read_at)
+        return not self._unread
+
+    def _of_tables(self, numbers: Collection[int] | None = None) -> set[Place]:
+        """The partitions that tables are told in; or some of the tables."""
         assert self._tail is not None
-        return self._tail.is_at_end([place for place in self._tail.places() if place[0] in self._wanted])
+        names = {topic for number, topic in self._topic_of.items() if numbers is None or number in numbers}
+        return {place for place in self._tail.places() if place[0] in names}
+
+    def _behind(self, places: set[Place], read_at: float) -> set[Place]:
+        """Those that may have something of the next transaction that was in Kafka at `read_at` and was not read.
+
+        Where a later transaction was read, nothing is left; elsewhere the ends are asked for once: who asks again and
+        again never gets there while users write."""
+        assert self._tail is not None
+        open_ = {place for place in places if not self._joining.is_past(place)}
+        since = read_at + settles_after_s
+        if open_ and (self._ends_at < since or not open_ <= self._ends.keys()):
+            if time.monotonic() < since:
+                return open_
+            self._ends, self._ends_at = self._tail.ends(self._of_tables()), time.monotonic()
+        return {place for place in open_ if self._tail.next_offset(place) < self._ends.get(place, 0)}
 
     def _find_topics(self, now: float) -> None:
-        """Topics and partitions that have come since."""
-        if now - self._looked_at < topics_every_s or not self._opened.missing(self._wanted, self._stream.topics):
+        """Topics that have come since; and partitions, where something of a transaction does not come."""
+        lacking = self._lacking_since and now - self._lacking_since > lacking_after_s
+        missing = self._opened.missing(self._wanted, self._stream.topics)
+        if now - self._looked_at < topics_every_s or not (missing or lacking):
             return
         assert self._tail is not None
         self._looked_at = now
-        if not self._opened.missing(self._wanted, self._stream.topics) & self._tail.names():
+        if not (lacking or missing & self._tail.names()):
             return
         with TopicLook(self._stream.broker, system=self.system) as topics:
             new = self._opened.find(topics, self._wanted, self._stream.topics)
@@ -189,14 +237,15 @@ class DebeziumSource:
         """Holds back what is too far ahead: memory is bounded, whatever topic is read faster."""
         assert self._tail is not None
         held: set[Place] = set()
-        if self._joining.in_memory > events_in_memory:
-            needed = {topic for topic, number in self._wanted.items() if number in self._lacking_numbers()}
-            held = {place for place in self._tail.places() if place[0] in self._wanted and place[0] not in needed}
+        if self._joining.in_memory > events_in_memory or self._joining.bytes_in_memory > bytes_in_memory:
+            lacking = self._of_tables(self._lacking_numbers())
+            needed = {place for place in lacking if not self._joining.is_past(place)} | self._unread
+            held = self._of_tables() - needed
         if self._joining.waiting > endings_max:
             held.add((self._stream.topics.of_transactions, 0))
         if held != self._hold:
-            self._tail.hold(held - self._hold, back=True)
             self._tail.hold(self._hold - held, back=False)
+            self._tail.hold(held - self._hold, back=True)
             self._hold = held
 
     @property
@@ -208,14 +257,24 @@ class DebeziumSource:
         """Raises LogIncomplete if the ledger is not told, though rows were written into it."""
         if not self._stream.ledger:
             return
-        if not self._knows_own and self._unseen_since == 0.0:
+        if not self._knows_own and (self._unseen_since == 0.0 or now - self._beaten_at > missing_after_s):
             self.nudge()
-        if self._unseen_since and now - self._unseen_since > missing_after_s and self._heard_at > self._unseen_since:
+        if self._unseen_since and now - self._unseen_since > missing_after_s and self._is_passed_over(now):
             raise LogIncomplete(
                 "Debezium does not tell what is written into the table `duolog.ledger`, by which our own transactions "
                 "are known", system=self.system,
                 mend="put it (and its database) into `table.include.list` and `database.include.list` of the connector",
             )  # fmt: skip
+
+    def _is_passed_over(self, now: float) -> bool:
+        """Debezium has come to where the log has that row: it was not merely away, or is not merely behind."""
+        if not self._unseen_marks:
+            self._unseen_marks = self._stream.marks()
+        if self._unseen_marks:
+            heard = self._joining.heard
+            return all(heard.get(series, -1) >= number for series, number in self._unseen_marks.items())
+        # Transactions have no names in order: it lives, and has had nothing to tell for long.
+        return min(now - self._lives_since, now - self._event_at) > missing_after_s > now - self._heard_at
 
     def _lacking_numbers(self) -> set[int]:
         names = called(self._stream.tables, ledger=self._stream.ledger)
@@ -226,13 +285,14 @@ class DebeziumSource:
         lacking = self._joining.lacking() if self._joining.waiting else {}
         if not lacking:
             self._lacking_since = 0.0
-        elif self._lacking_since == 0.0:
-            self._lacking_since = now
-        elif now - self._lacking_since > missing_after_s and self._is_at_end():
+        elif self._lacking_since == 0.0 or self._lacking_of != self._joining.turn:
+            self._lacking_since, self._lacking_of = now, self._joining.turn
+        elif now - self._lacking_since > missing_after_s:
+            numbers = self._lacking_numbers()
+            if self._behind(self._of_tables(numbers), self._lacking_since + missing_after_s - settles_after_s):
+                return
             told = ", ".join(f"`{name}` {have} of {wanted}" for name, (have, wanted) in sorted(lacking.items()))
-            names = called(self._stream.tables, ledger=self._stream.ledger)
-            topics = {number: topic for topic, number in self._wanted.items()}
-            where = ", ".join(f"`{topics[names[name]]}`" for name in sorted(lacking))
+            where = ", ".join(sorted({f"`{self._topic_of[number]}`" for number in numbers}))
             raise LogIncomplete(
                 f"changes of a transaction are not in Kafka: {told}; looked for in {where}", system=self.system,
                 mend="if these topics are called otherwise, say so by `topics: {prefix: …, tables: {…}}`; if something "
@@ -246,9 +306,8 @@ class DebeziumSource:
             return
         with self._lock:
             acknowledged = self._acknowledged
+        self._marker.propose(self._joining.told, self._here(), now)
         self._marker.confirm(acknowledged)
-        if self._joining.told > acknowledged:
-            self._marker.propose(self._joining.told, self._here(), now)
 
     def _here(self) -> Bookmark:
         assert self._tail is not None
@@ -269,7 +328,8 @@ class DebeziumSource:
     # ---- what other threads ask
 
     def keep_alive(self) -> None:
-        """Nobody hangs up: partitions are assigned."""
+        """Nobody hangs up: partitions are assigned. While nobody reads, no sign of life can be seen."""
+        self._heard_at = time.monotonic()
 
     def acknowledge(self, position: Position) -> None:
         """See the port: what is durable becomes a bookmark."""
@@ -292,6 +352,7 @@ class DebeziumSource:
         if due:
             self._stream.beat()
             self._unseen_since = self._unseen_since or now
+            self._unseen_marks = self._unseen_marks if self._unseen_since < now else {}
 
     def verify(self) -> None:
         """See the port. Raises LogReset for a topic that was made anew, SystemUnavailable if Debezium is silent."""

@@ -41,11 +41,15 @@ class Tail:
         """Connects. `client`: how we name ourselves to the broker. Raises SystemUnavailable, AccessDenied."""
         self._system = system
         self._heard_at = time.monotonic()
+        self._held: dict[Place, int] = {}
+        """Where those go on that are held back."""
         with translated(system, "connecting"):
             self._consumer = KafkaConsumer(
                 **broker.arguments(client, system=system), isolation_level="read_committed", auto_offset_reset="none",
                 enable_auto_commit=False, allow_auto_create_topics=False, max_poll_records=records_max,
                 max_partition_fetch_bytes=partition_bytes, fetch_max_bytes=fetch_bytes, fetch_max_wait_ms=250,
+                # With sessions, a partition that was held back and let go again is not fetched any more.
+                enable_incremental_fetch_sessions=False,
                 request_timeout_ms=TIMEOUT_MS, bootstrap_timeout_ms=TIMEOUT_MS, reconnect_backoff_max_ms=1000,
                 metrics_enabled=False,
             )  # fmt: skip
@@ -56,16 +60,7 @@ class Tail:
 
     def read_from(self, offsets: Mapping[Place, int]) -> None:
         """Adds partitions, each to be read from an offset on. Those that are read already go on."""
-        known = self._consumer.assignment()
-        at = {each: self._consumer.position(each) for each in known}
-        paused = self._consumer.paused()
-        new = {TopicPartition(*place): offset for place, offset in offsets.items()}
-        with translated(self._system, "beginning to read"):
-            self._consumer.assign([*known, *new])
-            for each, offset in (at | new).items():
-                self._consumer.seek(each, offset)
-        if paused:
-            self._consumer.pause(*paused)
+        self._assign(self._positions() | offsets)
 
     def read(self, timeout_s: float) -> list[Any]:
         """The next messages of any partition that is not held back, those of one partition in order; [] after
@@ -88,12 +83,24 @@ class Tail:
 
     def hold(self, places: Collection[Place], *, back: bool) -> None:
         """Holds partitions back, or lets them go on."""
-        known = self._consumer.assignment()
-        these = [at for place in places if (at := TopicPartition(*place)) in known]
+        # They are given up meanwhile, not paused: what the driver (3.0) had fetched of a paused one, it may never hand
+        # over once that is resumed, nor fetch again.
+        reading = self._positions()
         if back:
-            self._consumer.pause(*these)
+            self._held |= {place: reading[place] for place in places if place in reading}
+            self._assign({place: offset for place, offset in reading.items() if place not in self._held})
         else:
-            self._consumer.resume(*these)
+            self._assign(reading | {place: self._held.pop(place) for place in places if place in self._held})
+
+    def _positions(self) -> dict[Place, int]:
+        """Of what is not held back."""
+        return {(at.topic, at.partition): int(self._consumer.position(at)) for at in self._consumer.assignment()}
+
+    def _assign(self, offsets: Mapping[Place, int]) -> None:
+        with translated(self._system, "beginning to read"):
+            self._consumer.assign([TopicPartition(*place) for place in offsets])
+            for place, offset in offsets.items():
+                self._consumer.seek(TopicPartition(*place), offset)
 
     def names(self) -> set[str]:
         """All topics that may be seen. Raises SystemUnavailable."""
@@ -102,20 +109,22 @@ class Tail:
 
     def places(self) -> set[Place]:
         """What is read."""
-        return {(at.topic, at.partition) for at in self._consumer.assignment()}
+        return {(at.topic, at.partition) for at in self._consumer.assignment()} | self._held.keys()
 
     def next_offset(self, place: Place) -> int:
         """The offset of a partition from which the next message comes. Raises SystemUnavailable."""
+        if place in self._held:
+            return self._held[place]
         with translated(self._system, "reading"):
             return int(self._consumer.position(TopicPartition(*place)))
 
-    def is_at_end(self, places: Collection[Place]) -> bool:
-        """True if all that these partitions have at this moment has been handed over. Asks the broker. Raises
-        SystemUnavailable."""
+    def ends(self, places: Collection[Place]) -> dict[Place, int]:
+        """How far these partitions reach at this moment: the offsets behind their last messages. Asks the broker.
+        Raises SystemUnavailable."""
         asked = [TopicPartition(*place) for place in places]
         with translated(self._system, "asking how far topics reach"):
-            ends = self._consumer.end_offsets(asked) if asked else {}
-        return all(self.next_offset((at.topic, at.partition)) >= end for at, end in ends.items())
+            found = self._consumer.end_offsets(asked) if asked else {}
+        return {(at.topic, at.partition): int(end) for at, end in found.items()}
 
     def _ask(self) -> None:
         """Whether the brokers are there: a consumer itself waits for them silently. Raises SystemUnavailable."""

@@ -43,7 +43,7 @@ class Log:
         self.joining.end(End(name, 0, sum(counts.values()), told), self.found("transaction"))
 
     def next(self, *, at_end: bool = True) -> Transaction | Progress | None:
-        return self.joining.next(lambda: at_end)
+        return self.joining.next(lambda _: at_end)
 
     def all(self) -> list[Transaction]:
         found: list[Transaction] = []
@@ -168,6 +168,32 @@ def test_a_connector_of_a_binlog_that_was_interrupted_counts_anew_and_its_end_te
         log.row(maria("0-1-7", n - 4, 500, n, str(n)), run=runs[1])
 
     assert keys(log.next()) == [str(n) for n in range(1, 11)]
+
+
+def test_an_end_that_tells_all_is_met_by_rows_of_two_runs_together() -> None:
+    """One row of the first run was still on its way when Kafka Connect was killed, and its END was not."""
+    log = Log("mariadb")
+    log.begin("0-1-7")
+    log.row(maria("0-1-7", 1, 500, 0, "a"), run=b"one")
+    log.end("0-1-7", item=1, part=1)
+    log.begin("0-1-7")
+    log.row(maria("0-1-7", 1, 600, 0, "b", table=1), run=b"two")
+    log.end("0-1-7", part=1)
+
+    assert log.next(at_end=False) is None
+    assert [keys(item) for item in log.all()] == [["a", "b"]]
+
+
+def test_an_end_of_nothing_waits_for_what_was_told_before_the_interruption() -> None:
+    """All rows were told when Kafka Connect was killed; the next run told the beginning and the end."""
+    log = Log("mariadb")
+    log.begin("0-1-7")
+    log.begin("0-1-7")
+    log.end("0-1-7")
+    assert log.next(at_end=False) is None
+    log.row(maria("0-1-7", 1, 500, 0, "a"), run=b"one")
+
+    assert [keys(item) for item in log.all()] == [["a"]]
 
 
 def test_what_comes_behind_a_transaction_that_was_told_stops() -> None:
