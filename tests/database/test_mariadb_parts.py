@@ -11,11 +11,11 @@ from random import Random
 import pytest
 
 from adapters.mariadb.assembled.belonging import condition
-from adapters.relational.assembled.ordering import steps
 from adapters.mariadb.catalog import read_catalog, read_columns
 from adapters.mariadb.layouts import columns_of
 from adapters.mariadb.phrases import printed, untold
 from adapters.mariadb.session import ask, connect
+from adapters.relational.assembled.ordering import steps
 from engine.conditions import All, Any, Condition, Holds, In, IsNull, Not, holds, truth
 from engine.rulebook import RuleBook
 from engine.vocabulary import KeyOf, RowResult, Text, WriteRow

@@ -1,4 +1,4 @@
-"""The example whose agreed changes are told in Kafka. What is told there is tried in `tests/engine_live/test_feed.py`."""
+"""The example whose agreed changes are told in Kafka. What is told is tried in `tests/engine_live/test_feed.py`."""
 
 from __future__ import annotations
 
