@@ -29,6 +29,12 @@ def topic_name(engine: str, system: str) -> str:
     return f"duolog.{engine}.changes.{system}"
 
 
+def reach(broker: Broker) -> None:
+    """Whether Kafka answers us. Raises SystemUnavailable, AccessDenied if it does not."""
+    with translated("", "reaching Kafka"), closing(KafkaAdminClient(**broker.arguments("duolog worker"))) as admin:
+        admin.list_topics()
+
+
 def make_topics(broker: Broker, wanted: dict[str, int]) -> None:
     """Makes the topics that are not there: by name, how many partitions.
 

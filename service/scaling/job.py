@@ -42,6 +42,9 @@ class Job:
         """Does it until `stopping` is set. Raises DuologError."""
         raise NotImplementedError
 
+    def ask(self) -> None:
+        """Before it is taken again from whoever overtook us. Raises DuologError if nobody can tell us whose it is."""
+
     def interrupt(self) -> None:
         """Has `work` end soon; `stopping` is set."""
 
@@ -70,12 +73,16 @@ class Job:
         self._tell(f"{self.name}: {action}", detail)
 
     def _run(self) -> None:
-        pause = PAUSE_FIRST_S
+        pause, overtaken = PAUSE_FIRST_S, False
         while not self.stopping.is_set():
             try:
+                if overtaken:
+                    self.ask()
+                    overtaken = False
                 self.work()
                 pause = PAUSE_FIRST_S
             except Fenced as error:
+                overtaken = True
                 self._troubled("overtaken", error)
                 pause = OVERTAKEN_S
             except (SystemUnavailable, StoreUnfit) as error:

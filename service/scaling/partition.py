@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, Final
 
-from adapters.changes.topic import Reader, topic_name
+from adapters.changes.topic import Reader, reach, topic_name
 from engine.errors import StoreUnfit, SystemUnavailable
 from engine.runner import Runner
 from service.day_one import Watch, agree, has_base
@@ -77,6 +77,10 @@ class PartitionEngine(Job):
             self._lease = None
             self.write_status(lease, running=False)
             lease.close()
+
+    def ask(self) -> None:
+        """See `Job.ask`: who does not reach Kafka is not told by the group that it went on without him."""
+        reach(self._sharing.broker)
 
     def interrupt(self) -> None:
         """The engine finishes what it has in hand."""

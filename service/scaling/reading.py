@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from adapters.changes.publisher import Publisher
+from adapters.changes.topic import reach
 from engine.errors import DuologError, StoreMissing, StoreUnfit, SystemUnavailable
 from engine.vocabulary import Position
 from service.day_one import BASE
@@ -76,6 +77,10 @@ class SystemReader(Job):
             self._lease = None
             self.write_status(lease, running=False)
             lease.close()
+
+    def ask(self) -> None:
+        """See `Job.ask`: who does not reach Kafka is not told by the group that it went on without him."""
+        reach(self._sharing.broker)
 
     def _must_end(self) -> bool:
         return self.stopping.is_set() or self._failed is not None
