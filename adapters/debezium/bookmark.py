@@ -32,6 +32,9 @@ class Kept(Protocol):
     def keep(self, position: Position, document: str) -> None:
         """Who resumes at `position`, or behind it, may begin with `document`."""
 
+    def begin(self, position: Position, document: str) -> None:
+        """As `keep`, for a log that ends at `position` now: what is kept of beyond is of another one."""
+
     def newest(self, resume: Position) -> str | None:
         """The document of the highest position that is not behind `resume`."""
 

@@ -188,7 +188,7 @@ class DebeziumKit:
         mark = msgspec.structs.replace(mark, marks=gtid_marks(self._database.log_marks()))
         taken = self._database.snapshot(book)
         if self.bookmarks is not None:
-            self.bookmarks.keep(taken.position, mark.text())
+            self.bookmarks.begin(taken.position, mark.text())
         return taken
 
     def source(
@@ -269,6 +269,9 @@ class ReadOnly:
         return self._kept.newest(resume)
 
     def keep(self, position: Position, document: str) -> None:
+        """They are the engine's to keep."""
+
+    def begin(self, position: Position, document: str) -> None:
         """They are the engine's to keep."""
 
 

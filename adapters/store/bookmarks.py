@@ -34,6 +34,13 @@ class Bookmarks:
             asking.execute(insert(bookmark).values(system=self._system, position=position, document=document))
             self._thin_out(asking)
 
+    def begin(self, position: Position, document: str) -> None:
+        """As `keep`, for a log that was looked at just now, and ends at `position`: bookmarks beyond are of another
+        one, from before the database came back from a backup, or was replaced."""
+        with told(self._place.where), closing(self._place.inbox()) as asking:
+            asking.execute(delete(bookmark).where(self._ours, bookmark.c.position >= position))
+            asking.execute(insert(bookmark).values(system=self._system, position=position, document=document))
+
     def newest(self, resume: Position) -> str | None:
         """The document of the highest position that is not behind `resume`."""
         with told(self._place.where), closing(self._place.inbox()) as asking:
