@@ -21,8 +21,9 @@ from engine.catalog import Finding
 from engine.rulebook import RuleBook, Table
 from engine.vocabulary import Position
 
-OF_READING: Final = frozenset({"P105", "P106", "P107", "P108", "P110", "P111", "P118", "P120"})
-"""Findings about a slot and a sender of ours, and how long they keep the log."""
+OF_READING: Final = frozenset({"P107", "P108", "P110", "P111", "P118"})
+"""Findings about a slot of ours, and how long it keeps the log. (A picture needs one for a moment, too, and a sender,
+and the right to make them.)"""
 
 OURS: Final = ("publication ", "logical slot ", setup.LET_GO)
 """What setup makes for reading the log, by how its steps begin."""
@@ -56,10 +57,6 @@ class PostgresElsewhere(PostgresKit):
                 told(step)
                 conn.execute(step.sql.encode())
         return missing
-
-    def grants(self, book: RuleBook, role: str) -> list[str]:
-        """The least rights that suffice, as SQL."""
-        return [statement.replace(" LOGIN REPLICATION;", " LOGIN;") for statement in super().grants(book, role)]
 
     def origins(self, book: RuleBook) -> Mapping[str, str]:
         """By the origin that marks our own transactions, which of our engines wrote them."""
