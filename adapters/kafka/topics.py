@@ -13,11 +13,15 @@ from typing import Any, Final, TypeAlias
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import LeaderNotAvailableError, UnknownTopicOrPartitionError, for_code
 
 from adapters.kafka.broker import Broker, translated
 
 Place: TypeAlias = "tuple[str, int]"
 """(topic, number of the partition)"""
+
+NOT_THERE: Final = (UnknownTopicOrPartitionError.errno, LeaderNotAvailableError.errno)
+"""What a broker answers of a topic that is not there, or is just being made."""
 
 TIMEOUT_MS: Final = 10_000
 """How long a broker may take to answer."""
@@ -80,6 +84,9 @@ class TopicLook:
             there = set(self._admin.list_topics())
             wanted = sorted(set(names) & there)
             found = self._admin.describe_topics(wanted) if wanted else []
+            for said in found:
+                if said["error_code"] not in (0, *NOT_THERE):
+                    raise for_code(said["error_code"])  # that we are not told of a topic is not that it is gone
         return {said["name"]: _topic(said) for said in found if said["error_code"] == 0}
 
     def names(self) -> list[str]:
