@@ -154,20 +154,6 @@ def test_a_beginning_without_an_end_does_not_stop_a_backlog_larger_than_memory(
     assert numbers(debezium.read(20, 398)) == list(range(2, 400))
 
 
-def test_a_beginning_without_an_end_is_passed_over_while_users_write(debezium: Debezium) -> None:
-    """The end of topics was asked for again and again, and never reached."""
-    debezium.source.open(0)
-    debezium.begin(1)
-    number, found, deadline = 1, [], time.monotonic() + 10
-    while not found and time.monotonic() < deadline:
-        for _ in range(5):
-            number += 1
-            debezium.whole(number)
-        found = debezium.read(0.01)
-
-    assert found
-
-
 def test_what_never_comes_stops_though_other_topics_are_held_back(
     debezium: Debezium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
