@@ -36,7 +36,8 @@ class Agreed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Which of `Page.versions` did it."""
     number: int
     index: int
-    """(number, index) grows with every change that is told, for ever; the number is a deciding step's."""
+    """(number, index) grows with every change that is told, for ever; the number is a deciding step's, and an offset
+    of the era's."""
     before: Told
     after: Told
 
@@ -83,6 +84,9 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Pages up to this one are in the store no more."""
     complete: int = 0
     """The deciding step by which the last page was complete."""
+    offset: int = 0
+    """By so much what is told of a change is more than its deciding step. Steps begin anew in a new store, and a record
+    may come to another partition's: who keeps the highest that he has heard must not take all of it for old."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,9 @@ class Feed:
     entities: frozenset[str]
     era: str
     """What a new era is called; never twice the same."""
+    floor: int = 0
+    """Above it are all numbers of a new era: the time at which it begins, in microseconds since 1970 UTC, as no engine
+    decides more than a million steps a second."""
     events: bool = False
     """Conflicts, overruled writes and quarantine are told, too."""
     told_to: int = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -57,7 +58,7 @@ def publisher_of(
 ) -> Publisher:  # fmt: skip
     """What tells the changes that this runner's desk decides; it has not begun."""
     topics = {entity: rules.topics[entity] for entity in book.entities if entity in rules.topics}
-    feed = Feed(frozenset(topics), os.urandom(8).hex(), bool(rules.journal))
+    feed = Feed(frozenset(topics), os.urandom(8).hex(), time.time_ns() // 1000, bool(rules.journal))
     runner.decider.attend_feed(feed)
     arguments = arguments_of(rules, book.name)
     setting = Setting(book.name, arguments, topics, rules.journal, rules.partitions, rules.copies)

@@ -34,8 +34,10 @@ def next_of(beginnings: Mapping[str, Beginning]) -> str | None:
     return next((entity for entity, beginning in beginnings.items() if beginning.at is not None), None)
 
 
-def page_of(store: Store, entity: str, beginning: Beginning, progress: Progress) -> tuple[list[Change], Beginning]:
-    """Some records that come next, and how far that is."""
+def page_of(
+    store: Store, entity: str, beginning: Beginning, progress: Progress, offset: int
+) -> tuple[list[Change], Beginning]:
+    """Some records that come next, and how far that is. `offset`: the era's, of what is told as their number."""
     assert beginning.at is not None, "some are left"
     found = list(islice(store.scan(entity, beginning.at), PAGE_RECORDS + 1))
     rest = [(key, state) for key, state in found if key != beginning.at or not key]
@@ -51,7 +53,7 @@ def page_of(store: Store, entity: str, beginning: Beginning, progress: Progress)
         elif newest.number > began:
             continue
         if told is not None:
-            changes.append(Change(key, newest, progress.number, 0, None, told, beginning=True))
+            changes.append(Change(key, newest, progress.number + offset, 0, None, told, beginning=True))
     last = found[-1][0] if found else ""
     done = len(found) <= PAGE_RECORDS
     return changes, Beginning(beginning.since, None if done else last)

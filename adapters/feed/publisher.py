@@ -90,6 +90,8 @@ class Publisher:
         self.ends_at = 0.0
         self.producer: KafkaProducer | None = None
         self.progress = Progress("", 0, 0, 0)
+        self.offset = 0
+        """Of the era; see `State.offset`."""
         self.pages: list[tuple[int, Page]] = []
         """Read ahead."""
         self.ahead = 1
@@ -178,7 +180,7 @@ class Publisher:
         if found is None or found.era != state.era:
             self.observe("feed begins", "everything that is agreed is told, as op `r`")
             found = self._first(state)
-        self.progress = found
+        self.progress, self.offset = found, state.offset
         self.progress.beginnings = beginning.wanted(found, state, list(setting.topics))
         self.pages = []
         self.feed.told_to = found.page
@@ -263,7 +265,7 @@ class Publisher:
     def _tell_beginning(self, entity: str) -> None:
         now_us = time.time_ns() // 1000
         at = self.progress.beginnings[entity]
-        changes, after = beginning.page_of(self.store, entity, at, self.progress)
+        changes, after = beginning.page_of(self.store, entity, at, self.progress, self.offset)
         with self._transaction() as send:
             send([message for change in changes for message in self.speech.change(entity, change, now_us)])
             self.progress.beginnings[entity] = after

@@ -83,7 +83,7 @@ class Telling(Stopping):
         self.dirty = _Noted(self.to_tell)
         self.step_version = NOBODY
         """Of the step that is under decision, or was last."""
-        self.feed_state = state or State(feed.era, self.number, 0, self.number, 0, {}, complete=self.number)
+        self.feed_state = state or self._new_era(feed)
         self.feed_page = Page(0, [], [])
         self.long_from = 0
         """The first page of the transaction under decision, if that is too large for memory."""
@@ -93,6 +93,10 @@ class Telling(Stopping):
         self._withhold_all(new)
         self._note_state()
         self.store.commit(Delta(entries=entries.taken()))
+
+    def _new_era(self, feed: Feed) -> State:
+        offset = max(0, feed.floor - self.number)
+        return State(feed.era, self.number, 0, self.number, 0, {}, complete=self.number, offset=offset)
 
     def _forget_feed(self, state: State) -> None:
         """What was kept for a feed that is no more."""
@@ -234,7 +238,7 @@ class Telling(Stopping):
         state = self.feed_state
         state.index = state.index + 1 if state.number == self.number else 0
         state.number = self.number
-        return state.number, state.index
+        return state.number + state.offset, state.index
 
     # ------------------------------------------------------------ pages
 

@@ -50,6 +50,8 @@ class Heard:
     changes: int = 0
     beginnings: int = 0
     tombstones: int = 0
+    began: list[Place] = field(default_factory=list)
+    """The places of what was there before."""
     wrong: list[str] = field(default_factory=list)
     """What should not be."""
 
@@ -66,6 +68,7 @@ class Heard:
         self.ways[f"{entity} {key}"] = self.ways.get(f"{entity} {key}", "") + op
         if op == "r":
             self.beginnings += 1
+            self.began.append(place)
         else:
             self.changes += 1
             if place in self.seen:

@@ -198,6 +198,8 @@ def test_a_beginning_of_many_pages_goes_on_where_it_was(desk: Desk, monkeypatch:
     monkeypatch.setattr("adapters.feed.beginning.PAGE_RECORDS", 3)
     for n in range(10):
         desk.record(f"k{n}", "x", 0)
+    desk.state.offset = 10**15 + 1
+    desk.commit({})
     passed: list[str] = []
 
     def reach(point: str) -> None:
@@ -212,6 +214,7 @@ def test_a_beginning_of_many_pages_goes_on_where_it_was(desk: Desk, monkeypatch:
         desk.told(publisher)
 
     found = desk.heard()
+    assert min(number for number, _ in found.began) > 10**15, "as far as no other era came"
     assert len(found.ways) == 10
     assert set(found.ways.values()) == {"r"}
 

@@ -22,6 +22,7 @@ from tests.simulation.world import World
 
 BLOCKS, BLOCK = 3, 100
 FIRST = 300_000
+FLOOR = 10**15
 
 Name = tuple[str, str]
 
@@ -43,6 +44,7 @@ class Listener:
 
     def __init__(self, had: dict[Name, Told]) -> None:
         self.has = had
+        self.offset = 0
         self.last = (-1, -1)
         self.heard = 0
         self.numbers: dict[Name, int] = {}
@@ -56,10 +58,12 @@ class Listener:
             if change.after == change.before:
                 assert page.versions[change.version].number > self.numbers.get(name, 0), f"{name}: told twice"
             assert (change.number, change.index) > self.last
-            assert page.versions[change.version].number <= change.number <= page.number
+            assert change.number >= FLOOR, "a number may be that of another era"
+            step = change.number - self.offset
+            assert page.versions[change.version].number <= step <= page.number
             self.last = (change.number, change.index)
             self.has[name] = change.after
-            self.numbers[name] = change.number
+            self.numbers[name] = step
             self.heard += 1
 
 
@@ -83,7 +87,7 @@ class Overheard:
             def start(self) -> None:
                 super().start()
                 first = overheard.listener is None
-                self.attend_feed(Feed(frozenset(self.rules), "an era", events=True))
+                self.attend_feed(Feed(frozenset(self.rules), "an era", FLOOR, events=True))
                 if first:
                     had = {n: r.values if r.alive else None for n, r in records(self.store, list(self.rules))}
                     for entity in self.rules:
@@ -106,6 +110,7 @@ class Overheard:
         while found := store.find_committed(PAGES, [place_of(self.heard_to + 1)]):
             assert self.listener is not None
             (items,) = found.values()
+            self.listener.offset = state_of(store.find_committed(STATE, [STATE])[STATE][""]).offset
             page = page_of(items[""])
             self.listener.hear(page)
             self.heard_to += 1
