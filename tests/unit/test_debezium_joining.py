@@ -314,6 +314,52 @@ def test_a_large_transaction_comes_in_pieces_in_order(tmp_path: object) -> None:
     assert [key(change) for piece in pieces for change in piece] == [str(n) for n in range(1, count + 1)]
 
 
+def test_a_number_that_postgresql_gives_again_is_another_transaction() -> None:
+    """Numbers of transactions have 32 bits: the second one was taken for the first told again, and dropped."""
+    log = Log("postgresql")
+    log.row(pg(7, 1, 100, "first", before=50))
+    log.end("7:200", item=1)
+    assert [(item.position, keys(item)) for item in log.all()] == [(200, ["first"])]
+    log.row(pg(7, 1, 900, "again", before=800))
+    log.end("7:950", item=1)
+    assert [(item.position, keys(item)) for item in log.all()] == [(950, ["again"])]
+    log.row(pg(7, 1, 1100, "later", before=1000))
+    log.row(pg(7, 1, 900, "again", before=800))
+    log.end("7:1200", item=1)
+    assert [(item.position, keys(item)) for item in log.all()] == [(1200, ["later"])]
+
+
+def test_an_emptied_table_that_is_told_behind_a_later_transaction_stops() -> None:
+    log = Log("mariadb")
+    log.begin("0-1-7")
+    log.row(maria("0-1-8", 1, 900, 0, "a"))
+    log.begin("0-1-8")
+    log.end("0-1-8", item=1)
+    assert [keys(item) for item in log.all()] == [["a"]]
+
+    with pytest.raises(LogIncomplete, match="complete without it"):
+        log.row(TruncateEvent(0, Source("mariadb", file="bin.000003", pos=500), Order("0-1-7", 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "same", "later"),
+    [
+        ("postgresql", "7:200", pg(7, 1, 150, "a", before=100), pg(8, 1, 120, "b", before=200)),
+        ("mariadb", "0-1-7", maria("0-1-7", 1, 150, 0, "a"), maria("0-1-8", 1, 400, 0, "b")),
+    ],
+)
+def test_a_partition_in_which_a_later_transaction_was_read_has_no_more_of_the_next(
+    kind: str, end: str, same: RowEvent, later: RowEvent
+) -> None:
+    log = Log(kind)
+    log.end(end, item=2)
+    log.row(same, 0)
+    log.row(later, 1)
+
+    assert log.next() is None
+    assert [log.joining.is_past(("t0", partition)) for partition in (0, 1, 2)] == [False, True, False]
+
+
 @pytest.mark.parametrize("seed", range(300))
 def test_any_interleaving_of_topics_and_any_restart_give_each_transaction_once_and_whole(seed: int) -> None:
     """The topics are read in any order among each other, and the connector begins again further back at any place."""
