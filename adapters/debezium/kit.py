@@ -107,6 +107,9 @@ class DebeziumKit:
         """Empties our part of the ledger."""
         self._database.forget(book)
 
+    def end_reader(self, book: RuleBook) -> None:
+        """Nothing: any number of readers may read the topics at the same time."""
+
     def identity(self) -> str:
         """Which server and database this is. Which topics they are, bookmarks tell."""
         return self._database.identity()
