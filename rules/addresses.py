@@ -207,7 +207,9 @@ def database_of(adapter: str, url: Secret | None) -> str:
     reads several kinds. `url`: None if it is not known; then such a one counts as PostgreSQL."""
     kinds = _FORMS[adapter]
     scheme = _scheme(url.reveal()) if url is not None else ""
-    return next((kind for kind in kinds if kind == scheme or scheme in _DATABASES[kind].schemes), kinds[0])
+    if scheme in kinds:
+        return scheme
+    return next((kind for kind in kinds if scheme in _DATABASES[kind].schemes), kinds[0])
 
 
 def database(url: Secret) -> str:

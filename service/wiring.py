@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from adapters.alchemy.kit import AlchemyKit
 from adapters.debezium.decoding.modes import modes
 from adapters.debezium.kit import Database, DebeziumKit
-from adapters.debezium.layout import WITH_DATABASE, Topics
+from adapters.debezium.layout import LEDGER, WITH_DATABASE, Topics
 from adapters.debezium.registry import Registry
 from adapters.kafka.broker import broker
 from adapters.mariadb import survey as mariadb
@@ -94,6 +96,7 @@ KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": 
 """By the word after `adapter:`, of those who read the database's own log."""
 ELSEWHERE: Mapping[str, Callable[..., Database]] = {
     "postgresql": PostgresElsewhere, "mariadb": MariaElsewhere, "mysql": MariaElsewhere,
+    **dict.fromkeys(("oracle", "mssql", "db2"), partial(AlchemyKit, ledger=LEDGER)),
 }  # fmt: skip
 """By the kind of database: what does all the rest, where Debezium reads its log."""
 SCHEMES: Mapping[str, Callable[[str, str, Collection[str]], Survey]] = {
@@ -156,8 +159,9 @@ def kits(rules: RuleFile | Known) -> dict[str, Kit]:
         assert system.url is not None, "loaded with an environment"
         if system.kafka is not None:
             found[name] = _over_kafka(system)
-        else:
-            # Of rules that are only known in part, one that Debezium reads is here as the database that it is.
+        elif system.database in KITS:
+            # Of rules that are only known in part, one that Debezium reads is here as the database that it is, unless
+            # that is one whose users can never wait: it has no switch.
             found[name] = KITS[system.database](name, system.url.reveal(), insecure=system.insecure)
     return found
 

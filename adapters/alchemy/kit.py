@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -179,6 +180,10 @@ class AlchemyKit:
     def log_marks(self) -> str:
         """Transactions have no names that are in order."""
         return ""
+
+    def switch(self, book: RuleBook) -> NoReturn:
+        """Its users never wait at COMMIT: rules that ask for that are refused."""
+        raise SystemStopped("commits cannot wait here, so nobody is let go", system=self.system)
 
     def ledger_name(self) -> str:
         """Where the ledger is, as the database stores its name: another reader of the log has to tell of it."""
