@@ -52,5 +52,8 @@ def workers_of(
             findings.error("R379", ("systems", name, "commit"), f"with workers, nobody can wait at COMMIT in"
                            f" {quoted(name)}: a transaction may be in several partitions",
                            mend="take out `commit: synchronous`, or `workers`")  # fmt: skip
+        if system.kafka is not None:
+            findings.error("R379", ("systems", name, "kafka"), f"workers cannot read {quoted(name)} from Debezium's"
+                           " topics yet", mend="take out `workers`: one engine reads them")  # fmt: skip
     kafka = kafka_address(words.kafka, ("workers", "kafka"), folder, environ, findings)
     return Workers(kafka, words.partitions)
