@@ -20,7 +20,7 @@ from service.scaling.job import Job, Tell
 from service.scaling.lease import Lease
 from service.scaling.partition import STATUS_EVERY_S
 from service.scaling.share import Sharing
-from service.wiring import open_part
+from service.wiring import open_part, with_bookmarks
 
 VERIFY_EVERY_S: Final = 60.0
 """How often a source looks whether it is still sent everything."""
@@ -49,6 +49,7 @@ class SystemReader(Job):
         lease = self._lease = Lease(wired.rules, f"r_{self.system}")
         try:
             self.tell("taken over", f"epoch {lease.epoch}")
+            with_bookmarks({self.system: kit}, lease.store)
             identity = lease.store.identity(self.system)
             if identity is None or self._anew:
                 identity = kit.identity()
