@@ -113,7 +113,7 @@ def translated(system: str, what: str) -> Iterator[None]:
     except AuthorizationError as error:
         raise AccessDenied(
             f"{what}: Kafka does not allow it ({type(error).__name__})", system=system,
-            mend="grant it: `duolog check RULES --grants` prints the ACLs that suffice",
+            mend="grant it: `duolog check RULES --role NAME` prints the ACLs that suffice",
         ) from None  # fmt: skip
     except KafkaError as error:
         raise SystemUnavailable(f"{what}: Kafka does not answer as it should ({type(error).__name__})",
