@@ -27,6 +27,9 @@ POINTS = {
     "after_feed_commit": "after the commit of a Kafka transaction of a feed, before that is known",
     "before_acknowledge": "before a position is acknowledged to the source",
 }
+DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
+OF_A_FEED = ("feed_sent", "before_feed_commit", "after_feed_commit")
+"""Passed only where the rules have one."""
 
 
 class Failpoint:

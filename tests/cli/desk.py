@@ -200,11 +200,15 @@ class Desk(Engine):
         for system, url in self.urls.items():  # a commit after the positions above, so that the readers pass them
             if kind(url) == POSTGRESQL:
                 self.sql(system, "SELECT pg_log_standby_snapshot()")
-                if "adapter: debezium" in self.rules.read_text(encoding="utf-8"):  # which tells of commits only
+                if self._reads_debezium():  # which tells of commits only
                     self.sql(system, "SELECT pg_logical_emit_message(true, 'desk', '')")
         status = self.until(there, PATIENCE_S)
         assert status is not None, f"not quiet: {self.status()}\n{self.log_tail()}"
         return status
+
+    def _reads_debezium(self) -> bool:
+        files = sorted(self.rules.glob("*.yaml")) if self.rules.is_dir() else [self.rules]
+        return any("adapter: debezium" in file.read_text(encoding="utf-8") for file in files)
 
     def _end_of_log(self, system: str) -> int:
         if kind(self.urls[system]) == POSTGRESQL:

@@ -29,6 +29,7 @@ FILES = {path.stem: path for path in sorted(EXAMPLES.glob("*.yaml"))}
 FILES |= {path.stem: path for path in sorted((EXAMPLES / "demo").glob("*.yaml"))}
 DATABASES = {
     "postgresql": ("erp_db", "crm_db", "third_db"), "mariadb": ("erp_maria", "crm_maria", "third_maria"),
+    "debezium": ("erp_db", "crm_db"),
 }  # fmt: skip
 """Fixtures, by adapter, in the order of the systems of a file."""
 FOUND_MIN = {

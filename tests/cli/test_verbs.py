@@ -64,7 +64,7 @@ def test_json_is_one_document_on_standard_output_and_nothing_else(ready: Desk) -
     gone = json.loads(ready.call("teardown", "--yes", "--json").stdout)
 
     # Each in a file of its own.
-    elsewhere = {"merge-records", "allow", "init", "match", "plan", "test", "release", "arm", "watchdog"}
+    elsewhere = {"merge-records", "allow", "init", "match", "plan", "test", "release", "arm", "watchdog", "workers"}
     assert {*kinds, "teardown", "run", "demo", *elsewhere} == set(VERBS)
     assert kinds == {
         "check": dict, "setup": list, "status": dict, "explain": dict, "journal": list, "held": list, "resolve": dict,

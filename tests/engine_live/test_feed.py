@@ -127,7 +127,9 @@ def test_what_was_there_and_what_comes_is_told_once(fed: Fed) -> None:
 
     assert found.wrong == []
     assert found.changes > 300
-    assert found.beginnings >= THINGS, "what was there before the engine is told, too"
+    assert found.beginnings > 0
+    # Who was changed before the beginning came to him is told by that change alone.
+    assert len(found.rows["thing"]) >= THINGS, "what was there before the engine is told, too"
 
 
 def test_the_engine_is_killed_at_every_point_and_each_change_is_told_once(fed: Fed) -> None:

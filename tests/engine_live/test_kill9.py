@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from service.failpoints import POINTS
+from service.failpoints import DAY_ONE, OF_A_FEED, POINTS
 from tests.engine_live.conftest import not_of_mariadb_twice
 from tests.engine_live.schema import placed
 from tests.engine_live.tidying import swept
@@ -23,9 +23,6 @@ from tests.ground import POSTGRESQL, Session
 from tests.servers import Server
 
 RESUME_S = 10.0
-DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
-OF_A_FEED = ("feed_sent", "before_feed_commit", "after_feed_commit")
-"""Tried in `test_feed`."""
 PASSINGS = (1, 25)
 RANDOM_KILLS = 10
 

@@ -11,12 +11,11 @@ from random import Random
 import pytest
 
 from service.embedded import EmbeddedServer
-from service.failpoints import POINTS
+from service.failpoints import DAY_ONE, OF_A_FEED, POINTS
 from tests.engine_live.sellers import ORDERS, RULES, TABLES, WHOLE, Sellers, read, wrong
 from tests.engine_live.shapes import Shape
 from tests.engine_live.world import eventually, pause
 
-DAY_ONE = ("snapshots_taken", "first_merge", "base_agreed")
 PASSINGS = (1, 9)
 
 
@@ -70,7 +69,7 @@ def shop(shared: Shop) -> Iterator[Shop]:
     shared.shape.live.go_home()
 
 
-@pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE])
+@pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE + OF_A_FEED])
 def test_killed_at(point: str, shop: Shop) -> None:
     shop.open(point)
     for passing in PASSINGS:
