@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from itertools import count
 from pathlib import Path
@@ -36,7 +37,7 @@ class Fed(World):
         **policies: str,
     ) -> None:  # fmt: skip
         """`words`: of the feed, besides. `without`: the rules have none to begin with."""
-        self.name = f"fed{next(_names)}"
+        self.name = f"fed{os.getpid()}x{next(_names)}"  # all processes of a run share the broker
         self.broker = broker
         self.feed = f'feed: {{kafka: "{broker.url()}", topics: "{self.name}.{{entity}}"{words}}}\n'
         more = "" if without else self.feed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class Topic:
 
     def __init__(self, address: str) -> None:
         self.broker: Broker = broker(address)
-        self.name = f"unit{next(_numbers)}"
+        self.name = f"unit{os.getpid()}x{next(_numbers)}"  # all processes of a run share the broker
         self.topic = topic_name(self.name, "erp")
         self.database = MemorySystem("erp", book(Bound("item", ("id", "a", "b"), ("id",))))
         make_topics(self.broker, {self.topic: PARTITIONS})
