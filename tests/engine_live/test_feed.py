@@ -73,7 +73,8 @@ class Fed(World):
 
     def complete(self, found: Heard) -> list[str]:
         """As below, or was told twice."""
-        ways = [f"{key}: {way}" for key, way in found.ways.items() if key[:5] == "event" and way not in ALLOWED]
+        told = ((key, way) for key, way in found.ways.items() if key.startswith("event"))
+        ways = [f"{key}: {way}" for key, way in told if way not in ALLOWED]
         return found.wrong + ways + self.lacking(found)
 
     def lacking(self, found: Heard) -> list[str]:
