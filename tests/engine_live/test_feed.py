@@ -26,7 +26,7 @@ RANDOM_KILLS = 8
 THINGS = 300
 CAUGHT_UP_S = 60.0
 ALLOWED = ("c", "r", "cr")
-"""How a token may be told. The last is a known fault: a beginning that is slow repeats (`r`) what was told as a change."""
+"""How a token may be told. The last is a known fault: a slow beginning repeats (`r`) what was told as a change."""
 
 _names = count(1)
 
