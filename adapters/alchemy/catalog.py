@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from adapters.alchemy.columns import AlchemyColumn, column
+from adapters.alchemy.columns import KEY_NUMBERED, ROW_NUMBER, AlchemyColumn, column
 from adapters.alchemy.session import Session
 from adapters.relational.live import ForeignKey, TableName
 from engine.catalog import Catalog, TableShape
@@ -50,6 +50,8 @@ def read_columns(session: Session, tables: Iterable[TableName]) -> dict[TableNam
                 told = inspector.get_columns(_quoted(name), schema=_quoted(schema))
             except exc.NoSuchTableError:
                 continue
+            if session.name == KEY_NUMBERED:
+                told = _numbered(inspector, name, schema, told)
             live = [column(each, _stored(session, each["name"]), session.dialect, session.can) for each in told]
             _in_table(schema, name, live, _primary_key(inspector, session, (schema, name)))
             found[(schema, name)] = {each.shape.name: each for each in live}
@@ -75,6 +77,15 @@ def read_foreign_keys(session: Session, tables: Iterable[TableName]) -> tuple[Fo
     return tuple(found)
 
 
+def _numbered(inspector: Any, name: str, schema: str, told: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The columns, with what SQLite's catalog does not say: that one is another name of the row's number."""
+    keyed = [each for each in told if each.get("primary_key")]
+    options = inspector.get_table_options(_quoted(name), schema=_quoted(schema))
+    if len(keyed) != 1 or str(keyed[0]["type"]) != ROW_NUMBER or not options.get("sqlite_with_rowid", True):
+        return list(told)
+    return [{**each, "autoincrement": True, "nullable": False} if each is keyed[0] else each for each in told]
+
+
 def _in_table(schema: str, name: str, columns: Sequence[AlchemyColumn], key: Sequence[str]) -> None:
     """Puts the columns into a table of SQLAlchemy's. What it makes is asked for by us alone: with triggers, not every
     database answers an INSERT."""
@@ -84,7 +95,7 @@ def _in_table(schema: str, name: str, columns: Sequence[AlchemyColumn], key: Seq
     )  # fmt: skip
     keyed = [each for each in columns if each.shape.name in key]
     for each in keyed:
-        if not each.numbered:
+        if each.element.autoincrement is not True:
             each.element.server_default = sa.FetchedValue()  # by a trigger perhaps: SQLAlchemy shall not warn of it
     if keyed:
         made.append_constraint(sa.PrimaryKeyConstraint(*[each.element for each in keyed]))

@@ -17,9 +17,13 @@ from engine.catalog import Column
 from engine.vocabulary import Text
 
 INTEGER_BITS: Final = ((sa.SmallInteger, 16), (sa.BigInteger, 64), (sa.Integer, 32))
+LARGEST_BITS: Final = 64
+"""Of every integer, where columns have no types that hold."""
 BITS_BY_NAME: Final[Mapping[str, int]] = {"TINYINT": 8, "MEDIUMINT": 24}
 SINGLE_BITS: Final = 24
 """Of the digits of a floating-point number of four bytes."""
+DOUBLE_BITS: Final = 53
+"""The same of eight bytes."""
 LONG: Final = 18
 """So many digits fit an integer of 64 bits, whatever they are."""
 DIGITS: Final = 6
@@ -32,6 +36,9 @@ ZONED: Final = frozenset({"TIMESTAMPTZ", "DATETIMEOFFSET"})
 """Types of moments that SQLAlchemy has no flag for."""
 UTC_STAMPS: Final = ("mysql", "mariadb", "sqlite")
 """Dialects in which a TIMESTAMP is a moment, in UTC where its text says no more, and a DATETIME is none."""
+KEY_NUMBERED: Final = "sqlite"
+"""The dialect that numbers a key of one column of the type `ROW_NUMBER`, and does not say so in its catalog."""
+ROW_NUMBER: Final = "INTEGER"
 DATE_AND_TIME: Final = "oracle"
 """The dialect whose DATE has a time."""
 
@@ -86,9 +93,9 @@ def column(told: Mapping[str, Any], stored: str, dialect: sa.Dialect, can: Abili
         family=family,
         nullable=bool(told.get("nullable", True)),
         length=getattr(kind, "length", None) if family == "text" else None,
-        precision=_precision(kind, family, name),
+        precision=LARGEST_BITS if can.untyped and family == "integer" else _precision(kind, family, name, dialect.name),
         scale=_scale(kind, family, dialect.name),
-        generated=told.get("computed") is not None or bool(identity.get("always")),
+        generated=told.get("computed") is not None or bool(identity.get("always")) or _stamps(dialect.name, name),
         default=told.get("default") is not None or numbered,
         labels=tuple(getattr(kind, "enums", None) or ()) if family == "enum" else (),
         octets=getattr(kind, "length", None) if family == "bytes" else None,
@@ -100,7 +107,8 @@ def column(told: Mapping[str, Any], stored: str, dialect: sa.Dialect, can: Abili
     )  # fmt: skip
     way = spelling(shape, kind, can)
     # An identity that the database always makes is no column that SQLAlchemy may send, nor is a computed one.
-    element = sa.Column(sa.quoted_name(stored, quote=True), way.type, nullable=shape.nullable, autoincrement=numbered)
+    counts = numbered and isinstance(way.type, sa.Integer)  # SQLAlchemy lets nothing else count
+    element = sa.Column(sa.quoted_name(stored, quote=True), way.type, nullable=shape.nullable, autoincrement=counts)
     return AlchemyColumn(shape, numbered=numbered, element=element, spelling=way)
 
 
@@ -131,6 +139,11 @@ _MOST: Final = {
 """What Python's own dates can hold, where values go as such."""
 
 
+def _stamps(dialect: str, name: str) -> bool:
+    """The database writes a number of its own with every change of a row: SQL Server's ROWVERSION."""
+    return dialect == "mssql" and name in ("timestamp", "rowversion")
+
+
 def _is_zoned(kind: sa.types.TypeEngine[Any], dialect: str, name: str) -> bool:
     if dialect in UTC_STAMPS:
         return isinstance(kind, sa.TIMESTAMP)
@@ -145,7 +158,7 @@ def _printed(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> str:
         return type(kind).__name__.lower()
 
 
-def _precision(kind: sa.types.TypeEngine[Any], family: str, name: str) -> int | None:
+def _precision(kind: sa.types.TypeEngine[Any], family: str, name: str, dialect: str) -> int | None:
     match family:
         case "integer" if isinstance(kind, sa.Numeric):
             return 64
@@ -154,10 +167,15 @@ def _precision(kind: sa.types.TypeEngine[Any], family: str, name: str) -> int | 
             return known or next(bits for each, bits in INTEGER_BITS if isinstance(kind, each))
         case "numeric":
             return getattr(kind, "precision", None)
+        case "float" if dialect in ("mysql", "mariadb"):
+            # Its digits in brackets are those that it shows.
+            return SINGLE_BITS if name.startswith("float") else DOUBLE_BITS
+        case "float" if dialect == KEY_NUMBERED:
+            return DOUBLE_BITS  # a REAL of SQLite's has eight bytes
         case "float":
             digits = getattr(kind, "precision", None)
             single = name.split("(")[0] in ("real", "float4", "binary_float") or (digits or 53) <= SINGLE_BITS
-            return SINGLE_BITS if single else None
+            return SINGLE_BITS if single else DOUBLE_BITS
         case _:
             return None
 

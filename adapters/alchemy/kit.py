@@ -20,7 +20,9 @@ from adapters.alchemy.ledger import Ledger, table
 from adapters.alchemy.positions import Positions
 from adapters.alchemy.session import WRITE, Prepare, Session, connect, translate, url_of
 from adapters.alchemy.snapshot import AlchemySnapshot, Reading
+from adapters.alchemy.speech import AlchemySpeech
 from adapters.alchemy.target import AlchemyTarget
+from adapters.odbc.address import told_insecure
 from adapters.relational.judging import SetupStep
 from engine.catalog import Catalog, Finding
 from engine.errors import PositionForeign, SystemStopped, WrongServer
@@ -30,21 +32,25 @@ from engine.vocabulary import Outcome, Position
 
 
 class AlchemyKit:
-    """One database that takes part. `url` is never shown; `insecure` allows TLS to be off (the driver's affair).
+    """One database that takes part. `url` is never shown; `insecure` allows TLS to be off (by ODBC it is seen to here,
+    otherwise it is the driver's affair).
 
     `places`: what the positions of its log are; None: those that the database itself tells. `begin`: begins a picture
-    at a position. `prepare`: what a writing session is told besides. `ledger`: (schema, name) of the ledger."""
+    at a position. `prepare`: what a writing session is told besides. `ledger`: (schema, name) of the ledger.
+    `speech`: what puts the writes of a session into words."""
 
     def __init__(
         self, system: str, url: str, *, insecure: bool, places: Positions | None = None,
         begin: pictures.Begin = pictures.begin, prepare: Prepare | None = None, ledger: tuple[str, str] | None = None,
+        speech: Callable[[Session], AlchemySpeech] = AlchemySpeech,
     ) -> None:  # fmt: skip
         self.system = system
-        self._url = url
+        self._url = told_insecure(url, insecure=insecure)
         self._places = places
         self._begin = begin
         self._prepare = prepare
         self._ledger_place = ledger
+        self._speech = speech
 
     def catalog(self, tables: Iterable[tuple[str, str]]) -> Catalog:
         """What the database says of these tables."""
@@ -54,7 +60,8 @@ class AlchemyKit:
     def findings(self, book: RuleBook) -> tuple[list[Finding], dict[str, bool]]:
         """What is wrong with the live system; nothing is left out at a source because of it."""
         with self._session() as session:
-            return preflight.findings(session, book, self._table(session)), {"skip_own": False}
+            binds = self._speech(session).binds
+            return preflight.findings(session, book, self._table(session), binds=binds), {"skip_own": False}
 
     def planned(self, book: RuleBook) -> list[SetupStep]:
         """What `setup` would make, and what is there already."""
@@ -75,7 +82,8 @@ class AlchemyKit:
         """Takes away what `setup` made; returns what that was. Raises SystemUnavailable while the engine is at work."""
         if not self._is_set_up():
             return []
-        holding = self.target(book)
+        # Not `self.target`: who wraps this may have taken away already what its sessions are marked by.
+        holding = AlchemyKit.target(self, book)
         holding.open()
         try:
             with self._session(WRITE) as session:
@@ -109,7 +117,7 @@ class AlchemyKit:
         """The writer of its tables. `fence`: it may take the place of a former one."""
         return AlchemyTarget(
             self.system, self._url, engine=book.name, book=book, positions=self.positions(), prepare=self._prepare,
-            ledger=self._ledger_place, fence=fence,
+            ledger=self._ledger_place, fence=fence, speech=self._speech,
         )  # fmt: skip
 
     def picture(self, book: RuleBook) -> AlchemySnapshot:

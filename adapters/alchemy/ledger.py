@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import LONGTEXT
 
 from adapters.alchemy.abilities import Abilities
 from adapters.alchemy.positions import Positions
 from adapters.relational import ledger
 from engine.vocabulary import Outcome, Position, RowResult
 
+MYSQL: Final = ("mysql", "mariadb")
 SCHEMA: Final = "duolog"
 NAME: Final = "ledger"
 name_length: Final = 120
@@ -41,7 +43,8 @@ def table(can: Abilities, place: tuple[str, str] | None = None) -> sa.Table:
         sa.Column("number_to", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("forget_to", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column(sa.quoted_name("separator", quote=True), sa.String(position_length), key="separator"),
-        sa.Column("outcome", sa.Text().with_variant(sa.UnicodeText(), "mssql")),
+        # MySQL's TEXT ends at 65,535 bytes: a few hundred exceptions.
+        sa.Column("outcome", sa.Text().with_variant(sa.UnicodeText(), "mssql").with_variant(LONGTEXT(), *MYSQL)),
         schema=schema or None, implicit_returning=False,
     )  # fmt: skip
 

@@ -79,15 +79,13 @@ def _mssql(session: Session, tables: Sequence[sa.Table], positions: Positions | 
     conn = session.conn
     conn.exec_driver_sql(SNAPSHOT)
     if positions is None:
-        _touch(conn, tables)
+        touch(conn, tables)
         return 0
     holder = connect(session.system, session.url)
     try:
-        for each in tables:
-            asked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(each).where(sa.false())
-            holder.conn.execute(asked.with_hint(each, "WITH (TABLOCK, HOLDLOCK)")).all()
+        hold(holder.conn, tables)
         position = positions.now(holder.conn)
-        _touch(conn, tables)
+        touch(conn, tables)
         return position
     finally:
         holder.close()
@@ -104,7 +102,7 @@ def _db2(session: Session, tables: Sequence[sa.Table], positions: Positions | No
 def _plain(session: Session, tables: Sequence[sa.Table], positions: Positions | None) -> Position:
     """One transaction, whatever it sees; SQLite sees one moment from its first question on."""
     position = positions.now(session.conn) if positions is not None else 0
-    _touch(session.conn, tables)
+    touch(session.conn, tables)
     return position
 
 
@@ -114,7 +112,20 @@ def lock_table(session: Session, table: sa.Table, mode: str) -> str:
     return " ".join(("LOCK TABLE", name, mode))
 
 
-def _touch(conn: sa.Connection, tables: Sequence[sa.Table]) -> None:
+def hold(conn: sa.Connection, tables: Sequence[sa.Table]) -> None:
+    """Holds tables of an SQL Server against writers until the transaction ends."""
+    for each in tables:
+        conn.execute(holding(each)).all()
+
+
+def holding(table: sa.Table) -> sa.Select[Any]:
+    """The question that does. The table has to be looked into for its answer: for one that is plainly nothing, no lock
+    would be taken."""
+    asked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table).limit(1)
+    return asked.with_hint(table, "WITH (TABLOCK, HOLDLOCK)")
+
+
+def touch(conn: sa.Connection, tables: Sequence[sa.Table]) -> None:
     """Asks something of a table, as some pictures begin with the first question."""
     for each in tables[:1]:
         asked: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(each).limit(1)

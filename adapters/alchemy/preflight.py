@@ -5,16 +5,18 @@ What concerns its log is found by whoever reads that. It changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import sqlalchemy as sa
 
-from adapters.alchemy.catalog import read_catalog
+from adapters.alchemy import probe
+from adapters.alchemy.catalog import read_catalog, read_columns
 from adapters.alchemy.clock import clock_offset
 from adapters.alchemy.rights import rights
 from adapters.alchemy.session import Session
-from adapters.alchemy.setup import is_there, named
+from adapters.alchemy.setup import is_there, named, numbers_given
+from adapters.odbc import connecting as odbc
 from adapters.relational.judging import both_create, nearest, ticked
 from adapters.relational.rights import TableRights
 from engine.catalog import Catalog, Finding, TableShape
@@ -24,14 +26,44 @@ clock_offset_max_us: Final = 1_000_000
 JOURNAL: Final = "PRAGMA journal_mode"
 
 
-def findings(session: Session, book: RuleBook, ledger: sa.Table) -> list[Finding]:
-    """All that is wrong or worth knowing, errors first. Raises sqlalchemy.exc.DBAPIError."""
+def findings(session: Session, book: RuleBook, ledger: sa.Table, *, binds: bool = True) -> list[Finding]:
+    """All that is wrong or worth knowing, errors first. `binds`: values go as the driver's own parameters, which are
+    tried then. Raises sqlalchemy.exc.DBAPIError."""
     needed = rights(book, session.system)
     catalog = read_catalog(session, [(each.table.schema, each.table.name) for each in needed])
     found = [*_judge_session(session, ledger)]
     for each in needed:
         found += _judge_table(session, book, catalog, each)
+    found += _judge_numbers(session, needed)
+    found += values(session, needed) if binds else ()
     return sorted(found, key=lambda finding: finding.severity != "error")
+
+
+def _judge_numbers(session: Session, needed: Sequence[TableRights]) -> Iterator[Finding]:
+    prepare = session.dialect.identifier_preparer
+    for table in numbers_given(session, needed):
+        place = prepare.format_table(sa.table(table.name, schema=table.schema))
+        with session.transaction() as conn:
+            may = conn.execute(sa.text(session.can.numbering), {"table": place}).scalar()
+        if not may:
+            name = f"{table.schema}.{table.name}"
+            found = f"the database numbers the rows of `{name}`, and the role may not say the numbers itself"
+            yield _error(session, "P236", found, " ".join(("GRANT ALTER ON", place, "TO [ROLE];")), name)
+
+
+def values(session: Session, needed: Sequence[TableRights]) -> Iterator[Finding]:
+    """The bound columns whose values an ODBC driver alters, each told once. Raises sqlalchemy.exc.DBAPIError."""
+    if session.dialect.driver != odbc.DRIVER:
+        return
+    known = read_columns(session, [(each.table.schema, each.table.name) for each in needed])
+    for table in dict.fromkeys(each.table for each in needed):
+        live = known.get((table.schema, table.name), {})
+        bound = [live[name] for name in dict.fromkeys(table.columns) if name in live]
+        name = f"{table.schema}.{table.name}"
+        for column, told in probe.differences(session, bound):
+            found = f"values of `{column.shape.name}` of `{name}` do not pass through the ODBC driver: {told}"
+            mend = "take another driver, or a newer one, or leave the column out of the rules"
+            yield _error(session, "P254", found, mend, name)
 
 
 def _judge_session(session: Session, ledger: sa.Table) -> Iterator[Finding]:

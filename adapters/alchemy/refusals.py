@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import exc
 
+from adapters.odbc import refusals as odbc
 from adapters.relational.refused import Spot, Verdict
 
 
@@ -30,13 +31,12 @@ class Meaning(Enum):
 
 RAISED: Final = "45"
 """How the SQLSTATE begins of what an application's trigger raises, whatever number it gives."""
-_ODBC: Final = re.compile(r"\((-?\d+)\) \(SQL")
 _DB2: Final = re.compile(r"SQLCODE=(-?\d+)|\bSQL(\d{4,5})N\b")
 
 STATES: Final[Mapping[Meaning, tuple[str, ...]]] = {
     Meaning.BLOCKED: ("55P03", "55006", "40P01", "40001"),
     Meaning.DENIED: ("28", "42501", "3D000"),
-    Meaning.CHANGED: ("42P01", "42703", "3F000"),
+    Meaning.CHANGED: ("42P01", "42703", "3F000", "42S02", "42S22"),
     Meaning.GONE: ("08", "53", "57"),
     Meaning.REFUSED: ("21", "22", "23", "44", "45", "P0"),
 }
@@ -131,31 +131,20 @@ NUMBERS: Final[Mapping[str, Mapping[Meaning, frozenset[int]]]] = {
         Meaning.GONE: frozenset({28, 1012, 1033, 1034, 1089, 1090, 3113, 3114, 3135, 12514, 12541, 12170, 25408}),
     },
     "mssql": {
-        Meaning.BLOCKED: frozenset({1222, 3960}),
-        Meaning.LOST: frozenset({1205}),
+        Meaning.BLOCKED: frozenset({1222, 3960, 3961, 1204, 13535}),
+        Meaning.LOST: frozenset({1205, 3930}),
         Meaning.REFUSED: frozenset(
-            {
-                220,
-                232,
-                241,
-                242,
-                245,
-                515,
-                544,
-                547,
-                2601,
-                2627,
-                2628,
-                8114,
-                8115,
-                8152,
-                3609,
-                50000,
-            }
+            {220, 232, 235, 241, 242, 245, 295, 512, 515, 517, 544, 547, 2601, 2627, 2628, 6347, 6351, 6365, 7139}
+            | {8114, 8115, 8134, 8152, 8169, 3609, 3616, 33504}
+            | set(range(6900, 7000))
+            | set(range(9400, 9500))
         ),
-        Meaning.DENIED: frozenset({229, 230, 262, 4060, 18456}),
-        Meaning.CHANGED: frozenset({207, 208}),
-        Meaning.GONE: frozenset({10053, 10054, 10060, 596, 6005}),
+        Meaning.DENIED: frozenset({229, 230, 262, 297, 300, 916, 1088, 4060, 8104, 18456}),
+        Meaning.CHANGED: frozenset({207, 208, 213, 271, 272, 273}),
+        Meaning.GONE: frozenset(
+            {121, 596, 701, 802, 921, 976, 983, 1105, 3906, 6005, 9002, 10053, 10054, 10060, 10928, 10929, 40197, 40501}
+            | {40540, 40613, 49918, 49919, 49920}
+        ),
     },
     "ibm_db_sa": {
         Meaning.BLOCKED: frozenset({913}),
@@ -172,6 +161,8 @@ NUMBERS: Final[Mapping[str, Mapping[Meaning, frozenset[int]]]] = {
     },
 }
 """By dialect and the database's own error number (Db2's without its sign)."""
+RAISED_FROM: Final[Mapping[str, int]] = {"mssql": 50_000}
+"""By dialect: from which number on an application's trigger raised it."""
 
 WORDS: Final[Mapping[str, str]] = {
     "23505": "duplicate key", "1062": "duplicate key", "1": "duplicate key", "2601": "duplicate key",
@@ -183,7 +174,9 @@ WORDS: Final[Mapping[str, str]] = {
     "1406": "too long", "12899": "too long", "2628": "too long", "8152": "too long", "433": "too long",
     "22003": "out of range", "1264": "out of range", "1438": "out of range", "8115": "out of range",
     "P0001": "raised by a trigger", "1644": "raised by a trigger", "50000": "raised by a trigger",
-    "438": "raised by a trigger", "19": "a constraint",
+    "7139": "larger than what is captured (`max text repl size`)",
+    "3609": "rolled back by a trigger", "3616": "an error inside a trigger", "438": "raised by a trigger",
+    "19": "a constraint",
 }  # fmt: skip
 """What a code means, in words."""
 
@@ -192,6 +185,9 @@ def code(error: exc.DBAPIError) -> str:
     """The database's own code for an error: its number, or an SQLSTATE (PostgreSQL has nothing else); empty if it
     tells none."""
     orig: Any = error.orig
+    if odbc.is_odbc(orig):
+        number = odbc.number(orig)
+        return str(number) if number is not None and not odbc.state(orig).startswith(RAISED) else odbc.state(orig)
     state = getattr(orig, "sqlstate", None)
     if state is not None and (not _dialect(error) or str(state).startswith(RAISED)):
         return str(state)
@@ -204,7 +200,7 @@ def code(error: exc.DBAPIError) -> str:
     told = getattr(first, "code", None)
     if isinstance(told, int):
         return str(told)
-    found = _ODBC.search(str(orig)) or _DB2.search(str(orig))
+    found = _DB2.search(str(orig))
     return str(abs(int(found[1] or found[found.lastindex or 1]))) if found is not None else ""
 
 
@@ -263,12 +259,16 @@ def _by_state(state: str) -> Meaning | None:
 
 
 def _by_number(dialect: str, number: int) -> Meaning | None:
+    if number >= RAISED_FROM.get(dialect, number + 1):
+        return Meaning.REFUSED
     numbers = NUMBERS.get(dialect, {})
     return next((known for known, some in numbers.items() if number in some), None)
 
 
 def _dialect(error: exc.DBAPIError) -> str:
     """Whose error numbers these are, by the module that the driver's error comes from."""
+    if odbc.is_odbc(error.orig):
+        return odbc.whose(error.orig)
     module = type(error.orig).__module__
     for part, dialect in _DRIVERS:
         if part in module:
@@ -278,5 +278,5 @@ def _dialect(error: exc.DBAPIError) -> str:
 
 _DRIVERS: Final = (
     ("pymysql", "mysql"), ("MySQLdb", "mysql"), ("mysql", "mysql"), ("mariadb", "mysql"), ("oracle", "oracle"),
-    ("pyodbc", "mssql"), ("pymssql", "mssql"), ("ibm_db", "ibm_db_sa"), ("sqlite", "sqlite"),
+    ("pymssql", "mssql"), ("ibm_db", "ibm_db_sa"), ("sqlite", "sqlite"),
 )  # fmt: skip

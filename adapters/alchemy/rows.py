@@ -15,6 +15,8 @@ from adapters.alchemy import statements
 from adapters.alchemy.columns import AlchemyColumn
 from adapters.alchemy.refusals import Meaning, meaning
 from adapters.alchemy.session import Session
+from adapters.alchemy.sets import Sets
+from adapters.alchemy.spelling import UNFIT, texts_of
 from adapters.alchemy.statements import KEY, NEW, Mode
 from adapters.relational.refused import Unstorable
 from engine.vocabulary import Text
@@ -28,6 +30,7 @@ class Rows:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._sets = Sets(session.dialect, session.can)
 
     def by_keys(
         self, key: Sequence[AlchemyColumn], columns: Sequence[AlchemyColumn], keys: Sequence[Key], mode: Mode
@@ -35,11 +38,10 @@ class Rows:
         """By key, of those that have a row: the texts of these columns."""
         found: Found = {}
         width = len(key)
-        read = reading([*key, *columns])
+        read = reading_all([*key, *columns])
         for some in self._pieces(self._values(key, keys)):
             asked = statements.by_keys([*key, *columns], key, some, mode, self.session.can)
-            for row in self.session.conn.execute(asked).all():
-                texts = read(row)
+            for texts in read(self.session.conn.execute(asked).all()):
                 found[texts[:width]] = texts[width:]
         return found
 
@@ -47,11 +49,11 @@ class Rows:
         self, column: AlchemyColumn, columns: Sequence[AlchemyColumn], texts: Sequence[str], mode: Mode
     ) -> list[tuple[Text, ...]]:
         """The rows of a table of which a column may have one of these texts."""
-        read = reading(columns)
-        found = []
+        read = reading_all(columns)
+        found: list[tuple[Text, ...]] = []
         for some in self._pieces(self._values([column], [(text,) for text in texts])):
             asked = statements.by_keys(columns, [column], some, mode, self.session.can)
-            found += [read(row) for row in self.session.conn.execute(asked).all()]
+            found += read(self.session.conn.execute(asked).all())
         return found
 
     def others(self, key: Sequence[AlchemyColumn], keys: Sequence[Key]) -> set[Key]:
@@ -83,7 +85,13 @@ class Rows:
         self, columns: Sequence[AlchemyColumn], values: Sequence[Sequence[Text]],
         made: Sequence[tuple[AlchemyColumn, str]],
     ) -> None:  # fmt: skip
-        """Makes rows of these columns, and of what the expressions say."""
+        """Makes rows of these columns, and of what the expressions say, in this order."""
+        if self.session.can.inserts and columns and len(values) > 1:
+            form = self._sets.given(columns)
+            for piece in self._sets.pieces(len(values), len(columns)):
+                some = values[piece]
+                self._carry_out(self._sets.insert(form, made, len(some)), form.parameters(some))
+            return
         given = parameters(NEW, columns, values)
         self.session.conn.execute(statements.insert(columns, made, columns[0].table), given)
 
@@ -94,13 +102,36 @@ class Rows:
         """Gives values to the rows of these keys, which are there. Answers how many there were."""
         if not keys or not (columns or written):
             return len(keys)
+        done = self._update_together(key, columns, keys, values, written)
+        if done >= len(keys) or (done and written):
+            return done  # what expressions count up must not be counted up again
         given = [
             old | new
             for old, new in zip(parameters(KEY, key, keys), parameters(NEW, columns, values), strict=True)
         ] if columns else parameters(KEY, key, keys)  # fmt: skip
-        done = self.session.conn.execute(statements.update(key, columns, written), given)
+        result = self.session.conn.execute(statements.update(key, columns, written), given)
         sane = self.session.dialect.supports_sane_multi_rowcount if len(given) > 1 else True
-        return done.rowcount if sane and done.rowcount >= 0 else len(keys)
+        return result.rowcount if sane and result.rowcount >= 0 else len(keys)
+
+    def _update_together(
+        self, key: Sequence[AlchemyColumn], columns: Sequence[AlchemyColumn], keys: Sequence[Key],
+        values: Sequence[Sequence[Text]], written: Sequence[tuple[AlchemyColumn, str]],
+    ) -> int:  # fmt: skip
+        """The same by few statements, where there are words for that. How many rows were found: where it is not all of
+        them, they are to be changed one by one, which does no harm to those that have been."""
+        form = self._sets.given([*key, *columns])
+        if len(keys) == 1 or len(set(keys)) < len(keys) or not self._sets.may_update(form, key, columns):
+            return 0
+        rows = [(*old, *new) for old, new in zip(keys, values, strict=True)] if columns else keys
+        pieces = [rows[piece] for piece in self._sets.pieces(len(rows), len(form.columns))]
+        return sum(
+            self._carry_out(self._sets.update(form, len(key), written, len(some)), form.parameters(some))
+            for some in pieces
+        )
+
+    def _carry_out(self, said: str, given: tuple[Any, ...]) -> int:
+        """How many rows it changed or made, where the driver tells."""
+        return max(self.session.conn.exec_driver_sql(said, given).rowcount, 0)
 
     def delete(self, key: Sequence[AlchemyColumn], keys: Sequence[Key]) -> int:
         """Removes the rows of these keys, which are there. Raises Unstorable if it were more."""
@@ -124,13 +155,15 @@ class Rows:
 
     def _values(self, key: Sequence[AlchemyColumn], keys: Sequence[Key]) -> list[tuple[Any, ...]]:
         """Keys as parameters, without those that can have no row: NULL, and what is no value of a column."""
-        found = []
+        found: list[tuple[Any, ...]] = []
+        ways = [column.spelling.given for column in key]
         for each in keys:
-            if None in each:
+            texts = [text for text in each if text is not None]
+            if len(texts) < len(each):
                 continue
             try:
-                found.append(tuple(column.value(text) for column, text in zip(key, each, strict=True)))
-            except Unstorable:
+                found.append(tuple([given(text) for given, text in zip(ways, texts, strict=True)]))
+            except UNFIT:
                 continue
         return found
 
@@ -141,6 +174,17 @@ def reading(columns: Sequence[AlchemyColumn]) -> Callable[[Sequence[Any]], tuple
 
     def read(row: Sequence[Any]) -> tuple[Text, ...]:
         return tuple([None if value is None else way(value) for way, value in zip(ways, row, strict=True)])
+
+    return read
+
+
+def reading_all(columns: Sequence[AlchemyColumn]) -> Callable[[Sequence[Sequence[Any]]], list[tuple[Text, ...]]]:
+    """The same of many rows at once, a column at a time, which takes a fraction of the time."""
+    ways = [column.spelling.read for column in columns]
+
+    def read(rows: Sequence[Sequence[Any]]) -> list[tuple[Text, ...]]:
+        found = [texts_of(way, values) for way, values in zip(ways, zip(*rows, strict=True), strict=bool(rows))]
+        return list(zip(*found, strict=True))
 
     return read
 

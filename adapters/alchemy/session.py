@@ -14,8 +14,13 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from adapters.alchemy.abilities import Abilities, abilities
+from adapters.alchemy import file
+from adapters.alchemy.abilities import Abilities, abilities, by_odbc
+from adapters.alchemy.file import OpenFile
 from adapters.alchemy.refusals import Meaning, code, meaning
+from adapters.odbc import address as odbc_address
+from adapters.odbc import connecting as odbc
+from adapters.odbc.refusals import is_odbc, refused_to_connect
 from engine.errors import (
     AccessDenied,
     DuologError,
@@ -75,7 +80,8 @@ class Session:
 
 
 def url_of(url: str, system: str = "") -> sa.URL:
-    """The address as SQLAlchemy has it, its driver named. Raises AccessDenied, without quoting it."""
+    """The address as SQLAlchemy has it, its driver named. One of ODBC that does not say which database it is leads to a
+    connection, once, that asks. Raises AccessDenied, without quoting it; SystemUnavailable."""
     try:
         made = sa.make_url(url)
     except (exc.ArgumentError, ValueError):
@@ -83,6 +89,8 @@ def url_of(url: str, system: str = "") -> sa.URL:
             "the address is not one that SQLAlchemy understands", system=system,
             mend="write it as dialect://user@host:port/database, special characters percent-encoded",
         ) from None  # fmt: skip
+    if made.drivername == odbc_address.SCHEME:
+        return odbc.resolved(made, system)
     driver = abilities(made.drivername).driver
     return made.set(drivername=f"{made.drivername}+{driver}") if driver and "+" not in made.drivername else made
 
@@ -92,10 +100,11 @@ def connect(system: str, url: str, *, purpose: str = READ, prepare: Prepare | No
 
     Raises SystemUnavailable, AccessDenied."""
     address = url_of(url, system)
-    can = abilities(address.get_backend_name())
+    can = _can(address, system)
     try:
-        engine = sa.create_engine(address, poolclass=sa.NullPool, hide_parameters=True, **_isolation(can))
-        _listen(engine, can, purpose)
+        given = {**_isolation(can), **_by_odbc(address, system, purpose)}
+        engine = sa.create_engine(address, poolclass=sa.NullPool, hide_parameters=True, **given)
+        _listen(engine, can, purpose, file.at(address.database, system) if can.being == "file" else None)
         conn = engine.connect()
     except exc.NoSuchModuleError:
         raise _no_driver(address, system) from None
@@ -118,8 +127,25 @@ def _isolation(can: Abilities) -> dict[str, Any]:
     return {"isolation_level": can.isolation} if can.isolation is not None else {}
 
 
-def _listen(engine: sa.Engine, can: Abilities, purpose: str) -> None:
-    """Has every connection told what `can.session` says; where transactions are not begun for us, begins them."""
+def _can(address: sa.URL, system: str) -> Abilities:
+    can = abilities(address.get_backend_name())
+    return by_odbc(can, odbc.driver_behind(address, system)) if _is_odbc(address) else can
+
+
+def _is_odbc(address: sa.URL) -> bool:
+    return address.drivername.partition("+")[2] == odbc.DRIVER
+
+
+def _by_odbc(address: sa.URL, system: str, purpose: str) -> dict[str, Any]:
+    """Who opens the connection, where that is pyodbc. Whoever reads streams: a large table never fills the memory."""
+    if not _is_odbc(address):
+        return {}
+    return {"creator": odbc.connector(address, system, streaming=purpose == READ)}
+
+
+def _listen(engine: sa.Engine, can: Abilities, purpose: str, opened: OpenFile | None) -> None:
+    """Has every connection told what `can.session` says; where transactions are not begun for us, begins them: in the
+    file that was opened, where it is one."""
 
     def connected(wire: Any, _: Any) -> None:
         if can.locking == "whole":
@@ -134,11 +160,19 @@ def _listen(engine: sa.Engine, can: Abilities, purpose: str) -> None:
     sa.event.listen(engine, "connect", connected)
     if can.locking == "whole":
         words = "BEGIN IMMEDIATE" if purpose == WRITE else "BEGIN"
-        sa.event.listen(engine, "begin", lambda conn: conn.exec_driver_sql(words))
+
+        def begin(conn: sa.Connection) -> None:
+            if opened is not None:
+                opened.check()
+            conn.exec_driver_sql(words)
+
+        sa.event.listen(engine, "begin", begin)
 
 
 def translate_connect(error: exc.DBAPIError, system: str, address: sa.URL) -> DuologError:
     """A failure to connect, as one of ours."""
+    if is_odbc(error.orig):
+        return refused_to_connect(error.orig, odbc_address.address(address, system), system, odbc.drivers())
     said = " ".join(str(error.orig).split())
     if address.password:
         said = said.replace(str(address.password), "********")

@@ -5,7 +5,7 @@ That is only the ledger. What is there already is left alone. It never touches t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateSchema, CreateTable, DropSchema, DropTable
@@ -15,7 +15,8 @@ from adapters.alchemy.ledger import Ledger
 from adapters.alchemy.rights import rights
 from adapters.alchemy.session import Session
 from adapters.relational.judging import SetupStep
-from engine.rulebook import RuleBook
+from adapters.relational.rights import TableRights
+from engine.rulebook import RuleBook, Table
 
 
 def statements(session: Session, ledger: sa.Table) -> list[SetupStep]:
@@ -93,12 +94,30 @@ def grants(session: Session, book: RuleBook, role: str, ledger: sa.Table) -> lis
     prepare = session.dialect.identifier_preparer
     who = prepare.quote(role)
     made = []
-    for needed in rights(book, session.system):
+    needed_rights = rights(book, session.system)
+    numbered = numbers_given(session, needed_rights)
+    for needed in needed_rights:
         name = prepare.format_table(sa.table(needed.table.name, schema=needed.table.schema))
         verbs = ["SELECT", *(["INSERT"] if needed.insert else []), "UPDATE", *(["DELETE"] if needed.delete else [])]
+        verbs += ["ALTER"] if needed.table in numbered else []
         made.append(" ".join(("GRANT", ", ".join(verbs), "ON", name, "TO", who)) + ";")
     name = prepare.format_table(ledger)
     return [*made, " ".join(("GRANT SELECT, INSERT, UPDATE, DELETE ON", name, "TO", who)) + ";"]
+
+
+def numbers_given(session: Session, needed: Sequence[TableRights]) -> list[Table]:
+    """The tables which number their rows, whose numbers we say ourselves, and where that needs a right. Raises
+    sqlalchemy.exc.DBAPIError."""
+    if not session.can.numbering:
+        return []
+    known = read_columns(session, [(each.table.schema, each.table.name) for each in needed])
+    found = []
+    for each in needed:
+        live = known.get((each.table.schema, each.table.name), {})
+        said = [name for name in each.insert if name in live and live[name].numbered]
+        if said and not each.numbers:  # keys of its own making: it makes them
+            found.append(each.table)
+    return found
 
 
 def _has_schema(session: Session, schema: str) -> bool:

@@ -33,6 +33,8 @@ class AlchemySpeech(Parts):
     """Implements `adapters.relational.speech.Speech`; what concerns records of several tables is in `Parts`."""
 
     errors: type[Exception] = exc.DBAPIError
+    binds: bool = True
+    """Values go one by one, each as a parameter of the driver's own making; False: as texts that the database reads."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(Rows(session))

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
+from adapters.alchemy import moments
 from adapters.alchemy.abilities import Abilities
 from adapters.relational.refused import Unstorable
 from engine.catalog import Column
@@ -40,11 +41,11 @@ CONVERT_STYLE: Final = 121
 TEXT_LENGTH: Final = 64
 """Characters of a date or a moment as a text, at most."""
 
+UNFIT: Final = (ValueError, ArithmeticError, ValueRefused)
+"""What `Spelling.given` raises for a text that is no value of its column."""
+
 _SINGLE: Final = struct.Struct("<f")
-_FRACTION: Final = re.compile(r"\.(\d+)")
-_ZONE: Final = re.compile(r"(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 _INTEGER: Final = re.compile(r"-?\d+")
-_TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +73,69 @@ class Spelling:
             return None
         try:
             return self.given(text)
-        except (ValueError, ArithmeticError, ValueRefused):
+        except UNFIT:
             raise Unstorable("a value is none of its column's type") from None
+
+
+def texts_of(read: Callable[[Any], str], values: Sequence[Any]) -> Sequence[Text]:
+    """What was selected of one column, row by row, as texts. `read`: of its spelling. What is a text already, as most
+    is, costs no call for each value."""
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds or (kinds == {str} and read in _AS_TOLD):
+        return values
+    return [None if value is None else read(value) for value in values]
 
 
 def spelling(column: Column, kind: sa.types.TypeEngine[Any], can: Abilities) -> Spelling:
     """How the values of a column of this type go and come where the dialect `can` do so much."""
     read, given = _by_python(column, can)
-    word = can.shown.get(column.family, "")
+    if can.signed and column.family == "integer" and column.unsigned:
+        return _unsigned(column)
+    word = can.named.get(column.type.split("(")[0].split(" ")[0], can.shown.get(column.family, ""))
+    if word == "bits":
+        return _bits(column, kind)
     shown = SHOWN[word](column.family) if word else _as_it_is
     if word and column.family in ("timestamp", "timestamptz", "date", "time"):
-        read = _READ_TEXT[column.family]
-    elif word:
+        read = moments.READ_TEXT[column.family]
+    elif word == "cast":
         read = str
     if can.texts and column.family in ("timestamp", "timestamptz", "date", "time"):
-        given = _unzoned
+        given = moments.unzoned
     if can.untyped:
         return Spelling(_as_it_is, read, given, _as_it_is, sa.types.NullType())
     if word == "cast" and column.family in ("json", "array", "other", "enum", "interval"):
         # What SQLAlchemy or a driver would take apart goes as a text, which the database reads by itself.
-        placed = _as_it_is if isinstance(kind, sa.types.NullType) else lambda given: sa.cast(given, kind)
-        return Spelling(shown, read, str, placed, sa.Text())
+        unknown = isinstance(kind, sa.types.NullType)
+        plain = unknown or column.family in can.uncast
+        placed = _as_it_is if plain else lambda given: sa.cast(given, kind)
+        return Spelling(shown, read, _text_giver(can), placed, kind if unknown else sa.Text())
     return Spelling(shown, read, given, _as_it_is, _bound_as(column, kind))
+
+
+def _unsigned(column: Column) -> Spelling:
+    """What a driver would take for an integer with a sign goes and comes as digits."""
+    exact: sa.types.TypeEngine[Any] = sa.Numeric(len(str(1 << 64)), 0)
+    return Spelling(_to_text(""), _plain_digits, _to_digits, lambda given: sa.cast(given, exact), sa.Text())
+
+
+def _bits(column: Column, kind: sa.types.TypeEngine[Any]) -> Spelling:
+    """MySQL's BIT, as its digits; one digit is a number."""
+    length = int(getattr(kind, "length", None) or 1)
+
+    def shown(element: Element) -> Element:
+        digits = sa.func.bin(element + 0)
+        return sa.cast(sa.func.lpad(digits, length, sa.literal_column("'0'")), sa.Text())
+
+    def given(text: str) -> str:
+        if set(text) - {"0", "1"} or len(text) != length:
+            raise ValueError
+        return text
+
+    def placed(given: Element) -> Element:
+        number: Element = sa.func.conv(given, sa.literal_column("2"), sa.literal_column("10"))
+        return sa.cast(number, sa.Numeric(len(str(1 << 64)), 0))
+
+    return Spelling(shown, str, given, placed, sa.Text())
 
 
 def _as_it_is(element: Element) -> Element:
@@ -102,6 +144,11 @@ def _as_it_is(element: Element) -> Element:
 
 def _to_text(family: str) -> Callable[[Element], Element]:
     return lambda element: sa.cast(element, sa.Text())
+
+
+def _double_of(family: str) -> Callable[[Element], Element]:
+    """MySQL prints six digits of a FLOAT, and all of a DOUBLE."""
+    return lambda element: sa.type_coerce(element + sa.literal_column("0e0"), sa.Double())
 
 
 def _to_char(family: str) -> Callable[[Element], Element]:
@@ -129,9 +176,14 @@ def _convert_at_utc(family: str) -> Callable[[Element], Element]:
     return lambda element: inner(sa.func.switchoffset(element, sa.literal_column("'+00:00'")))
 
 
+def _raw(element: Element) -> Element:
+    """As the driver has it. SQLAlchemy would take SQL Server's UUID for a text, and fail."""
+    return sa.type_coerce(element, sa.types.NullType())
+
+
 SHOWN: Final[Mapping[str, Callable[[str], Callable[[Element], Element]]]] = {
     "cast": _to_text, "to_char": _to_char, "varchar_format": _varchar_format, "convert": _convert,
-    "at utc": _convert_at_utc,
+    "at utc": _convert_at_utc, "double": _double_of, "raw": lambda family: _raw,
 }  # fmt: skip
 """By the word in `Abilities.shown`."""
 
@@ -146,23 +198,25 @@ def _by_python(column: Column, can: Abilities) -> tuple[Callable[[Any], str], Ca
         case "numeric":
             return _number_reader(column.scale), _number_giver(column.scale, as_text=can.untyped)
         case "float":
+            if can.untyped:
+                return _double, _to_real
             single = column.precision == 24
-            return _single if single else _double, _to_single if single else _to_double
+            return _single if single else _double, _to_wide if single else _to_double
         case "boolean":
             return lambda value: "t" if value else "f", _to_boolean
         case "bytes":
             return lambda value: "\\x" + bytes(value).hex(), _to_bytes
         case "date":
-            return _date, (str if can.untyped else date.fromisoformat)
+            return moments.date_text, (str if can.untyped else date.fromisoformat)
         case "time":
-            return _clock_time, (str if can.untyped else _to_time)
+            return moments.time_text, (str if can.untyped else moments.to_time)
         case "timestamp" | "timestamptz":
             zoned = column.family == "timestamptz"
-            return (_zoned if zoned else _moment), (str if can.untyped else _to_moment)
+            return (moments.zoned_text if zoned else moments.moment_text), (str if can.untyped else moments.to_moment)
         case "uuid":
             return lambda value: str(value).lower(), str
         case _:
-            return _plain, str
+            return _plain, _text_giver(can)
 
 
 def _bound_as(column: Column, kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
@@ -192,6 +246,30 @@ def _to_integer(text: str) -> int:
     if not _INTEGER.fullmatch(text):
         raise ValueError
     return int(text)
+
+
+_AS_TOLD: Final[tuple[Callable[[Any], str], ...]] = (_plain, _integer, str)
+"""These leave a text as it is."""
+
+
+def _plain_digits(text: str) -> str:
+    """Without the zeros in front that MySQL shows."""
+    return text.lstrip("0") or "0"
+
+
+def _to_digits(text: str) -> str:
+    return str(_to_integer(text))
+
+
+def _text_giver(can: Abilities) -> Callable[[str], str]:
+    def give(text: str) -> str:
+        if not text.isascii():
+            text.encode()  # half a surrogate pair is no text
+        if "\0" in text and not can.nul:
+            raise ValueError
+        return text
+
+    return give
 
 
 def _number_reader(scale: int | None) -> Callable[[Any], str]:
@@ -251,8 +329,18 @@ def _to_double(text: str) -> float:
     return float(double(text))
 
 
-def _to_single(text: str) -> float:
-    return float(narrowed(text))
+def _to_real(text: str) -> float:
+    """A number that is one: where columns have no types, what is none is stored as NULL."""
+    number = float(double(text))
+    if math.isnan(number):
+        raise ValueError
+    return number
+
+
+def _to_wide(text: str) -> float:
+    """The number that a column of four bytes makes of it: some other one might be out of its range."""
+    number = float(narrowed(text))
+    return float(_SINGLE.unpack(_SINGLE.pack(number))[0]) if math.isfinite(number) else number
 
 
 def _to_boolean(text: str) -> bool:
@@ -263,84 +351,3 @@ def _to_boolean(text: str) -> bool:
 
 def _to_bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("\\x"))
-
-
-# ---------------------------------------------------------------- dates and times
-
-
-def _date(value: Any) -> str:
-    return _read_date(value if isinstance(value, str) else value.isoformat()[:10])
-
-
-def _clock_time(value: Any) -> str:
-    if isinstance(value, timedelta):
-        value = (datetime.min + value).time()
-    return _trimmed(value if isinstance(value, str) else value.isoformat())
-
-
-def _moment(value: Any) -> str:
-    return _read_moment(value if isinstance(value, str) else value.isoformat(" "))
-
-
-def _zoned(value: Any) -> str:
-    if isinstance(value, datetime):
-        value = (value.astimezone(UTC) if value.tzinfo else value).replace(tzinfo=None).isoformat(" ")
-    return _read_zoned(value)
-
-
-def _read_date(text: str) -> str:
-    return text.strip()
-
-
-def _read_moment(text: str) -> str:
-    return _trimmed(text.replace("T", " ", 1).strip() if text[:1].isdigit() else text.strip())
-
-
-def _read_zoned(text: str) -> str:
-    said = _read_moment(text)
-    zone = _ZONE.search(said, 11)
-    if zone is None:
-        return said + "+00" if said[:1].isdigit() and not said.endswith("BC") else said
-    plain = said[: zone.start()].strip()
-    if zone[0].strip("Z+-0:"):
-        moment = datetime.fromisoformat(plain + zone[0]).astimezone(UTC).replace(tzinfo=None)
-        plain = _trimmed(moment.isoformat(" "))
-    return plain + "+00"
-
-
-def _trimmed(text: str) -> str:
-    """Six digits of a second at most, and no zeros behind them."""
-    if "." not in text:
-        return text
-
-    def digits(found: re.Match[str]) -> str:
-        kept = found[1][:6].rstrip("0")
-        return "." + kept if kept else ""
-
-    return _FRACTION.sub(digits, text, count=1)
-
-
-_READ_TEXT: Final[Mapping[str, Callable[[str], str]]] = {
-    "date": _read_date, "time": _trimmed, "timestamp": _read_moment, "timestamptz": _read_zoned,
-}  # fmt: skip
-
-
-def _to_moment(text: str) -> datetime:
-    """In UTC, without saying so: every session's own zone is UTC, and some drivers would drop it."""
-    return datetime.fromisoformat(_padded(text.removesuffix("+00")))
-
-
-def _to_time(text: str) -> time:
-    if not _TIME.fullmatch(text):
-        raise ValueError
-    return time.fromisoformat(_padded(text))
-
-
-def _unzoned(text: str) -> str:
-    """In UTC, without saying so."""
-    return text.removesuffix("+00")
-
-
-def _padded(text: str) -> str:
-    whole, point, fraction = text.partition(".")
-    return f"{whole}.{fraction:0<6}" if point else text

@@ -8,7 +8,7 @@ once, where the database can tell at once; it is tried again for a moment. Then,
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -45,12 +45,13 @@ class AlchemyTarget:
     `engine`: the name under which the ledger knows us; `positions`: what the separators of this system are; `prepare`:
     what else the writing session is told; `ledger`: (schema, name) of the ledger, if it is not where it usually is;
     `fence`: it may take the place of a former holder of the engine's name, who never gets it back;
-    `lock_timeout_ms`: how long a batch is tried again because of rows that a user has locked."""
+    `lock_timeout_ms`: how long a batch is tried again because of rows that a user has locked; `speech`: what puts the
+    writes of a session into words."""
 
     def __init__(
         self, system: str, url: str, *, engine: str, book: RuleBook, positions: Positions,
         prepare: Prepare | None = None, ledger: tuple[str, str] | None = None, fence: Fence | None = None,
-        lock_timeout_ms: int = 50,
+        lock_timeout_ms: int = 50, speech: Callable[[Session], AlchemySpeech] = AlchemySpeech,
     ) -> None:  # fmt: skip
         self.system = system
         self._url = url
@@ -61,6 +62,7 @@ class AlchemyTarget:
         self._place = ledger
         self._fence = fence
         self._lock_timeout_s = lock_timeout_ms / 1000
+        self._speaking = speech
         self._opened: AlchemySpeech | None = None
         self._alone: Alone | None = None
         self._layouts: dict[str, Layout] = {}
@@ -75,7 +77,7 @@ class AlchemyTarget:
         Raises SystemUnavailable (also when another session writes), NotSetUp, SchemaChanged, AccessDenied."""
         self.close()
         session = connect(self.system, self._url, purpose=WRITE, prepare=self._prepare)
-        self._opened = AlchemySpeech(session)
+        self._opened = self._speaking(session)
         self._ledger = Ledger(table(session.can, self._place), self._engine, self.system, self._positions)
         with self._translated(close=True):
             self._look_for_ledger(session)
@@ -125,7 +127,7 @@ class AlchemyTarget:
                     if verdict == "broken":
                         raise
                     self._rollback()
-                if verdict == "refused" or time.monotonic() + pause > deadline:
+                if verdict in ("refused", "doomed") or time.monotonic() + pause > deadline:
                     return self._isolated(batch)
                 time.sleep(pause)
                 pause *= 2

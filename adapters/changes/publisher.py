@@ -18,6 +18,7 @@ from kafka.errors import InvalidProducerEpochError, KafkaError, ProducerFencedEr
 from adapters.changes.encoding import FORMAT, Message, Part, changes, encoded
 from adapters.changes.topic import Reader, topic_name
 from adapters.kafka.broker import Broker, translated
+from adapters.kafka.hanging import Hanging
 from engine.errors import Fenced, StoreUnfit
 from engine.flows import Plan
 from engine.ports import Source
@@ -51,6 +52,7 @@ class Publisher:
         self._plan = plan
         self._engines = engines
         self._id = f"duolog.{engine}.reader.{source.system}"
+        self._hanging = Hanging(self._id, system=source.system)
         self._producer: KafkaProducer | None = None
         self.position: Position = 0
         """Up to here, Kafka has everything."""
@@ -67,12 +69,13 @@ class Publisher:
         Raises SystemUnavailable, SystemStopped, StoreUnfit, Fenced."""
         self.close()
         with self._fencing("opening the change topic"):
+            arguments = self._broker.arguments(self._id, system=self.system)
             self._producer = KafkaProducer(
-                **self._broker.arguments(self._id, system=self.system), transactional_id=self._id,
+                **arguments, transactional_id=self._id,
                 transaction_timeout_ms=900_000, linger_ms=2, batch_size=1 << 18, max_request_size=64 << 20,
                 metrics_enabled=False, allow_auto_create_topics=False,
             )  # fmt: skip
-            self._producer.init_transactions()
+            self._hanging.begin(self._producer, arguments, self.topic)
         last = self._published()
         begins = anew or last is None
         self.position = self._upto = start() if begins or last is None else last
@@ -180,11 +183,19 @@ class Publisher:
         with translated(self.system, what):
             try:
                 yield
-            except FENCED:
+            except KafkaError as error:
+                if not self._is_fenced(error):
+                    raise
                 raise Fenced(
                     "another worker reads this system's log now", system=self.system,
                     mend="none needed: what was not committed, nobody has seen",
                 ) from None  # fmt: skip
+
+    def _is_fenced(self, error: KafkaError) -> bool:
+        """The driver (3.0) has another error for whoever goes on with a producer of which it has learned that already;
+        and no public name for what it has learned."""
+        manager = self._producer._transaction_manager if self._producer is not None else None
+        return isinstance(error, FENCED) or isinstance(getattr(manager, "last_error", None), FENCED)
 
     def close(self) -> None:
         """Hangs up; may be opened again. What was not committed is undone."""

@@ -263,7 +263,6 @@ class PostgresTarget:
             ) from None
 
     def _prepare_session(self, conn: psycopg.Connection[Any]) -> None:
-        conn.prepared_max = prepared_max
         conn.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(self._lock_timeout_ms)))
         # The plan for a handful of rows (nested loop, index) is right for any number of them, and made once.
         conn.execute("SET plan_cache_mode = force_generic_plan")

@@ -13,7 +13,7 @@ from typing import assert_never, cast
 from adapters.relational.answers import row_results
 from adapters.relational.assembled.shapes import Shape
 from adapters.relational.assembled.writer import Assembled
-from adapters.relational.isolation import Blocked, Lost, Refused
+from adapters.relational.isolation import Blocked, Doomed, Lost, Refused
 from adapters.relational.layout import Layout
 from adapters.relational.refused import Spot, Unstorable
 from adapters.relational.speech import Columns, Speech
@@ -76,8 +76,8 @@ class Executor:
 
     @contextmanager
     def segment(self) -> Iterator[None]:
-        """A savepoint; see `isolation.Writing`. Raises Blocked, Refused, Lost, or `Speech.errors` for what no row is
-        to blame for."""
+        """A savepoint; see `isolation.Writing`. Raises Blocked, Refused, Lost, Doomed, or `Speech.errors` for what no
+        row is to blame for."""
         self._speech.savepoint()
         mark = self._assembled.mark()
         try:
@@ -86,7 +86,7 @@ class Executor:
             self._speech.check()
         except (self._speech.errors, Unstorable) as error:
             self._failed(error, mark)
-        except Lost:
+        except (Lost, Doomed):
             raise
         except BaseException:
             self._undo(mark)
@@ -102,6 +102,9 @@ class Executor:
             case "lost":
                 self._assembled.back_to(0)
                 raise Lost from error
+            case "doomed":
+                self._assembled.back_to(0)
+                raise Doomed(self._reason(error)) from error
             case "blocked":
                 self._undo(mark)
                 raise Blocked from error

@@ -9,19 +9,21 @@ lock timeouts it only asks and no longer waits. It knows no driver but the four 
 
 Some databases end the whole transaction where it meets a deadlock, savepoints and all (`Lost`). Then it is tried anew,
 with half as many source transactions in a segment, so that less is locked at a time; and one that is lost alone steps
-aside. After `losses_max` losses all that are lost do, so there is an end of it.
+aside. After `losses_max` losses all that are lost do, so there is an end of it. Where it is a refusal that ends the
+transaction (`Doomed`), the row to blame is found in the same way, in one transaction after the other: the steps of a
+segment are halved, then the rows of one step are written one by one. A row that is found is not written any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import networkx as nx  # type: ignore[import-untyped,unused-ignore]
 
-from engine.vocabulary import KeyOf, RowResult, Write, WriteRow
+from engine.vocabulary import KeyOf, RowResult, Write, WriteKind, WriteRow
 
 patience: Final = 4
 """So many lock timeouts are waited for in full; a table that a DBA has locked costs no more than these. And so many
@@ -30,6 +32,10 @@ transactions may be lost, until locks are waited for no more."""
 
 losses_max: Final = 16
 """When so many transactions were lost, the steps of the next lost segment step aside, however many they are."""
+
+
+Name: TypeAlias = "tuple[WriteKind, str, int, str]"
+"""(kind, entity, step, record key) of a row."""
 
 
 class Blocked(Exception):
@@ -48,6 +54,16 @@ class Lost(Exception):
     """A segment met a deadlock, and the whole transaction is gone with all that it had written."""
 
 
+class Doomed(Exception):
+    """A segment holds a row that the target will never store, and the whole transaction is gone for it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.row: Name | None = None
+        """The row to blame, if that is known."""
+
+
 class Again(Exception):
     """The transaction has to be started anew: source transactions must step aside that it has written in part, or it
     is lost."""
@@ -58,7 +74,7 @@ class Writing(Protocol):
 
     def segment(self) -> AbstractContextManager[None]:
         """A savepoint: all that is written inside stands, its deferred constraints checked; or none of it does, and
-        Blocked or Refused is raised; or Lost, and then nothing of the transaction stands."""
+        Blocked or Refused is raised; or Lost or Doomed, and then nothing of the transaction stands."""
 
     def write(self, writes: list[Write]) -> list[RowResult]:
         """Executes these writes, in their order; answers their exceptions."""
@@ -81,6 +97,10 @@ class Tries:
     """So many steps may stand in one segment; None: any number."""
     lost: int = 0
     """Transactions that were lost."""
+    apart: set[int] = field(default_factory=set)
+    """Steps of which each row is written by itself, as one of them dooms the transaction."""
+    doomed: dict[Name, str] = field(default_factory=dict)
+    """Rows that doom the transaction, with the reason: they are not written."""
 
 
 def isolated(
@@ -115,6 +135,7 @@ class Isolation:
         """Steps of which earlier parts of the batch have written rows."""
         self._refused: list[tuple[Write, str]] = []
         """Rows that were refused, each alone, with the reason: tried again when all others are in."""
+        self._doomed: list[Name] = []
 
     def run(self, parts: Iterable[list[Write]]) -> list[RowResult]:
         """Writes all that can be written; answers the exceptions.
@@ -123,7 +144,7 @@ class Isolation:
         was lost: then it has to be rolled back and tried with what `tries` knows now."""
         if self.tries.lost >= patience:
             self.writing.stop_waiting()
-        for writes in parts:
+        for writes in map(self._harmless, parts):
             self._probe(writes)
             steps = sorted({row[0] for write in writes for row in write.rows})
             self._defer(_of_steps(writes, self.aside))
@@ -132,7 +153,24 @@ class Isolation:
                 self._steps(writes, some)
             self._begun.update(step for step in free if step not in self.aside)
         self._retry_refused()
+        self._tell_doomed()
         return self.results
+
+    def _harmless(self, writes: list[Write]) -> list[Write]:
+        """The same writes without the rows that doom the transaction."""
+        if not self.tries.doomed:
+            return writes
+        names = [(write, row, _name(write, row)) for write in writes for row in write.rows]
+        self._doomed += [name for _, _, name in names if name in self.tries.doomed]
+        return _regrouped([(write, row) for write, row, name in names if name not in self.tries.doomed])
+
+    def _tell_doomed(self) -> None:
+        for name in self._doomed:
+            _, entity, step, key = name
+            if step in self.aside:
+                self.results.append(RowResult(entity, key, "deferred"))
+            else:
+                self.results.append(RowResult(entity, key, "failed", reason=self.tries.doomed[name]))
 
     def _probe(self, writes: list[Write]) -> None:
         """Finds what is locked without waiting for each of them in turn."""
@@ -141,8 +179,9 @@ class Isolation:
             if not rows:
                 continue
             try:
-                with self._segment({row[0] for row in rows}):
-                    locked = self.writing.locked(Write(write.kind, write.entity, write.columns, rows))
+                asked = Write(write.kind, write.entity, write.columns, rows)
+                with self._segment([asked]):
+                    locked = self.writing.locked(asked)
             except Blocked:
                 self._count_timeout()
                 locked = list(range(len(rows)))
@@ -153,8 +192,11 @@ class Isolation:
         if not steps:
             return
         chosen = _of_steps(writes, set(steps))
+        if len(steps) == 1 and steps[0] in self.tries.apart:
+            self._single(chosen, steps[0])
+            return
         try:
-            with self._segment(steps):
+            with self._segment(chosen):
                 results = self.writing.write(chosen)
         except Blocked:
             self._count_timeout()
@@ -171,18 +213,34 @@ class Isolation:
             self.results += results
 
     @contextmanager
-    def _segment(self, steps: Collection[int]) -> Iterator[None]:
-        """A savepoint in which rows of these steps are written. Raises Blocked, Refused; Again if all is lost."""
+    def _segment(self, writes: list[Write], *, circle: bool = False) -> Iterator[None]:
+        """A savepoint in which these rows are written. Raises Blocked, Refused; Again if all is lost. `circle`: they
+        stand or fall together."""
         try:
             with self.writing.segment():
                 yield
         except Lost:
-            self.tries.lost += 1
-            if len(steps) == 1 or self.tries.lost > losses_max:
-                self.aside.update(steps)
-            else:
-                self.tries.together = min(len(steps) // 2, self.tries.together or len(steps))
+            self._lose(sorted({row[0] for write in writes for row in write.rows}), alone=self.aside)
             raise Again from None
+        except Doomed as doomed:
+            names = [_name(write, row) for write in writes for row in write.rows]
+            blamed = [doomed.row] if doomed.row is not None else names
+            if circle or len(blamed) == 1:
+                self.tries.lost += 1
+                self.tries.doomed.update(dict.fromkeys(blamed, doomed.reason))
+            else:
+                self._lose(sorted({step for _, _, step, _ in names}), alone=self.tries.apart)
+            raise Again from None
+
+    def _lose(self, steps: list[int], alone: set[int]) -> None:
+        """The transaction is gone with these steps. `alone`: where a step is put that is gone by itself."""
+        self.tries.lost += 1
+        if self.tries.lost > losses_max:
+            self.aside.update(steps)
+        elif len(steps) == 1:
+            alone.update(steps)
+        else:
+            self.tries.together = min(len(steps) // 2, self.tries.together or len(steps))
 
     def _halve(self, writes: list[Write], steps: list[int]) -> None:
         middle = len(steps) // 2
@@ -193,7 +251,7 @@ class Isolation:
         """Writes one source transaction of which at least one row is refused."""
         refused_before, results_before = len(self._refused), len(self.results)
         try:
-            with self._segment([step]):
+            with self._segment(writes):
                 self._rows([(write, row) for write in writes for row in write.rows])
         except Blocked:
             self._count_timeout()
@@ -201,11 +259,18 @@ class Isolation:
             self._step_aside(writes, step)
 
     def _rows(self, rows: list[tuple[Write, WriteRow]]) -> None:
-        """Writes these rows, in their order, but for the refused ones. Raises Blocked."""
+        """Writes these rows of one step, in their order, but for the refused ones. Raises Blocked."""
+        if len(rows) > 1 and rows[0][1][0] in self.tries.apart:
+            for each in rows:
+                self._rows([each])
+            return
         writes = _regrouped(rows)
         try:
             with self.writing.segment():
                 results = self.writing.write(writes)
+        except Doomed as doomed:
+            doomed.row = _name(*rows[0]) if len(rows) == 1 else None
+            raise
         except Refused as refused:
             if len(rows) == 1:
                 self._refused.append((writes[0], refused.reason))
@@ -226,7 +291,7 @@ class Isolation:
             for circle in _circles(waiting):
                 writes = [write for write, _ in circle]
                 try:
-                    with self._segment({row[0] for write in writes for row in write.rows}):
+                    with self._segment(writes, circle=True):
                         results = self.writing.write(writes)
                 except Blocked:
                     self._count_timeout()
@@ -257,6 +322,10 @@ class Isolation:
         self.timeouts += 1
         if self.timeouts == patience:
             self.writing.stop_waiting()
+
+
+def _name(write: Write, row: WriteRow) -> Name:
+    return write.kind, write.entity, row[0], row[1]
 
 
 def _groups(steps: list[int], together: int | None) -> Iterator[list[int]]:

@@ -11,11 +11,11 @@ from typing import Literal, TypeAlias
 from adapters.relational.live import LiveColumn, TableName
 from engine.vocabulary import Text
 
-Verdict: TypeAlias = Literal["blocked", "lost", "refused", "broken"]
+Verdict: TypeAlias = Literal["blocked", "lost", "refused", "doomed", "broken"]
 """What a failed write means. `blocked`: somebody is in the way, it may pass by itself; the transaction stands, its
 savepoint can be gone back to. `lost`: the same, but the whole transaction is gone with its savepoints, and with it what
-was written before. `refused`: the target will never store this row as it is. `broken`: the connection, the rights or
-the table; no row is to blame."""
+was written before. `refused`: the target will never store this row as it is. `doomed`: it never will, and the whole
+transaction is gone for it. `broken`: the connection, the rights or the table; no row is to blame."""
 
 
 class Unstorable(Exception):

@@ -123,8 +123,8 @@ class Speech(Protocol):
         """All that was sent has been answered without an error, and all that is checked late is right."""
 
     def rollback_to(self) -> None:
-        """Goes back to the innermost savepoint, which is no more then. May follow an error of any kind but `lost` and
-        `broken`."""
+        """Goes back to the innermost savepoint, which is no more then. May follow an error of any kind but
+        `lost`, `doomed` and `broken`."""
 
     def release(self) -> None:
         """The innermost savepoint is no more; what was written since stands as far as the transaction does."""
