@@ -135,6 +135,19 @@ class ReaderBusy(SystemUnavailable):
     code = "D216"
 
 
+class CaptureStopped(SystemUnavailable):
+    """Nobody carries changes from the database's log into its change tables: a job, or SQL Server's Agent, is stopped.
+    Retried."""
+
+    code = "D217"
+
+
+class CaptureMissing(SystemStopped):
+    """Changes are not captured, or were begun to be captured anew after our position: some were not kept."""
+
+    code = "D218"
+
+
 class WireError(DuologError):
     """Bytes from a server that do not follow its documented protocol."""
 

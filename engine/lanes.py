@@ -71,6 +71,9 @@ class Lane:
     """Since when a batch has been under way; 0: none is."""
     deferred_at: float = 0.0
     """When rows locked by users were last put aside; 0: there are none."""
+    barred: tuple[int, int] | None = None
+    """How far the system's batches were when the first in its inbox had to wait for the one under way. While they are
+    no further, it still has to."""
     committed_at: int = 0
     """Commit time of the last transaction decided, microseconds since 1970."""
     acknowledged: Position = 0

@@ -191,29 +191,33 @@ class Rounds:
         if self._held_back() or (self.storing is not None and len(self.decider.dirty) >= self.limits.turn_rows_max):
             return False
         taken: dict[str, list[Transaction | Progress]] = {}
-        rows = 0
+        barred = {system for system, lane in self.lanes.items() if lane.barred == self.decider.standing(system)}
         with self.bell:
             for system, lane in self.lanes.items():
                 events: list[Transaction | Progress] = []
                 share = 0
                 for event in lane.inbox:
-                    if share >= self.limits.turn_rows_max:
+                    if share >= self.limits.turn_rows_max or (events and system in barred):
                         break
                     share += event.rows if isinstance(event, Transaction) else 0
                     events.append(event)
                 taken[system] = events
-                rows += share
-        self.decider.prefetch(event for events in taken.values() for event in events if isinstance(event, Transaction))
-        done = [self._decide_lane(system, events) for system, events in taken.items()]
+        self.decider.prefetch(
+            event for system, events in taken.items() if system not in barred for event in events
+            if isinstance(event, Transaction)
+        )  # fmt: skip
+        done = [self._decide_lane(system, events, system in barred) for system, events in taken.items()]
         return any(done)
 
-    def _decide_lane(self, system: str, events: list[Transaction | Progress]) -> bool:
-        """Decides one system's events in order, up to the first that has to wait."""
+    def _decide_lane(self, system: str, events: list[Transaction | Progress], barred: bool) -> bool:
+        """Decides one system's events in order, up to the first that has to wait. `barred`: that is known of the first,
+        and not looked for again: whoever reads may ring for each transaction."""
         lane = self.lanes[system]
         done = rows = 0
         for event in events:
             if isinstance(event, Transaction):
-                if self.decider.blocked(event):
+                if barred or self.decider.blocked(event):
+                    lane.barred = self.decider.standing(system)
                     if event.own:  # its own COMMIT may wait for that, where nobody can opt out
                         self.decider.pass_own(system, event.position)
                     break

@@ -9,12 +9,16 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from adapters.alchemy import survey as alchemy
 from adapters.alchemy.kit import AlchemyKit
+from adapters.alchemy.session import Session
+from adapters.alchemy.speech import AlchemySpeech
+from adapters.changetable.kit import ChangeTableKit
 from adapters.debezium.decoding.modes import modes
 from adapters.debezium.kit import Database, DebeziumKit
 from adapters.debezium.layout import LEDGER, WITH_DATABASE, Topics
@@ -28,6 +32,8 @@ from adapters.postgresql.elsewhere import PostgresElsewhere
 from adapters.postgresql.kit import PostgresKit
 from adapters.relational.survey import Survey
 from adapters.relational.switch import Switch
+from adapters.sqlserver.kit import SqlServerKit
+from adapters.sqlserver.speech import SqlServerSpeech
 from adapters.store import SqlStore
 from engine.catalog import Catalog, Finding
 from engine.errors import StoreUnfit
@@ -37,6 +43,8 @@ from engine.rulebook import RuleBook
 from engine.vocabulary import Outcome, Position, Row
 from rules import Known, Loaded, Problem, RuleFile, System, compile_book, find_systems, load
 from rules.addresses import database
+from rules.qualified import default_schema
+from rules.secrets import Secret
 from rules.synchronous import ADAPTERS
 
 
@@ -92,8 +100,18 @@ class Kit(Protocol):
     def switch(self, book: RuleBook) -> Switch: ...
 
 
-KITS: Mapping[str, Callable[..., Kit]] = {"postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit}
-"""By the word after `adapter:`, of those who read the database's own log."""
+def _speech(session: Session) -> AlchemySpeech:
+    """What puts the writes of a session into words, whichever database ODBC has led to."""
+    return SPEECHES.get(session.name, AlchemySpeech)(session)
+
+
+SPEECHES: Mapping[str, Callable[[Session], AlchemySpeech]] = {"mssql": SqlServerSpeech}
+"""By SQLAlchemy's name for the dialect, where there are better words than those that all databases understand."""
+KITS: Mapping[str, Callable[..., Kit]] = {
+    "postgresql": PostgresKit, "mariadb": MariaKit, "mysql": MariaKit, "sqlserver": SqlServerKit,
+    "sqlite": ChangeTableKit, "odbc": partial(ChangeTableKit, speech=_speech),
+}  # fmt: skip
+"""By the word after `adapter:`, of those whose databases are read without another program."""
 ELSEWHERE: Mapping[str, Callable[..., Database]] = {
     "postgresql": PostgresElsewhere, "mariadb": MariaElsewhere, "mysql": MariaElsewhere,
     **dict.fromkeys(("oracle", "mssql", "db2"), partial(AlchemyKit, ledger=LEDGER)),
@@ -101,6 +119,8 @@ ELSEWHERE: Mapping[str, Callable[..., Database]] = {
 """By the kind of database: what does all the rest, where Debezium reads its log."""
 SCHEMES: Mapping[str, Callable[[str, str, Collection[str]], Survey]] = {
     "postgresql": postgresql.survey, "postgres": postgresql.survey, "mariadb": mariadb.survey, "mysql": mariadb.survey,
+    "mssql": partial(alchemy.survey, adapter="sqlserver"), "sqlserver": partial(alchemy.survey, adapter="sqlserver"),
+    "sqlite": partial(alchemy.survey, adapter="sqlite"), "odbc": partial(alchemy.survey, adapter="odbc"),
 }  # fmt: skip
 """By what an address begins with: how the tables behind it are looked at, before there are rules."""
 
@@ -125,7 +145,7 @@ class Wired:
 
 def scheme_of(url: str) -> str:
     """What an address begins with; empty if no adapter knows such addresses."""
-    scheme = url.partition("://")[0].lower()
+    scheme = url.partition("://")[0].lower().partition("+")[0]
     return scheme if scheme in SCHEMES else ""
 
 
@@ -133,7 +153,8 @@ def survey(system: str, url: str, schemas: Collection[str]) -> Survey:
     """The tables of a database: of these schemas, or of those that its adapter takes for the application's.
 
     Raises SystemUnavailable, SystemStopped."""
-    return SCHEMES[scheme_of(url)](system, url, schemas)
+    found = SCHEMES[scheme_of(url)](system, url, schemas)
+    return found if default_schema(found.adapter, Secret(url)) == found.home else replace(found, home="")
 
 
 class SystemClock:
@@ -159,10 +180,11 @@ def kits(rules: RuleFile | Known) -> dict[str, Kit]:
         assert system.url is not None, "loaded with an environment"
         if system.kafka is not None:
             found[name] = _over_kafka(system)
-        elif system.database in KITS:
+        elif (word := system.adapter if system.adapter in KITS else system.database) in KITS:
             # Of rules that are only known in part, one that Debezium reads is here as the database that it is, unless
             # that is one whose users can never wait: it has no switch.
-            found[name] = KITS[system.database](name, system.url.reveal(), insecure=system.insecure)
+            said = {"capture": system.capture} if system.capture else {}
+            found[name] = KITS[word](name, system.url.reveal(), insecure=system.insecure, **said)
     return found
 
 

@@ -1,20 +1,24 @@
 """How far a feed is, kept in Kafka itself: a record of a topic of its own, in the very transaction that tells.
 
-Turns progress into a record and back. Only what is committed counts; what the store says of it is a copy.
+Turns progress into a record and back. Only what is committed counts; what the store says of it is a copy. What brokers
+left open has been ended before (`adapters.kafka.hanging`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 KEY: Final = b"progress"
 LOOKED_BACK: Final = 50
 """Offsets that are looked at first, from the end: a transaction takes two."""
-WITHIN_S: Final = 20.0
+POLL_S, WITHIN_S = 1.0, 20.0
+"""How long one request may take, and how long nothing may come."""
 
 
 class Beginning(msgspec.Struct):
@@ -69,11 +73,16 @@ def last_progress(arguments: Mapping[str, Any], topic: str) -> Progress | None:
 
 
 def _read(consumer: KafkaConsumer, place: TopicPartition, start: int, end: int) -> Progress | None:
-    """The last record between two offsets."""
+    """The last record between two offsets. Raises KafkaTimeoutError if they do not come."""
     found: bytes | None = None
     consumer.seek(place, start)
+    deadline = time.monotonic() + WITHIN_S
     while consumer.position(place) < end:
-        polled = consumer.poll(timeout_ms=int(WITHIN_S * 1000)).get(place, [])
+        polled = consumer.poll(timeout_ms=int(POLL_S * 1000)).get(place, [])
         for record in polled:
             found = record.value if record.key == KEY else found
+        if polled:
+            deadline = time.monotonic() + WITHIN_S
+        elif time.monotonic() > deadline:
+            raise KafkaTimeoutError("what was told last does not come")
     return _decode(found) if found is not None else None

@@ -23,6 +23,7 @@ from adapters.feed.message import Change, Message, Speech
 from adapters.feed.progress import KEY, Progress, encode, last_progress
 from adapters.feed.topics import make_topics
 from adapters.kafka.broker import translated
+from adapters.kafka.hanging import Hanging
 from engine.agreed import PAGES, STATE, Feed, Page, State, page_of, place_of, state_of
 from engine.errors import DuologError, EngineFault, SystemStopped, SystemUnavailable
 from engine.ports import Store
@@ -34,6 +35,8 @@ CHANGES_AT_ONCE: Final = 5_000
 IDLE_S: Final = 0.5
 PAUSE_FIRST_S, PAUSE_MOST_S = 0.2, 10.0
 """Between attempts to reach Kafka."""
+DOUBTS_S: Final = 15.0
+"""How long an empty topic of progress is doubted: brokers that have just come back may not have all of it yet."""
 LAST_S: Final = 5.0
 """How long a clean stop goes on telling what is left."""
 MESSAGE_BYTES_MAX: Final = 32_000_000
@@ -89,6 +92,9 @@ class Publisher:
         self.stopping = False
         self.ends_at = 0.0
         self.producer: KafkaProducer | None = None
+        self.hanging = Hanging(setting.progress, system="feed")
+        self.doubts_from = 0.0
+        """Since when the topic of progress is empty and should not be (`time.monotonic`); 0: it is as it should be."""
         self.progress = Progress("", 0, 0, 0)
         self.offset = 0
         """Of the era; see `State.offset`."""
@@ -169,9 +175,16 @@ class Publisher:
                 compression_type="lz4", max_request_size=MESSAGE_BYTES_MAX, allow_auto_create_topics=False,
                 transaction_timeout_ms=TRANSACTION_TIMEOUT_MS, **TIMEOUTS,
             )  # fmt: skip
-            self.producer.init_transactions()  # from here on nobody else can tell anything more
+            others = [*setting.topics.values(), *filter(None, [setting.journal])]
+            # From here on nobody else can tell anything more.
+            ended = self.hanging.begin(self.producer, setting.arguments, setting.progress, others)
             found = last_progress(setting.arguments, setting.progress)
+        if ended:
+            self.observe("feed ended what brokers had left open", ended)
         state = self._state()
+        if found is None and setting.progress not in made:
+            self._doubt(state)
+        self.doubts_from = 0.0
         if found is not None and found.era != state.era == self.progress.era:
             raise SystemStopped(
                 "another engine of this name tells its changes to the same brokers", system="feed",
@@ -184,6 +197,16 @@ class Publisher:
         self.progress.beginnings = beginning.wanted(found, state, list(setting.topics))
         self.pages = []
         self.feed.told_to = found.page
+
+    def _doubt(self, state: State) -> None:
+        """The topic of progress is empty, and was there: if anything has been told, that is not believed at once."""
+        now = time.monotonic()
+        self.doubts_from = self.doubts_from or now
+        if max(state.forgotten, self.feed.told_to) > 0 and now - self.doubts_from < DOUBTS_S:
+            raise SystemUnavailable(
+                f"the topic `{self.setting.progress}` is empty, though pages were told; if it stays so for "
+                f"{DOUBTS_S:.0f} s, everything is told anew", system="feed",
+            )  # fmt: skip
 
     def _state(self) -> State:
         found = self.store.find_committed(STATE, [STATE]).get(STATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from kafka import KafkaAdminClient
@@ -34,12 +35,11 @@ def make_topics(
         admin = KafkaAdminClient(**arguments)
         try:
             there = set(admin.list_topics())
-            made = [topic for topic in wanted if topic not in there]
-            for topic in made:
-                try:
+            made: list[str] = []
+            for topic in [topic for topic in wanted if topic not in there]:
+                with suppress(TopicAlreadyExistsError):  # another one was faster, or a broker did not know of it yet
                     admin.create_topics([wanted[topic]], wait_for_metadata=True)
-                except TopicAlreadyExistsError:
-                    continue  # another one was faster
+                    made.append(topic)
             if progress in there:
                 _require_kept(admin, progress)
         finally:

@@ -145,6 +145,8 @@ class _Pages:
                 continue
             if side.sent is not None and side.sent_due <= self.after:
                 side.held, side.sent = side.sent, None  # confirmed since, but not looked at
+            if deletions and record.alive and side.sent is None:
+                continue  # not one that is deleted: it was planned in the other pass
             due = side.due if side.sent is None else side.sent_due
             if below < due <= upto:
                 items.append((rules, key, record, side))

@@ -47,6 +47,11 @@ class Changes(Aside):
             if old is not None:
                 keys[key_of(old)] = None
 
+    def standing(self, system: str) -> tuple[int, int]:
+        """How far the system's batches are: (the last that was answered, the last that was sent)."""
+        mark = self.marks[system]
+        return mark.applied, mark.dispatched
+
     def blocked(self, transaction: Transaction) -> bool:
         """True if a write of ours to a record of this transaction is under way to its own system.
 

@@ -74,7 +74,7 @@ def _address(given: str) -> tuple[str, str]:
     if not equals:
         url = os.environ.get(variable(name), "")
     if not url:
-        write = f"write {name}=postgresql://… or {name}=mariadb://…, or export {variable(name)}"
+        write = f"write {name}=postgresql://…, {name}=mariadb://… or {name}=sqlite:///…, or export {variable(name)}"
         raise typer.BadParameter(f"`{name}` has no address: {write}")
     if not scheme_of(url):
         allowed = ", ".join(f"{scheme}://" for scheme in SCHEMES)

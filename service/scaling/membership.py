@@ -8,6 +8,7 @@ and what it had goes to the others. It starts nothing: `service.scaling.worker` 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
@@ -85,8 +86,20 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             with translated("", "taking part in the group of workers"):
                 consumer.subscribe([engines_topic(self._name), readers_topic(self._name)], listener=self)
-                while not self._leaving.is_set():
-                    consumer.poll(timeout_ms=200)
+                self._stay(consumer)
         finally:
             with suppress(KafkaError):
                 consumer.close(autocommit=False)
+
+    def _stay(self, consumer: KafkaConsumer) -> None:
+        """Until we leave. Raises SystemUnavailable when nobody has answered for the group as long as a session lasts.
+
+        The driver can look for the group's coordinator for ever, and as fast as it can, when a connection to it has
+        failed once (kafka-python 3.0.12); another consumer finds it."""
+        heard_at = time.monotonic()
+        while not self._leaving.is_set():
+            consumer.poll(timeout_ms=200)
+            if not consumer._coordinator.coordinator_unknown():  # the driver has no public word for it
+                heard_at = time.monotonic()
+            elif time.monotonic() > heard_at + SESSION_MS / 1000:
+                raise SystemUnavailable(f"nobody answers for the group of workers `duolog.{self._name}`")
