@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from rules import secrets
 from rules.findings import Findings
+from rules.odbc import ODBC, database_behind, is_complete, is_odbc, kind_behind
 from rules.problem import Path as TreePath
 from rules.problem import quoted
 from rules.ruling import part_path, parts_of, table_of
@@ -34,28 +36,40 @@ class _Form:
     """An option that may name the database instead of the path."""
     database: bool = True
     """An address names a database."""
+    server: bool = True
+    """There is a server; otherwise a file."""
+    by_driver: bool = False
+    """An address names an ODBC driver, or a data source in which one is named."""
 
 
 _POSTGRESQL = _Form(("postgresql", "postgres"), "5432", "`postgresql://user@host:5432/database`", True, "dbname=")
 _MARIADB = _Form(("mariadb", "mysql"), "3306", "`mariadb://user@host:3306/database`", False)
 _SERVICE = "`oracle+oracledb://user@host:1521/?service_name=erp`"
 _DRIVER = "`mssql+pyodbc://user@host:1433/erp?driver=ODBC+Driver+18+for+SQL+Server`"
+_MSSQL = _Form(("mssql",), "1433", _DRIVER, False)
+_SQLITE = _Form(("sqlite",), "", "`sqlite:////path/to/erp.sqlite`", False, server=False)
+_BY_DRIVER = "`odbc://user@host:5432/erp?driver=PostgreSQL+Unicode`, or `odbc://user@DSN`"
+_ODBC = _Form((ODBC,), "", _BY_DRIVER, False, by_driver=True)
 _DATABASES: Mapping[str, _Form] = {
     "postgresql": _POSTGRESQL, "mariadb": _MARIADB, "mysql": replace(_MARIADB, schemes=("mysql", "mariadb")),
     "oracle": _Form(("oracle",), "1521", _SERVICE, False, "service_name="),
-    "mssql": _Form(("mssql",), "1433", _DRIVER, False),
+    "mssql": _MSSQL,
     "db2": _Form(("db2", "ibm_db_sa"), "50000", "`db2+ibm_db://user@host:50000/erp`", False),
 }  # fmt: skip
-"""By kind of database, as `database_of` calls it."""
+"""By kind of database, as `database_of` calls it, of those that Debezium reads."""
 
-_FORMS: Mapping[str, tuple[str, ...]] = {
-    "postgresql": ("postgresql",), "mariadb": ("mariadb",), "mysql": ("mysql",), "debezium": tuple(_DATABASES),
+_FORMS: Mapping[str, Mapping[str, _Form]] = {
+    **{kind: {kind: _DATABASES[kind]} for kind in ("postgresql", "mariadb", "mysql")}, "debezium": _DATABASES,
+    "sqlserver": {"mssql": replace(_MSSQL, schemes=("mssql", "sqlserver"), by_driver=True)},
+    "sqlite": {"sqlite": _SQLITE}, "odbc": {ODBC: _ODBC},
 }  # fmt: skip
-"""By adapter: which kinds of databases it may be."""
+"""By adapter: which kinds of databases it may be, and how their addresses are written."""
+_PORTS: Mapping[str, str] = {kind: form.port for forms in _FORMS.values() for kind, form in forms.items()}
 
 _KAFKA = _Form(("kafka",), "9092", "`kafka://user@host:9093,other:9093/?ca=/path/to/ca.pem`", True, database=False)
 _REGISTRY = _Form(("https", "http"), "443", "`https://user@host:8081`", False, database=False)
 
+SQLITE: Final = "sqlite"
 STORE_SCHEMES = ("sqlite", "postgresql", "postgres")
 
 _SHOWN_SCHEMES = frozenset({
@@ -88,7 +102,7 @@ def addresses(
     wanted = 0
     for system, entry in syntax.systems.items():
         for word, template, forms, into in (
-            ("url", entry.url, [_DATABASES[kind] for kind in _FORMS[entry.adapter]], systems),
+            ("url", entry.url, [*_FORMS[entry.adapter].values()], systems),
             ("kafka", entry.kafka, [_KAFKA], brokers),
             ("registry", entry.registry, [_REGISTRY], registries),
         ):
@@ -96,7 +110,7 @@ def addresses(
                 wanted += 1
                 address = _system_address(template, ("systems", system, word), forms, folder, environ, findings)
                 if address is not None:
-                    into[system] = address
+                    into[system] = _beside(address, folder)
     store = store_address(syntax.store, name, folder, environ, findings)
     if store is None or len(systems) + len(brokers) + len(registries) < wanted:
         return None, systems
@@ -181,6 +195,10 @@ def _complete(url: Secret, form: _Form, path: TreePath, findings: Findings) -> b
     machine.)"""
     try:
         parts = urlsplit(url.reveal())
+        if not form.server and (parts.netloc or parts.query):
+            raise ValueError
+        if form.by_driver and not is_complete(url.reveal()):
+            raise ValueError
         if not form.several_hosts and len(_hosts(parts.netloc)) > 1:
             raise ValueError
         if not form.database and (not all(_hosts(parts.netloc)) or parts.path.strip("/")):
@@ -191,7 +209,8 @@ def _complete(url: Secret, form: _Form, path: TreePath, findings: Findings) -> b
     except ValueError:
         findings.error("R507", path, "the address cannot be understood", mend=f"write it as {form.example}")
         return False
-    if not form.database or parts.path.strip("/") or (form.named_by and form.named_by in parts.query):
+    named = parts.path.strip("/") if parts.path.strip("/") != ":memory:" else ""  # which nobody else would see
+    if not form.database or form.by_driver or named or (form.named_by and form.named_by in parts.query):
         return True
     findings.error("R507", path, "the address names no database", mend=f"write it as {form.example}")
     return False
@@ -207,13 +226,17 @@ def database_of(adapter: str, url: Secret | None) -> str:
     reads several kinds. `url`: None if it is not known; then such a one counts as PostgreSQL."""
     kinds = _FORMS[adapter]
     scheme = _scheme(url.reveal()) if url is not None else ""
+    if ODBC in kinds:
+        return kind_behind(url.reveal()) if url is not None else next(iter(_DATABASES))
     if scheme in kinds:
         return scheme
-    return next((kind for kind in kinds if scheme in _DATABASES[kind].schemes), kinds[0])
+    return next((kind for kind, form in kinds.items() if scheme in form.schemes), next(iter(kinds)))
 
 
 def database(url: Secret) -> str:
-    """The name of the database that the path of an address names; empty if it names none."""
+    """The name of the database that an address names; empty if it names none."""
+    if is_odbc(url.reveal()):
+        return database_behind(url.reveal())
     return unquote(urlsplit(url.reveal()).path.strip("/"))
 
 
@@ -245,23 +268,25 @@ def _end(url: Secret, kind: str) -> tuple[str, ...]:
     """What two addresses of one database have in common: the hosts with their ports, the database, the options. Two
     names of one host are told apart here; the live check knows better. A MariaDB server is one as a whole: the names of
     tables say in which of its databases they are."""
-    form = _DATABASES[kind]
     parts = urlsplit(url.reveal())
+    if kind in (SQLITE, ODBC) or "odbc_connect=" in parts.query:  # a data source or connection string is one name
+        return (kind, parts.netloc.rpartition("@")[2], parts.path, parts.query)
     hosts = []
     for host in _hosts(parts.netloc.lower()):
         name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
-        name, port = (name, port) if colon else (host, form.port)
+        name, port = (name, port) if colon else (host, _PORTS[kind])
         hosts.append(f"{'localhost' if name in ('', '127.0.0.1', '[::1]') else name}:{port}")
     if kind not in ("mariadb", "mysql"):
-        return (kind, *hosts, database(url), parts.query)
+        # The options in an ODBC address are its driver's: they tell nothing that would set two databases apart.
+        return (kind, *hosts, database(url), "" if is_odbc(url.reveal()) else parts.query)
     sockets = [option for option in parts.query.split("&") if option.startswith("socket=")]
     return ("mariadb", *(sockets or hosts))
 
 
-def _beside(store: Secret, folder: Path) -> Secret:
+def _beside(url: Secret, folder: Path) -> Secret:
     """A relative SQLite file stands beside the rule file, wherever duolog is started."""
-    text = store.reveal()
-    prefix = "sqlite:///"
-    if not text.startswith(prefix) or text.startswith(prefix + "/") or text == prefix + ":memory:":
-        return store
-    return Secret(prefix + str(folder / text[len(prefix) :]))
+    text = url.reveal()
+    prefix, slashes, path = text.partition(":///")
+    if _scheme(text) != SQLITE or not slashes or path.startswith("/") or path == ":memory:":
+        return url
+    return Secret(f"{prefix}:///{folder / path}")

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 
 from rules.assembly.bindings import lookups
 from rules.findings import Findings
+from rules.odbc import ODBC
 from rules.problem import Path, did_you_mean, quoted
-from rules.qualified import NAMED_BY_ADDRESS
+from rules.qualified import UNKNOWN
 from rules.ruling import ROOT, column_path, columns_of, identity_fields, part_of, part_path, parts_of, table_of
 from rules.shape import Shaped
 from rules.syntax import EntitySyntax, FileSyntax, LookupSyntax, PartSyntax, TableSyntax
@@ -19,8 +20,8 @@ from rules.values.maps import check_reference_maps
 
 IDENTIFIER_BYTES_MAX = 63
 """What PostgreSQL keeps of a name."""
-IDENTIFIER_LETTERS_MAX = 64
-"""What MariaDB and MySQL take for a name."""
+IDENTIFIER_LETTERS_MAX = {"mariadb": 64, "mysql": 64, "mssql": 128, "sqlite": 128}
+"""By kind of database, of those that count letters: what it takes for a name. (SQLite takes any.)"""
 
 
 def check_columns(name: str, entity: EntitySyntax, adapters: Mapping[str, str], findings: Findings) -> None:
@@ -44,9 +45,9 @@ def check_columns(name: str, entity: EntitySyntax, adapters: Mapping[str, str], 
 
 def check_identifier(findings: Findings, path: Path, name: str, adapter: str) -> None:
     """Any name may be used, as it is always quoted; but no database has an empty or an endless one."""
-    counted = adapter in NAMED_BY_ADDRESS
+    counted = adapter in IDENTIFIER_LETTERS_MAX
     size = len(name) if counted else len(name.encode("utf-8", "surrogatepass"))
-    most, unit = (IDENTIFIER_LETTERS_MAX, "characters") if counted else (IDENTIFIER_BYTES_MAX, "bytes")
+    most, unit = (IDENTIFIER_LETTERS_MAX[adapter], "characters") if counted else (IDENTIFIER_BYTES_MAX, "bytes")
     if not name or "\0" in name or size > most:
         findings.error("R325", path, "no table or column can have this name", found=f"{quoted(name)}, {size} {unit}",
                        allowed=(f"1 to {most} {unit}, no NUL",))  # fmt: skip
@@ -81,6 +82,12 @@ def _check_table_name(
     if table.schema_ is None and table.table.count(".") > 1:
         findings.error("R326", path, "a table's name has one dot at most, after its schema", found=quoted(table.table),
                        mend="say which part is which: `{schema: …, table: …}`")  # fmt: skip
+        return
+    if table.schema_ == UNKNOWN and adapter == ODBC:
+        findings.error("R346", path, "the address does not tell which database is behind it, and so not in which schema"
+                       " this table is", found=quoted(table.table),
+                       mend=f"say it: {quoted(f'schema.{table.table}')}, or name the driver in the address"
+                       " (`?driver=…`)")  # fmt: skip
         return
     for part in table_of(table):
         check_identifier(findings, path, part, adapter)

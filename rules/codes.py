@@ -76,6 +76,8 @@ CODES: Final[dict[str, str]] = {
     "R340": "`unlink` for a part that no other points at.",
     "R341": "`leave` where a row cannot be there without being a record.",
     "R344": "`on_create` or `on_write` gives a column that is filled already.",
+    "R345": "`capture` for a system that is no SQL Server.",
+    "R346": "A table whose schema has to be said, as the address does not tell which database is behind it.",
     "R351": "Warning: a value that one system's map yields has no counterpart in another system's map.",
     "R352": "Warning: an entity's policy is never asked, because its owner decides every field without one.",
     "R353": "Warning: `restrict` for an entity that nothing refers to.",

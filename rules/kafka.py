@@ -17,6 +17,9 @@ from rules.syntax import SystemSyntax
 OVER_KAFKA: Final = "debezium"
 """The adapter whose systems are read from Kafka."""
 
+_TOLD_BY: Final = {"sqlserver": "its own change tables", "sqlite": "its change table", "odbc": "its change table"}
+"""By adapter: what is read, of those without a log that we read."""
+
 NAME_MAX: Final = 249
 """Characters of a topic's name."""
 
@@ -57,7 +60,8 @@ def check_topic(name: str, path: Path, findings: Findings) -> bool:
 def _check_own_log(name: str, words: SystemSyntax, findings: Findings) -> None:
     for word in ("kafka", "topics", "registry"):
         if getattr(words, word) is not None:
-            findings.error("R388", ("systems", name, word), f"{quoted(name)} is read from its own log, not from Kafka",
+            read = _TOLD_BY.get(words.adapter, "its own log")
+            findings.error("R388", ("systems", name, word), f"{quoted(name)} is read from {read}, not from Kafka",
                            key=True, found=quoted(f"adapter: {words.adapter}"),
                            mend="say `adapter: debezium`, or take it out")  # fmt: skip
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from engine.rulebook import Synchronous
 from rules.addresses import Addresses, addresses, check_loops, store_address
+from rules.capture import CAPTURED, check_capture
 from rules.check import check
 from rules.feed import FeedRules, feed_of
 from rules.findings import Findings
@@ -49,6 +50,8 @@ class System:
     """Where they are in Kafka."""
     registry: Secret | None = None
     """Where the schemas of its messages are, if anywhere."""
+    capture: str = ""
+    """By what SQL Server is to tell its changes; empty of all others."""
 
     @classmethod
     def of(cls, name: str, words: SystemSyntax, found: Addresses | None) -> System:
@@ -57,6 +60,7 @@ class System:
             name, words.adapter, found.systems[name] if found else None, words.insecure, words.time_zone,
             words.database, found.kafka.get(name) if found else None, words.topics,
             found.registries.get(name) if found else None,
+            words.capture or ("cdc" if words.adapter == CAPTURED else ""),
         )  # fmt: skip
 
 
@@ -121,6 +125,7 @@ def _loaded(path: Path, document: Document, problems: list[Problem], environ: Ma
     found, resolved = addresses(shaped.syntax, name, home(path), environ, findings)
     shaped = replace(shaped, syntax=qualified(shaped.syntax, resolved))
     check(shaped, findings)
+    check_capture(shaped.syntax.systems, findings)
     check_kafka(shaped.syntax.systems, findings)
     check_tests(shaped.syntax.entities, findings)
     check_loops(shaped.syntax, resolved, findings)

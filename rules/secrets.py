@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 SECRET_FILE_BYTES_MAX = 65_536
 MASK = "***"
@@ -23,23 +23,27 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ONLY_REFERENCES = re.compile(r"(?:\$\{[^}]*\})+")
 _FILE = "file:"
 
+_BLANKS = r"(?:\s|\+|%20|%09)*"
 _MASKED = (
     re.compile(r"//[^\s:@/]*:(?P<secret>.+)@"),
     re.compile(r"(?<![/\w{])[\w.-]+:(?P<secret>[^\s/@][^\s@]*)@(?=[\w.-])"),
     re.compile(r"\$\{(?!file:)[^}:]*:(?P<secret>[^}]*)"),
     re.compile(
-        r"(?i)[\w-]*(?:password|passwd|passphrase|pwd|secret|token|api_?key|credential)[\w-]*[\"']?\s*[:=]\s*"
-        r"(?P<secret>[^\s&]+)"
+        r"(?i)[\w-]*(?:password|passwd|passphrase|pwd|secret|token|api_?key|credential)[\w-]*[\"']?"
+        rf"{_BLANKS}(?:[:=]|%3D){_BLANKS}(?P<secret>\{{(?:[^}}]|\}}\}})*\}}|[^\s&]+)"
     ),
 )
 """Where a password could stand in a line, whether or not it is good YAML. Rather too much than too little."""
 
 _LITERAL = (
     re.compile(r"(?<!/)//[^/?#]*?:(?P<secret>[^/?#]*)@"),
-    re.compile(r"(?i)[?&\s](?:password|sslpassword|passwd|pwd)\s*=\s*(?P<secret>[^&\s]+)"),
     re.compile(r"^[\w.-]+:(?P<secret>[^\s/][^\s]*)@"),
 )
 """Where a password does stand in a URL."""
+_KEYWORD = re.compile(r"(?i)[?&\s;=](?:password|sslpassword|passwd|pwd)\s*=\s*(?P<secret>[^&\s;]+)")
+"""And in what it says besides, or in a connection string within that, once nothing is percent-encoded."""
+_BEHIND = re.compile(r"(?i)\?.*(?:password|passwd|pwd)(?:=|%3D)(?:\{|%7B)?\Z")
+"""What stands in front of one that is a reference."""
 
 
 @final
@@ -81,9 +85,7 @@ def malformed(template: str) -> list[Refusal]:
         if not (_NAME.fullmatch(name) or (name.startswith(_FILE) and name != _FILE)):
             shown = name.split(":", 1)[0] + (":…" if ":" in name else "")  # a default could be a password
             mend = "write `${NAME}` or `${file:/path}`; there are no defaults"
-            refusals.append(
-                Refusal("R505", "a reference must be a variable's name or a file", f"`${{{shown}}}`", mend)
-            )
+            refusals.append(Refusal("R505", "a reference must be a variable's name or a file", f"`${{{shown}}}`", mend))
     if "${" in _REFERENCE.sub("", template):
         refusals.append(Refusal("R505", "a reference is not closed", "`${` without `}`"))
     return refusals
@@ -91,18 +93,16 @@ def malformed(template: str) -> list[Refusal]:
 
 def has_literal_password(template: str) -> bool:
     """Whether a password stands in the text itself instead of a reference."""
-    for pattern in _LITERAL:
-        for match in pattern.finditer(template):
-            secret = match["secret"]
-            if secret and not _ONLY_REFERENCES.fullmatch(secret):
-                return True
-    return False
+    found = [match for pattern in _LITERAL for match in pattern.finditer(template)]
+    found += _KEYWORD.finditer(unquote_plus(template))
+    return any(match["secret"] and not _ONLY_REFERENCES.fullmatch(match["secret"]) for match in found)
 
 
 def resolve(template: str, environ: Mapping[str, str], folder: Path) -> tuple[Secret | None, list[Refusal]]:
     """The text with each reference replaced; or all reasons why that cannot be done.
 
-    A reference that is part of a URL's user or password is quoted there, so that a password may hold any character."""
+    A reference that is a URL's user or password, or part of it, is quoted, so that a password may hold any
+    character."""
     refusals: list[Refusal] = malformed(template)
     if refusals:
         return None, refusals
@@ -165,9 +165,10 @@ def _literal_rest(text: str) -> str:
 
 
 def _in_login(template: str, match: re.Match[str]) -> bool:
-    """Whether the reference stands between `//` and `@` of a URL."""
+    """Whether the reference stands between `//` and `@` of a URL, or is a password that stands behind it."""
     after = _REFERENCE.sub("", template[match.end() :]).split("/", 1)[0]
-    return "//" in template[: match.start()] and "@" in after
+    before = template[: match.start()]
+    return "//" in before and ("@" in after or _BEHIND.search(before) is not None)
 
 
 def _value(name: str, environ: Mapping[str, str], folder: Path) -> tuple[str, Refusal | None]:

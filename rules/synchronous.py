@@ -43,6 +43,9 @@ ADAPTERS: Final[dict[str, Waiting]] = {
     "postgresql": Waiting(),
     "mariadb": Waiting(our_own_too=True, ends=True),
     "mysql": Waiting(our_own_too=True, ends=True),
+    "sqlserver": Waiting("SQL Server tells what its users commit a moment later, when they have been answered"),
+    "sqlite": Waiting("its change table tells what its users commit when they have been answered"),
+    "odbc": Waiting("its change table tells what its users commit when they have been answered"),
     "debezium": Waiting("what its users commit comes to us by way of Debezium and Kafka, when they have been answered"),
 }
 """By adapter; each has its line, and one whose users cannot wait has the reason in it."""

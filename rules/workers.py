@@ -18,6 +18,13 @@ from rules.syntax import FileSyntax
 
 PARTITIONS: Final = range(1, 257)
 
+_NOT_SHARED: Final = {
+    "sqlserver": "what tells our own transactions there apart is made for one engine",
+    "sqlite": "its change table is read, and its file written, by one engine",
+    "odbc": "its change table is read by one engine",
+}
+"""By adapter: why several engines cannot take part in such a system yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workers:
@@ -55,5 +62,9 @@ def workers_of(
         if system.kafka is not None:
             findings.error("R379", ("systems", name, "kafka"), f"workers cannot read {quoted(name)} from Debezium's"
                            " topics yet", mend="take out `workers`: one engine reads them")  # fmt: skip
+        if system.adapter in _NOT_SHARED:
+            findings.error("R379", ("systems", name, "adapter"), f"workers cannot share {quoted(name)} yet:"
+                           f" {_NOT_SHARED[system.adapter]}", found=quoted(f"adapter: {system.adapter}"),
+                           mend="take out `workers`: one engine does all of it")  # fmt: skip
     kafka = kafka_address(words.kafka, ("workers", "kafka"), folder, environ, findings)
     return Workers(kafka, words.partitions)

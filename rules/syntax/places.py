@@ -36,12 +36,18 @@ class TopicsSyntax(Syntax):
 class SystemSyntax(Syntax):
     """`erp: {adapter: postgresql, url: "${ERP_URL}"}`"""
 
-    adapter: Literal["postgresql", "mariadb", "mysql", "debezium"] = Field(
-        description="The kind of database; or `debezium`: another program reads its log, into Kafka."
+    adapter: Literal["postgresql", "mariadb", "mysql", "sqlserver", "sqlite", "odbc", "debezium"] = Field(
+        description="The kind of database; `odbc`: any that has triggers, by its ODBC driver; or `debezium`: another"
+        " program reads its log, into Kafka."
     )
     url: str = Field(repr=False, description="Its address, with references for secrets: `${NAME}`, `${file:/path}`.")
     kafka: str | None = Field(
         default=None, repr=False, description="Where its changes come from: `kafka://user@host:9093`, with references."
+    )
+    capture: Literal["cdc", "tracking"] | None = Field(
+        default=None,
+        description="SQL Server only: by what its changes are told, change data capture (`cdc`, unless said) or change"
+        " tracking.",
     )
     topics: TopicsSyntax | None = Field(default=None, description="Debezium's `topic.prefix`, or more of its topics.")
     registry: str | None = Field(

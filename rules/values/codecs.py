@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
+from typing import Final
 
 from engine.catalog import Column
 from engine.errors import ValueRefused
@@ -143,13 +144,20 @@ def remembered(way: Callable[[str], Text]) -> Callable[[str], Text]:
     return lambda text: known(text) if len(text) <= SHORT else way(text)
 
 
+SINGLE_BITS: Final = 24
+"""Of the digits of a floating-point number of four bytes."""
+
+
 def is_blank_padded(column: Column) -> bool:
     """char(n) of PostgreSQL: blanks at the end mean nothing, and are printed."""
     return column.padded == "blanks"
 
 
 def is_single(column: Column) -> bool:
-    """A floating-point number of four bytes."""
+    """A floating-point number of four bytes: as the catalog counts its digits, or else as PostgreSQL and MariaDB call
+    it. (Other databases call by these names what is not.)"""
+    if column.family == "float" and column.precision is not None:
+        return column.precision <= SINGLE_BITS
     return re.match(r"(real|float4|float)\b", column.type) is not None
 
 

@@ -104,6 +104,49 @@ def test_a_table_of_mariadb_is_in_the_database_of_the_address(tmp_path: Path) ->
     assert schema_in(None) == "…", "nobody can know"
 
 
+@pytest.mark.parametrize(
+    ("adapter", "url", "schema"),
+    [
+        ("sqlserver", "mssql://crm:hunter2@crm.example/crm?driver=FreeTDS", "dbo"),
+        ("sqlserver", "sqlserver://crm:hunter2@CRM", "dbo"),
+        ("sqlite", "sqlite:////var/lib/crm.sqlite", "main"),
+        ("odbc", "odbc://crm:hunter2@crm.example:5432/crm?driver=PostgreSQL+Unicode", "public"),
+        ("odbc", "odbc://crm:hunter2@crm.example/c%20rm?Driver=MariaDB+Unicode", "c rm"),
+        ("odbc", "odbc://crm:hunter2@crm.example/crm?driver=/usr/lib/libmyodbc9w.so", "crm"),
+        ("odbc", "odbc:///?odbc_connect=DRIVER%3D%7BMariaDB+Unicode%7D%3BDATABASE%3Dshop%3BSERVER%3Dx", "shop"),
+        ("odbc", "odbc://crm:hunter2@crm.example/crm?driver=ODBC+Driver+18+for+SQL+Server", "dbo"),
+    ],
+)
+def test_a_table_that_is_named_alone_is_in_the_default_schema_of_its_database(
+    adapter: str, url: str, schema: str, tmp_path: Path
+) -> None:
+    text = HEAD.replace("crm: {adapter: postgresql", f"crm: {{adapter: {adapter}")
+    text += CUSTOMER.replace("{schema: sales, table: account.1}", "{table: account}")
+    (tmp_path / "x.yaml").write_text(text)
+
+    loaded = load(tmp_path / "x.yaml", {**ENVIRON, "CRM_URL": url})
+
+    assert loaded.rules is not None, loaded.problems
+    book, _ = compile_book(loaded.rules, None)
+    assert (book.tables["crm"][0].schema, book.tables["crm"][0].name) == (schema, "account")
+    assert load(tmp_path / "x.yaml", None).problems == [], "nobody can know, and nothing is wrong with it"
+
+
+def test_an_sqlite_file_of_a_system_stands_beside_the_rules(tmp_path: Path) -> None:
+    text = HEAD.replace("crm: {adapter: postgresql", "crm: {adapter: sqlite")
+    text += CUSTOMER.replace("{schema: sales, table: account.1}", "{table: account}")
+    (tmp_path / "x.yaml").write_text(text)
+
+    def url(said: str) -> str:
+        loaded = load(tmp_path / "x.yaml", {**ENVIRON, "CRM_URL": said})
+        assert loaded.rules is not None and loaded.rules.systems["crm"].url is not None, loaded.problems
+        return loaded.rules.systems["crm"].url.reveal()
+
+    assert url("sqlite:///crm.sqlite") == f"sqlite:///{tmp_path}/crm.sqlite"
+    assert url("sqlite+pysqlite:///crm.sqlite") == f"sqlite+pysqlite:///{tmp_path}/crm.sqlite"
+    assert url("sqlite:////var/lib/crm.sqlite") == "sqlite:////var/lib/crm.sqlite"
+
+
 def test_no_secret_is_shown_by_anything_that_is_loaded(tmp_path: Path) -> None:
     secret = tmp_path / "crm.secret"
     secret.write_text("hunter2/@:%\n")
@@ -134,6 +177,8 @@ def test_a_secret_compares_but_does_not_print() -> None:
         "secret_token : hunter2", 'url: "app:hunter2@host/d"', 'url: "${ERP_PASSWORD:-hunter2}"',
         "{erp: {url: 'postgresql://a:hunter2@h/d'}, crm: {url: 'postgresql://b:hunter2@h/d'}}",
         'url: "postgresql://a:p@hunter2@h/d"', 'url: "postgresql://a:hunter2${X}@h/d"',
+        "url: odbc:///?odbc_connect=DRIVER%3DX%3BPWD+%3D+hunter2", "url: odbc:///?odbc_connect=PWD%20%3D%20hunter2",
+        "url: odbc:///?odbc_connect=DRIVER={X};PWD={a hunter2 b}", "url: odbc://u@h/d?driver=X&Pwd=%7Ba%20hunter2%7D",
     ],
 )  # fmt: skip
 def test_a_line_is_shown_without_its_secrets(line: str) -> None:
@@ -155,10 +200,26 @@ def test_a_line_without_a_secret_is_shown_as_it_is(line: str) -> None:
         ("postgresql://a:${PW}@h/d", False), ("postgresql://a:x${PW}@h/d", True), ("postgresql://h/d?password=x", True),
         ("postgresql://h/d?password=${PW}", False), ("${URL}", False), ("host=h password=x", True), ("a:b@h/d", True),
         ("sqlite:///a:b@c.db", False), ("postgresql://h1:1,h2:2/d", False),
+        ("odbc:///?odbc_connect=DRIVER%3DX%3BPWD+%3D+x", True), ("odbc:///?odbc_connect=UID%3Da%3B%50WD%20%3Dx", True),
+        ("odbc:///?odbc_connect=DRIVER%3DX%0APWD%3Dx", True), ("odbc:///?odbc_connect=UID%3Da%3BPWD%3D${PW}", False),
+        ("odbc://u@h/d?driver=X&pwd=${PW}", False), ("odbc://u@h/d?driver=X&Pwd={x}", True),
     ],
 )  # fmt: skip
 def test_a_password_in_an_address_is_recognised(url: str, literal: bool) -> None:
     assert has_literal_password(url) is literal
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("odbc://u@h/d?driver=X&Pwd=${PW}", "odbc://u@h/d?driver=X&Pwd=a%2Bb%26%25"),
+        ("odbc:///?odbc_connect=UID%3Da%3BPWD%3D%7B${PW}%7D", "odbc:///?odbc_connect=UID%3Da%3BPWD%3D%7Ba%2Bb%26%25%7D"),
+        ("postgresql://h/d?password=${PW}&x=${PW}", "postgresql://h/d?password=a%2Bb%26%25&x=a+b&%"),
+        ("host=h password=${PW}", "host=h password=a+b&%"),
+    ],
+)
+def test_a_password_behind_the_address_may_hold_any_character(template: str, made: str, tmp_path: Path) -> None:
+    assert resolve(template, {"PW": "a+b&%"}, tmp_path) == (Secret(made), [])
 
 
 def test_a_reference_is_quoted_only_where_the_login_stands(tmp_path: Path) -> None:
