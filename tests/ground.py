@@ -7,10 +7,13 @@ Nothing here knows duolog.
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, Final, Self, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import psycopg
 import pymysql
@@ -22,8 +25,13 @@ Row: TypeAlias = tuple[Any, ...]
 POSTGRESQL: Final = "postgresql"
 MARIADB: Final = "mariadb"
 MYSQL: Final = "mysql"
+SQLITE: Final = "sqlite"
+ODBC: Final = "odbc+"
+"""How the address of a database begins that duolog reaches by ODBC, and its users by their own drivers."""
+DRIVERS: Final = {POSTGRESQL: "PostgreSQL Unicode", MARIADB: "MariaDB Unicode"}
+"""Of ODBC, by their names in `odbcinst.ini`."""
 
-Error: Final = (psycopg.Error, pymysql.Error)
+Error: Final = (psycopg.Error, pymysql.Error, sqlite3.Error)
 """What a driver raises."""
 ROLLED_BACK: Final = (1205, 1213)
 """Of MariaDB: a lock that was not given, a deadlock."""
@@ -37,15 +45,26 @@ class Name(str):
     """A name of a table or a column, to be quoted."""
 
 
+AWAY: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY_DBMOVED")
+"""Of SQLite: the file is not where it was."""
+
+
 def kind(address: str) -> str:
-    """Which database is behind an address, in the word of the rules' `adapter`."""
-    return urlsplit(address).scheme
+    """Which database is behind an address."""
+    return urlsplit(address.removeprefix(ODBC)).scheme
+
+
+def adapter(address: str) -> str:
+    """The word of the rules' `adapter` for it."""
+    return "odbc" if address.startswith(ODBC) else kind(address)
 
 
 def passing(error: BaseException) -> bool:
     """True if the database rolled something back that will do at the next try."""
     if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
         return True
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorname.startswith("SQLITE_BUSY")
     return isinstance(error, pymysql.OperationalError) and error.args[0] in ROLLED_BACK
 
 
@@ -54,6 +73,8 @@ def broken(error: BaseException) -> bool:
     if isinstance(error, pymysql.Error):
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         return isinstance(error, pymysql.InterfaceError) or 2000 <= code < 3000 or code in GONE
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorname", "") in AWAY
     return isinstance(error, psycopg.OperationalError) and not passing(error)
 
 
@@ -68,9 +89,12 @@ class Session:
 
     def __init__(self, address: str, *, autocommit: bool = True, name: str = "user") -> None:
         self.kind = kind(address)
+        address = address.removeprefix(ODBC)
         self._connection: Any
         if self.kind == POSTGRESQL:
             self._connection = psycopg.connect(address, autocommit=autocommit, application_name=name)
+        elif self.kind == SQLITE:
+            self._connection = _File(address, autocommit, name)
         else:
             place = urlsplit(address)
             self._connection = pymysql.connect(
@@ -92,7 +116,7 @@ class Session:
 
     def execute(self, statement: str, given: Sequence[Any] | Mapping[str, Any] | None = None) -> Any:
         """Carries out one statement, or several; the driver's cursor, which has the rows of the last one."""
-        if self.kind == POSTGRESQL:
+        if self.kind in (POSTGRESQL, SQLITE):
             return self._connection.execute(statement, given)
         cursor = self._connection.cursor()
         cursor.execute(statement, given)
@@ -121,7 +145,7 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is done within is one transaction, though each statement would else be one."""
-        if self.kind == POSTGRESQL:
+        if self.kind in (POSTGRESQL, SQLITE):
             with self._connection.transaction():
                 yield
             return
@@ -135,13 +159,89 @@ class Session:
 
     def close(self) -> None:
         """Ends it; what was not committed is rolled back."""
-        if self.kind == POSTGRESQL or self._connection.open:
+        if self.kind in (POSTGRESQL, SQLITE) or self._connection.open:
             self._connection.close()
+
+
+class _File:
+    """A session with a file of SQLite, in the words that PostgreSQL's driver has. `name`: as whom a trigger's table
+    `trail` notes what it does, for SQLite asks nobody who he is."""
+
+    def __init__(self, address: str, autocommit: bool, name: str) -> None:
+        self._autocommit = autocommit
+        place = f"file:{file_of(address)}?mode=rw"  # a file that was moved away is not made again
+        self._connection = sqlite3.connect(place, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'trail'").fetchone():
+            named = f"UPDATE trail SET who = {literal(SQLITE, name)} WHERE number = NEW.number"  # noqa: S608 - quoted
+            self._connection.execute(f"CREATE TEMP TRIGGER named AFTER INSERT ON main.trail BEGIN {named}; END")
+
+    def execute(self, statement: str, given: Sequence[Any] | Mapping[str, Any] | None = None) -> sqlite3.Cursor:
+        """One statement, or several."""
+        if not self._autocommit and not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+        if given is not None:
+            statement = re.sub(r"%\((\w+)\)s", r":\1", statement).replace("%s", "?").replace("%%", "%")
+        put: Any = given or ()
+        if isinstance(put, Mapping):
+            put = {name: _stored(value) for name, value in put.items()}
+        else:
+            put = [_stored(value) for value in put]
+        cursor = self._connection.cursor()
+        for each in _statements(statement):
+            cursor.execute(each, put)
+        return cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Several statements in one."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def commit(self) -> None:
+        """Ends the transaction, if there is one."""
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        """The same, as if nothing had been."""
+        self._connection.rollback()
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._connection.close()
+
+
+def _stored(value: Any) -> Any:
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def _statements(text: str) -> Iterator[str]:
+    """One after the other: SQLite's driver takes no more at a time. A trigger's body is no end."""
+    said = ""
+    for part in text.split(";"):
+        said += part
+        if sqlite3.complete_statement(said + ";") and said.strip():
+            yield said
+            said = ""
+        else:
+            said += ";"
+    if said.strip(" \n;"):
+        yield said.rstrip(" \n;")
+
+
+def file_of(address: str) -> str:
+    """Where the file is that an address of SQLite names."""
+    return address.removeprefix("sqlite:///")
 
 
 def quoted(of: str, name: str) -> str:
     """A name, such as `sales.gadget`, as a database of this kind quotes it."""
-    mark = '"' if of == POSTGRESQL else "`"
+    mark = '"' if of in (POSTGRESQL, SQLITE) else "`"
     return ".".join(mark + part.replace(mark, mark * 2) + mark for part in name.split("."))
 
 
@@ -159,7 +259,8 @@ def literal(of: str, value: Any) -> str:
         case None | bool() | int():
             return "NULL" if value is None else str(int(value))
         case _:
-            return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+            text = str(value) if of == SQLITE else str(value).replace("\\", "\\\\")
+            return "'" + text.replace("'", "''") + "'"
 
 
 def filled(of: str, statement: str, given: Mapping[str, Any]) -> str:
@@ -171,16 +272,28 @@ def series(of: str, first: int, last: int) -> Plain:
     """A table expression of one column `i`: whole numbers from `first` to `last`."""
     if of == POSTGRESQL:
         return Plain(f"generate_series({first}, {last}) AS i")
+    if of == SQLITE:
+        more = f"VALUES ({first}) UNION ALL SELECT i + 1 FROM n WHERE i < {last}"  # noqa: S608 - numbers
+        return Plain(f"(WITH RECURSIVE n (i) AS ({more}) SELECT i FROM n) AS numbers")  # noqa: S608 - numbers
     return Plain(f"(SELECT seq AS i FROM seq_{first}_to_{last}) AS numbers")  # noqa: S608 - numbers
 
 
-def account(address: str, name: str = "duolog") -> str:
-    """The address for an account that the server can tell from its users, by name; made if it is not there.
+def by_odbc(address: str) -> str:
+    """The address of a database whose users have their own drivers, while duolog comes by ODBC."""
+    return ODBC + address
 
-    PostgreSQL tells sessions apart by what they say they are: there it is the same address."""
-    if kind(address) == POSTGRESQL:
-        return address
-    with Session(address) as session:
-        session.execute(f"CREATE USER IF NOT EXISTS '{name}'@'%'; GRANT ALL ON *.* TO '{name}'@'%'")
-    place = urlsplit(address)
-    return place._replace(netloc=f"{name}@{place.hostname}:{place.port}").geturl()
+
+def account(address: str, name: str = "duolog") -> str:
+    """The address that duolog is given: for an account that the server can tell from its users, by name; made if it is
+    not there.
+
+    PostgreSQL tells sessions apart by what they say they are, and SQLite not at all: there it is the same."""
+    of = kind(address)
+    place = urlsplit(address.removeprefix(ODBC))
+    if of == MARIADB:
+        with Session(address) as session:
+            session.execute(f"CREATE USER IF NOT EXISTS '{name}'@'%'; GRANT ALL ON *.* TO '{name}'@'%'")
+        place = place._replace(netloc=f"{name}@{place.hostname}:{place.port}")
+    if address.startswith(ODBC):
+        place = place._replace(scheme="odbc", query=urlencode({"driver": DRIVERS[of]}))
+    return address if place.scheme == SQLITE else place.geturl()

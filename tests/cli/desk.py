@@ -21,9 +21,11 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.demo.engine import COMMAND, Engine, quiet
-from tests.ground import MARIADB, POSTGRESQL, Session, kind
+from tests.ground import MARIADB, ODBC, POSTGRESQL, Session, account, adapter, kind
 
 PATIENCE_S = 60.0
+NOTED = {"sqlite", "odbc"}
+"""Adapters whose databases tell what triggers noted."""
 Found = TypeVar("Found")
 
 SHOP = """\
@@ -99,7 +101,8 @@ class Desk(Engine):
         (drafts / name).write_text(text, encoding="utf-8")
         self.urls = dict(urls)
         self.said: list[str] = []
-        self.addresses = {f"{s.upper()}_URL": url for s, url in urls.items()}
+        known = {system: account(url) if adapter(url) == "odbc" else url for system, url in urls.items()}
+        self.addresses = {f"{system.upper()}_URL": url for system, url in known.items()}
         super().__init__(drafts / name, self.addresses, folder)
 
     def arrive_as(self, role: str) -> None:
@@ -147,10 +150,10 @@ class Desk(Engine):
 
     def sql(self, system: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """What a user of that database does, or sees."""
-        if kind(self.urls[system]) == MARIADB:
+        if kind(self.urls[system]) != POSTGRESQL:
             with Session(self.urls[system]) as session:
                 return session.rows(statement, values or None)
-        with psycopg.connect(self.urls[system], autocommit=True) as connection:
+        with psycopg.connect(self.urls[system].removeprefix(ODBC), autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
@@ -189,16 +192,20 @@ class Desk(Engine):
 
     def settle(self) -> dict[str, Any]:
         """Waits until everything that was written is everywhere; the status then."""
-        pending = {system: self._end_of_log(system) for system in self.urls}
+        noted = {system for system, url in self.urls.items() if adapter(url) in NOTED}
+        pending = {system: self._end_of_log(system) for system in self.urls if system not in noted}
 
         def there(status: dict[str, Any]) -> bool:
-            read = status.get("systems", {})
+            read = {system: told["position"] for system, told in status.get("systems", {}).items()}
             return quiet(status) and all(
-                system in read and _position(read[system]["position"]) >= end for system, end in pending.items()
+                system in read and self._is_noted(system, read[system])
+                if system in noted
+                else system in read and _position(read[system]) >= pending[system]
+                for system in self.urls
             )
 
         for system, url in self.urls.items():  # a commit after the positions above, so that the readers pass them
-            if kind(url) == POSTGRESQL:
+            if adapter(url) == POSTGRESQL:
                 self.sql(system, "SELECT pg_log_standby_snapshot()")
                 if self._reads_debezium():  # which tells of commits only
                     self.sql(system, "SELECT pg_logical_emit_message(true, 'desk', '')")
@@ -209,6 +216,14 @@ class Desk(Engine):
     def _reads_debezium(self) -> bool:
         files = sorted(self.rules.glob("*.yaml")) if self.rules.is_dir() else [self.rules]
         return any("adapter: debezium" in file.read_text(encoding="utf-8") for file in files)
+
+    def _is_noted(self, system: str, position: str) -> bool:
+        """Whether all that triggers have noted is read."""
+        new, mark = "SELECT count(*) FROM duolog_change WHERE stamp IS NULL", "SELECT n FROM duolog_mark"
+        if kind(self.urls[system]) == POSTGRESQL:
+            new, mark = new.replace("duolog_", "duolog."), mark.replace("duolog_", "duolog.")
+        ((unread,),), ((last,),) = self.sql(system, new), self.sql(system, mark)
+        return not unread and int(position.partition(".")[0]) >= last
 
     def _end_of_log(self, system: str) -> int:
         if kind(self.urls[system]) == POSTGRESQL:

@@ -26,6 +26,7 @@ class SourcePromises:
     """What the log tells."""
 
     def test_transactions_come_whole_and_in_commit_order(self, ground: Ground) -> None:
+        ground.needs("row locks")
         rules, user, slow = ground.make(ITEM, SECOND), ground.user(), ground.user()
         start = ground.end()
         with ground.reading(rules, start) as source:

@@ -68,6 +68,13 @@ class TargetPromises:
         assert by_key(wrong_name.exceptions) == by_key(wrong_note.exceptions) == by_key(wrong_gone.exceptions) == every
         assert matched.exceptions == []
 
+    def test_thousands_of_rows_that_are_not_as_known_are_all_told_and_kept(self, ground: Ground) -> None:
+        rows = [row(1, str(n), ("a",), ("b",)) for n in range(4000)]
+        with ground.writing(ground.make(ACCOUNT)) as target:
+            told = target.apply(batch(1, write("update", "account", (NAME,), rows)))
+            kept = target.committed(0)
+        assert len(told.exceptions) == 4000 and [each.exceptions for each in kept] == [told.exceptions]
+
     def test_an_insert_is_guarded_by_absence(self, ground: Ground) -> None:
         rules, user = ground.make(ACCOUNT), ground.user()
         user.insert("account", ("2", "user", "2.00", "mine"))

@@ -53,6 +53,19 @@ def test_every_value_is_stored_compared_and_shown_as_the_text_that_was_sent(grou
         assert set(there[kind]) == set(rows.values())
 
 
+def test_rows_that_one_statement_changes_are_changed_once(ground: SqliteGround) -> None:
+    rules, user = ground.make(ACCOUNT), ground.user()
+    user.insert("account", *accounts(1, 5))
+    user.session.execute("CREATE TABLE seen (id)")
+    user.session.execute("CREATE TRIGGER see AFTER UPDATE ON account BEGIN INSERT INTO seen VALUES (NEW.id); END")
+    change = write("update", "account", (NAME,), [row(1, str(n), ("x",), ("n",)) for n in range(1, 6)])
+
+    with ground.writing(rules) as target:
+        assert target.apply(batch(1, change)).exceptions == []
+
+    assert sorted(user.session.execute("SELECT id FROM seen")) == [(n,) for n in range(1, 6)]
+
+
 def test_a_user_who_has_the_database_is_not_waited_for_long_and_nothing_is_lost(ground: SqliteGround) -> None:
     rules, user = ground.make(ACCOUNT), ground.user()
     user.insert("account", *accounts(1, 1))

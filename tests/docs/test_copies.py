@@ -80,3 +80,25 @@ def test_the_profile_kafka_leaves_the_rest_of_the_composition_alone() -> None:
         assert {key: one[key] for key in same} == {key: other[key] for key in same}
     mounted = [v.partition(":")[0] for name in profile for v in services[name].get("volumes", [])]
     assert all((HOME / path).exists() for path in mounted if path.startswith("./"))
+
+
+def test_the_profile_sqlserver_has_servers_of_its_own_and_the_rules_of_the_example() -> None:
+    services = yaml.safe_load((HOME / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    profile = {name for name, service in services.items() if service.get("profiles") == ["sqlserver"]}
+
+    assert profile == {"sqlserver", "sqlserver-tables", "crm-sqlserver", "setup-sqlserver", "duolog-sqlserver"}
+    for name, service in services.items():
+        assert (set(service.get("depends_on", {})) <= profile) == (name in profile or not service.get("depends_on"))
+    mounted = [v.partition(":")[0] for name in profile for v in services[name].get("volumes", [])]
+    assert all((HOME / path).exists() for path in mounted if path.startswith("./"))
+    one, other = (
+        yaml.safe_load((HOME / path).read_text(encoding="utf-8"))
+        for path in ("examples/22_erp_on_sqlserver.yaml", "deploy/rules-sqlserver.yaml")
+    )
+    assert (other.pop("name"), other.pop("store")) == ("compose_sqlserver", "sqlite:////var/lib/duolog/store.db")
+    for system in ("erp", "crm"):
+        assert (other["systems"][system].pop("url"), other["systems"][system].pop("insecure")) == (
+            f"${{{system.upper()}_URL}}", True,
+        )  # fmt: skip
+        del one["systems"][system]["url"]
+    assert one == other

@@ -15,10 +15,16 @@ from service.commands.terms import told
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = (HOME / "docs" / "errors.md").read_text(encoding="utf-8")
-PLACES = {"PostgreSQL": "postgresql", "MariaDB or MySQL": "mariadb", "SQLAlchemy": "alchemy"}
+PLACES = {
+    "PostgreSQL": "postgresql", "MariaDB or MySQL": "mariadb", "SQLAlchemy": "alchemy", "SQL Server": "sqlserver",
+    "SQLite or ODBC": "changetable",
+}  # fmt: skip
 """The adapter of each table of findings."""
-LOOPED = {"postgresql": ("P231", "P232"), "mariadb": ("P151", "P152", "P153", "P231", "P232"), "alchemy": ()}
-"""Told by a loop, below their codes; all are errors."""
+LOOPED: dict[str, tuple[str, ...]] = {
+    "postgresql": ("P231", "P232"), "mariadb": ("P151", "P152", "P153", "P231", "P232"), "alchemy": (), "sqlserver": (),
+    "changetable": (),
+}  # fmt: skip
+"""Told by a loop, below their codes, or by their class; all are errors."""
 
 
 def rows(letter: str) -> dict[str, list[str]]:
@@ -60,7 +66,7 @@ def test_the_exit_code_is_that_of_the_commands(code: str, capsys: pytest.Capture
 
 def judges(adapter: str) -> str:
     """The modules in which an adapter's findings are told."""
-    files = [HOME / "adapters" / adapter / name for name in ("preflight.py", "table_findings.py")]
+    files = [HOME / "adapters" / adapter / name for name in ("preflight.py", "table_findings.py", "questions.py")]
     return "\n".join(each.read_text(encoding="utf-8") for each in files if each.exists())
 
 
@@ -81,6 +87,8 @@ def test_the_kind_of_a_finding_is_that_of_the_code(place: str, code: str) -> Non
     before = source[: source.index(f'"{code}"')]
     called = re.findall(r"\b(?:judge\.|_)(error|warning)\(", before)
 
+    if beside := re.search(rf'"{code}", "(error|warning)"', source):
+        called = [beside[1]]
     if code in LOOPED[PLACES[place]]:
         called = ["error"]
     assert called[-1] == findings(place)[code][0]

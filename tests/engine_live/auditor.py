@@ -6,10 +6,12 @@ journal --json` prints it. Every judgement is a list of sentences; an empty one 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -18,12 +20,18 @@ from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, Write
 
 from tests.engine_live.schema import EVENT, EVENT_FIELDS, FIELDS, THING, Names, table
 from tests.engine_live.users import Told
-from tests.ground import POSTGRESQL, Session, quoted
+from tests.ground import MARIADB, SQLITE, Session, file_of, kind, quoted
 
 SAID_MAX: Final = 10
 
 MARK: Final = "(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})"
 COUNTED: Final = "SELECT n_tup_upd, n_tup_ins FROM pg_stat_user_tables WHERE relid = %s::regclass"
+TALLY: Final = """
+CREATE TABLE IF NOT EXISTS tally (what text PRIMARY KEY, n integer NOT NULL DEFAULT 0);
+INSERT INTO tally (what) VALUES ('{what}');
+CREATE TRIGGER "{what}" AFTER {event} ON {table} FOR EACH ROW BEGIN
+UPDATE tally SET n = n + 1 WHERE what = '{what}'; END
+"""
 HOW: Final = {UpdateRowsEvent: "updated", WriteRowsEvent: "inserted", DeleteRowsEvent: "deleted"}
 READER_ID: Final = 4711
 """No other reader of a test's server has this one."""
@@ -154,8 +162,11 @@ def trail(address: str, who: str) -> int:
 def mark(address: str, system: str) -> str:
     """Changes whenever anybody writes a row of these tables, even one that stays the same; and when duolog writes its
     ledger."""
+    if kind(address) == SQLITE:  # whatever is written is in its log, and at last in the file itself
+        files = sorted(Path(file_of(address)).parent.glob(f"{Path(file_of(address)).name}*"))
+        return " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.suffix != ".sqlite-shm")
     with Session(address) as session:
-        if session.kind != POSTGRESQL:  # whatever is written to any database of the server is in its log
+        if session.kind == MARIADB:  # whatever is written to any database of the server is in its log
             return str(session.rows("SHOW MASTER STATUS"))
         tables = (THING[system]["table"], EVENT[system]["table"], "duolog.ledger")
         parts = [MARK.replace("{}", quoted(session.kind, name)) for name in tables]
@@ -166,23 +177,35 @@ class Tally:
     """How many rows of each table were updated and inserted since it was made, by anybody: as the server itself counts.
 
     PostgreSQL's statistics know of all sessions that have ended, and count what was rolled back, too. MariaDB's are no
-    better and know no kinds of writing: there its log is counted, by a library that duolog does not use."""
+    better and know no kinds of writing: there its log is counted, by a library that duolog does not use. SQLite has
+    none: there triggers count."""
 
     def __init__(self, address: str, system: str) -> None:
         self._address = address
         self._tables = {what: names[system] for what, names in (("thing", THING), ("event", EVENT))}
         with Session(address) as session:
             self._kind = session.kind
-            self._before = self._statistics(session) if self._kind == POSTGRESQL else _end_of_log(session)
+            if self._kind == SQLITE:
+                self._count(session)
+            self._before = _end_of_log(session) if self._kind == MARIADB else self._statistics(session)
 
     def so_far(self) -> dict[str, int]:
         """By `thing updated`, `event inserted` and so on."""
-        if self._kind != POSTGRESQL:
+        if self._kind == MARIADB:
             return self._logged()
         with Session(self._address) as session:
             return {what: number - self._before[what] for what, number in self._statistics(session).items()}
 
+    def _count(self, session: Session) -> None:
+        """From here on every row is."""
+        for what, names in self._tables.items():
+            where = quoted(SQLITE, table(names, SQLITE))
+            for event, how in (("UPDATE", "updated"), ("INSERT", "inserted")):
+                session.execute(TALLY.format(what=f"{what} {how}", event=event, table=where))
+
     def _statistics(self, session: Session) -> dict[str, int]:
+        if self._kind == SQLITE:
+            return dict(session.rows("SELECT what, n FROM tally"))
         found = {}
         for what, names in self._tables.items():
             ((updated, inserted),) = session.rows(COUNTED, [names["table"]])

@@ -32,7 +32,8 @@ class Pair:
         self.live.call("setup")
 
     def _systems(self) -> str:
-        return "".join(f'  {s}: {{adapter: {k}, url: "${{{s.upper()}_URL}}"}}\n' for s, k in self.kinds.items())
+        words = {s: ground.adapter(a) for s, a in self.addresses.items()}
+        return "".join(f'  {s}: {{adapter: {word}, url: "${{{s.upper()}_URL}}"}}\n' for s, word in words.items())
 
     def session(self, system: str) -> Session:
         """A further session of a user, in which transactions stay open until they are committed."""

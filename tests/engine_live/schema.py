@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests import ground
-from tests.ground import POSTGRESQL, Session
+from tests.ground import MARIADB, POSTGRESQL, SQLITE, Session
 
 Names = dict[str, str]
 
@@ -74,12 +74,33 @@ CREATE TABLE trail (
 );
 """
 
+SQLITE_DDL: Final = """
+CREATE TABLE {thing} (
+    {code} varchar(40) NOT NULL PRIMARY KEY, {of_erp} varchar(80), {of_crm} varchar(80), {of_web} text, {shared} text,
+    {amount} decimal(20, 2) NOT NULL DEFAULT 0
+);
+CREATE TABLE {event} (
+    {token} varchar(60) NOT NULL PRIMARY KEY, {of} varchar(40) NOT NULL REFERENCES {thing},
+    {field} varchar(40) NOT NULL, {saw} text, {delta} decimal(20, 2) NOT NULL
+);
+CREATE TABLE trail (
+    number integer PRIMARY KEY, at text DEFAULT (strftime('%Y-%m-%d %H:%M:%f')), who text NOT NULL DEFAULT 'duolog',
+    relation text NOT NULL, operation text NOT NULL, image text NOT NULL
+);
+"""
+"""Who is not a user of these tests, whose sessions say so, is duolog."""
+DDLS: Final = {POSTGRESQL: DDL, MARIADB: MARIA_DDL, SQLITE: SQLITE_DDL}
+
 TRAILED: Final = (
     "CREATE TRIGGER trail AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION public.leave_trail()"
 )
 MARIA_TRAILED: Final = """
 CREATE TRIGGER trail_{operation}_{what} AFTER {operation} ON {table} FOR EACH ROW
 INSERT INTO trail (who, relation, operation, image) VALUES (USER(), '{what}', '{operation}', JSON_OBJECT({columns}))
+"""
+SQLITE_TRAILED: Final = """
+CREATE TRIGGER trail_{operation}_{what} AFTER {operation} ON {table} FOR EACH ROW BEGIN
+INSERT INTO trail (relation, operation, image) VALUES ('{what}', '{operation}', json_object({columns})); END
 """
 
 FILL: Final = """
@@ -90,6 +111,7 @@ MARIA_FILL: Final = """
 INSERT INTO {thing} ({code}, {of_erp}, {of_crm}, {of_web}, {shared}, {amount})
 SELECT concat('T', lpad(i, 6, '0')), 'erp 0', 'crm 0', 'web 0', 'start', 1000 FROM
 """
+SQLITE_FILL: Final = MARIA_FILL.replace("concat('T', lpad(i, 6, '0'))", "printf('T%06d', i)")
 
 
 def table(names: Mapping[str, str], of: str) -> str:
@@ -118,7 +140,7 @@ def create(address: str, system: str, *, trailed: bool = False) -> None:
     """Makes the tables. `trailed`: with a trigger that notes who did what, which makes our own writes come back."""
     of = ground.kind(address)
     with Session(address) as session:
-        session.execute(placed(DDL if of == POSTGRESQL else MARIA_DDL, system, of))
+        session.execute(placed(DDLS[of], system, of))
         for what, names in (("thing", THING[system]), ("event", EVENT[system])) if trailed else ():
             if of == POSTGRESQL:
                 session.execute(TRAILED.format(ground.quoted(of, names["table"])))
@@ -127,11 +149,13 @@ def create(address: str, system: str, *, trailed: bool = False) -> None:
 
 
 def _leave_trails(session: Session, what: str, names: Names) -> None:
-    """MariaDB has a trigger for each operation."""
+    """MariaDB and SQLite have a trigger for each operation."""
+    template = MARIA_TRAILED if session.kind == MARIADB else SQLITE_TRAILED
     for operation, image in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
-        columns = ", ".join(f"'{column}', {image}.`{column}`" for name, column in names.items() if name != "table")
+        told = [column for name, column in names.items() if name != "table"]
+        columns = ", ".join(f"'{column}', {image}.{ground.quoted(session.kind, column)}" for column in told)
         where = ground.quoted(session.kind, table(names, session.kind))
-        session.execute(MARIA_TRAILED.format(operation=operation, what=what, table=where, columns=columns))
+        session.execute(template.format(operation=operation, what=what, table=where, columns=columns))
 
 
 def fill(address: str, system: str, first: int, last: int) -> None:
@@ -140,22 +164,24 @@ def fill(address: str, system: str, first: int, last: int) -> None:
         if session.kind == POSTGRESQL:
             session.execute(placed(FILL, system), [first, last])
         else:
-            session.execute(placed(MARIA_FILL, system, session.kind) + ground.series(session.kind, first, last))
+            template = MARIA_FILL if session.kind == MARIADB else SQLITE_FILL
+            session.execute(placed(template, system, session.kind) + ground.series(session.kind, first, last))
 
 
 def rules(
-    name: str, kinds: Mapping[str, str], *, shared: str = "last_writer", amount: str = "delta", owners: bool = False
+    name: str, at: Mapping[str, str], *, shared: str = "last_writer", amount: str = "delta", owners: bool = False
 ) -> str:
-    """A rule file for these tables. `kinds`: by system, which database it is; `shared`, `amount`: the policies of the
-    fields that all write; `owners`: each system owns its own column, which decides at the first merge, too."""
-    systems = tuple(kinds)
+    """A rule file for these tables. `at`: by system, its address; `shared`, `amount`: the policies of the fields that
+    all write; `owners`: each system owns its own column, which decides at the first merge, too."""
+    systems = tuple(at)
+    kinds = {system: ground.kind(address) for system, address in at.items()}
     options = {"shared": f"conflict: {shared}", "amount": f"conflict: {amount}"}
     if owners:
         options |= {f"of_{system}": f"owner: {system}" for system in systems}
     thing = [_field("code", THING, systems, "")] + [_field(f, THING, systems, options.get(f, "")) for f in FIELDS]
     event = [_field("token", EVENT, systems, "")]
     event += [_field(f, EVENT, systems, "reference: thing" if f == "thing" else "") for f in EVENT_FIELDS]
-    addresses = [f'  {s}: {{adapter: {kind}, url: "${{{s.upper()}_URL}}"}}' for s, kind in kinds.items()]
+    addresses = [f'  {s}: {{adapter: {ground.adapter(a)}, url: "${{{s.upper()}_URL}}"}}' for s, a in at.items()]
     parts = ["duolog: 1", f"name: {name}", "systems:", *addresses, "entities:"]
     for entity, key, tables, fields in (("thing", "code", THING, thing), ("event", "token", EVENT, event)):
         bound = ", ".join(f"{s}: {{table: {table(tables[s], kinds[s])}}}" for s in systems)

@@ -71,7 +71,7 @@ def read_by_debezium(
     folder: Path, addresses: dict[str, str], broker: KafkaServer, connect: ConnectServer, name: str, **options: object
 ) -> Iterator[World]:
     """A world whose ERP Debezium reads; nobody is at work yet."""
-    prefix = f"{name}.{kind(addresses['erp'])}"
+    prefix = f"{name}{os.getpid()}.{kind(addresses['erp'])}"  # all processes of a run share the broker
 
     def said(rules: str) -> str:
         was = f'erp: {{adapter: {kind(addresses["erp"])}, url: "${{ERP_URL}}"}}'

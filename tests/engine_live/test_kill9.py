@@ -14,12 +14,12 @@ from random import Random
 import pytest
 
 from service.failpoints import DAY_ONE, OF_A_FEED, POINTS
-from tests.engine_live.conftest import not_of_mariadb_twice
+from tests.engine_live.conftest import PAIRS, with_change_tables
 from tests.engine_live.schema import placed
 from tests.engine_live.tidying import swept
 from tests.engine_live.users import Users
 from tests.engine_live.world import World, eventually, pause
-from tests.ground import POSTGRESQL, Session
+from tests.ground import POSTGRESQL, SQLITE, Session, adapter
 from tests.servers import Server
 
 RESUME_S = 10.0
@@ -47,7 +47,7 @@ def shared(both_servers: dict[str, Server], tmp_path_factory: pytest.TempPathFac
     swept(both_servers, names, "kill")
 
 
-@not_of_mariadb_twice("both_servers", "module")
+@with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(2))
 @pytest.mark.parametrize("point", [point for point in POINTS if point not in DAY_ONE + OF_A_FEED])
 def test_killed_at(point: str, world: World) -> None:
     users = _writing(world)
@@ -58,6 +58,7 @@ def test_killed_at(point: str, world: World) -> None:
     _comes_back_and_agrees(world, users)
 
 
+@with_change_tables("both_servers", "module")
 def test_killed_at_random_moments_again_and_again(world: World) -> None:
     chance = Random(20)
     users = _writing(world)
@@ -70,7 +71,7 @@ def test_killed_at_random_moments_again_and_again(world: World) -> None:
     _comes_back_and_agrees(world, users)
 
 
-@not_of_mariadb_twice("both_servers", "module")
+@with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(1))
 def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(world: World) -> None:
     users = _writing(world)
     for seconds in (0.0, 0.3, 0.6):
@@ -85,7 +86,7 @@ def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(w
     _comes_back_and_agrees(world, users)
 
 
-@not_of_mariadb_twice("both_servers", "module")
+@with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(1))
 def test_frozen_and_woken_it_goes_on(world: World) -> None:
     users = _writing(world)
     world.live.run()
@@ -100,7 +101,8 @@ def test_frozen_and_woken_it_goes_on(world: World) -> None:
 
 
 def _writing(world: World) -> list[Users]:
-    users = world.users(rate=120, threads=2, hot=10, seed=time.time_ns())
+    noted = any(adapter(address) in (SQLITE, "odbc") for address in world.addresses.values())
+    users = world.users(rate=60 if noted else 120, threads=2, hot=10, seed=time.time_ns())
     for each in users:
         each.start()
     return users

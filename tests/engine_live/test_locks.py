@@ -1,7 +1,7 @@
 """Users hold locks, and need the rows that duolog writes: neither waits for the other for long.
 
-How long users wait because of duolog is asked of the server itself (PostgreSQL: `pg_blocking_pids`; MariaDB:
-`INNODB_LOCK_WAITS`), every few milliseconds.
+How long users wait because of duolog is asked of the server itself: PostgreSQL (`pg_blocking_pids`) every few
+milliseconds, MariaDB (`INNODB_LOCK_WAITS`) nine times a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.engine_live.pair import Pair
 from tests.ground import MARIADB, POSTGRESQL, Session
 
 TABLE = """
-CREATE TABLE thing (id int PRIMARY KEY, of_erp text, of_crm text, note text);
+CREATE TABLE thing (id int PRIMARY KEY, of_erp varchar(40), of_crm varchar(40), note varchar(200));
 INSERT INTO thing SELECT i, '0', '0', repeat('x', 100) FROM
 """
 RULES = """
@@ -32,8 +32,9 @@ RULES = """
     fields: {id: id, of_erp: of_erp, of_crm: of_crm, note: note}
 """
 WAIT_MOST_S = 0.2
-STRETCHED_MOST_S = 2.0
-"""What a machine that other tests keep busy may make of it, now and then."""
+YARDS = 8
+"""Rows stay locked while they are written: where the machine is busy, or slow, so many times as long as a statement of
+a user's own takes that writes as many."""
 HELD_S = 5.0
 WAITING = {POSTGRESQL: """
 SELECT max(extract(epoch FROM clock_timestamp() - waiter.query_start))::float8
@@ -50,6 +51,12 @@ SELECT max(waiter.time_ms) / 1000.0
   JOIN information_schema.processlist AS blocker ON blocker.id = blocking.trx_mysql_thread_id
  WHERE waiter.user = 'root' AND blocker.user = 'duolog'
 """}  # fmt: skip
+LOOKS_S = {POSTGRESQL: 0.01, MARIADB: 0.11}
+"""InnoDB looks anew only if nobody has asked for 0.1 s: who asks more often is told of the first moment for ever."""
+YARD = {
+    POSTGRESQL: "UPDATE yard AS y SET of_erp = {sign}, note = n.note FROM news AS n WHERE n.id = y.id",
+    MARIADB: "UPDATE news AS n STRAIGHT_JOIN yard AS y ON y.id = n.id SET y.of_erp = {sign}, y.note = n.note",
+}
 LOCK_TABLE = {POSTGRESQL: "LOCK TABLE thing IN SHARE MODE", MARIADB: "LOCK TABLES thing READ"}
 DEADLOCKS = {
     POSTGRESQL: "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
@@ -117,21 +124,25 @@ def test_a_locked_table_stops_only_its_own_flow_and_all_follows(pair: Pair) -> N
 
 @crm_of_each_kind
 def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
-    with _watched(pair, "crm") as waits, _users(pair, "crm", 4, _one_row) as failures:
+    with (
+        _watched(pair, "crm") as waits, _measured(pair, "crm", 5000) as yard,
+        _users(pair, "crm", 4, _one_row) as failures,
+    ):  # fmt: skip
         for number in range(12):
             pair.sql("erp", "UPDATE thing SET of_erp = {big}, note = repeat(right({big}, 1), 100)", big=f"big {number}")
         pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'big 11'", [(5000,)], 60)
     assert not failures
-    print(f"\nlocks: users waited for duolog {len(waits)} times seen, at most {max(waits, default=0.0) * 1000:.0f} ms")
-    assert _usual(waits) <= WAIT_MOST_S
-    assert max(waits, default=0.0) <= STRETCHED_MOST_S
+    _require_short(waits, yard)
     pair.become("SELECT count(*) FROM thing WHERE of_erp = 'big 11'", [(5000,)])
 
 
 @crm_of_each_kind
 def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> None:
     deadlocks = pair.sql("crm", DEADLOCKS[pair.kinds["crm"]])
-    with _watched(pair, "crm") as waits, _users(pair, "crm", 3, _two_rows) as failures:
+    with (
+        _watched(pair, "crm") as waits, _measured(pair, "crm", 20) as yard,
+        _users(pair, "crm", 3, _two_rows) as failures,
+    ):  # fmt: skip
         for number in range(100):
             # The engine writes one transaction's rows together; users take the same rows one by one, upwards.
             with pair.session("erp") as user:
@@ -141,18 +152,19 @@ def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> N
         pair.becomes("crm", "SELECT count(*) FROM thing WHERE of_erp = 'x99'", [(20,)], 30)
         took_s = time.monotonic() - begun
     assert not failures
-    longest_s = max(waits, default=0.0)
-    print(f"\nlocks: x99 was there after {took_s:.1f} s; users waited {longest_s * 1000:.0f} ms at most")
-    assert _usual(waits) <= WAIT_MOST_S
-    assert max(waits, default=0.0) <= STRETCHED_MOST_S
+    print(f"\nlocks: x99 was there after {took_s:.1f} s")
+    _require_short(waits, yard)
     assert pair.sql("crm", DEADLOCKS[pair.kinds["crm"]]) == deadlocks
     query = "SELECT id, of_crm FROM thing WHERE id <= 20 ORDER BY id"
     pair.becomes("erp", query, pair.sql("crm", query))
 
 
-def _usual(waits: list[float]) -> float:
-    """The longest of nine in ten."""
-    return sorted(waits)[len(waits) * 9 // 10] if waits else 0.0
+def _require_short(waits: list[float], yard: list[float]) -> None:
+    """Nobody waited for longer than we promise, on this machine as it then was."""
+    longest_s, yard_s = max(waits, default=0.0), max(yard)
+    measured = f"a statement on as many rows took {min(yard) * 1000:.0f} to {yard_s * 1000:.0f} ms"
+    print(f"\nlocks: users were seen waiting {len(waits)} times, at most {longest_s * 1000:.0f} ms; {measured}")
+    assert longest_s <= max(WAIT_MOST_S, YARDS * yard_s)
 
 
 def _lasts(seconds: float) -> None:
@@ -201,6 +213,34 @@ def _users(pair: Pair, system: str, number: int, deed: object) -> Iterator[list[
 
 
 @contextmanager
+def _measured(pair: Pair, system: str, rows: int) -> Iterator[list[float]]:
+    """What the machine makes of it: how long a statement takes that writes as many rows, which nobody else wants."""
+    over = threading.Event()
+    took: list[float] = []
+    for table in ("yard", "news"):
+        name = ground.Name(table)
+        pair.sql(system, "CREATE TABLE {name} (id int PRIMARY KEY, of_erp varchar(40), note varchar(200))", name=name)
+        fill = "INSERT INTO {name} SELECT i, '0', repeat('x', 100) FROM {all}"
+        pair.sql(system, fill, name=name, all=pair.series(system, 1, rows))
+
+    def measure() -> None:
+        with Session(pair.addresses[system], autocommit=False) as session:
+            while not took or not over.wait(0.2):
+                begun = time.monotonic()
+                session.execute(ground.filled(session.kind, YARD[session.kind], {"sign": f"{begun}"}))
+                session.commit()
+                took.append(time.monotonic() - begun)
+
+    thread = threading.Thread(target=measure, daemon=True)
+    thread.start()
+    try:
+        yield took
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
 def _watched(pair: Pair, system: str) -> Iterator[list[float]]:
     """How long users were seen waiting for duolog."""
     over = threading.Event()
@@ -208,7 +248,7 @@ def _watched(pair: Pair, system: str) -> Iterator[list[float]]:
 
     def watch() -> None:
         with Session(pair.addresses[system], name="watcher") as session:
-            while not over.wait(0.01):
+            while not over.wait(LOOKS_S[session.kind]):
                 longest = session.value(WAITING[session.kind])
                 if longest is not None:
                     waits.append(float(longest))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_live.conftest import not_of_mariadb_twice
+from tests.engine_live.conftest import PAIRS, with_change_tables
 from tests.engine_live.pair import Pair
 from tests.engine_live.tidying import swept
 from tests.engine_live.world import eventually
@@ -283,7 +283,7 @@ def test_a_changed_primary_key_leaves_no_orphan(pair: Pair) -> None:
     pair.become("SELECT id, name, code FROM customer WHERE id LIKE 'X%'", [("X1", "renamed", "x1")])
 
 
-@not_of_mariadb_twice("both")
+@with_change_tables("both", more=PAIRS[:2], of=slice(2, 3))
 @pytest.mark.parametrize(("choice", "left"), [("--restore", 20), ("--delete", 0)])
 def test_a_truncated_table_stops_the_engine_until_a_person_says_what_it_means(
     choice: str, left: int, tmp_path: Path, both: dict[str, str]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.embedded import EmbeddedMariaDB, EmbeddedServer
-from tests.engine_live.conftest import Own, not_of_mariadb_twice
+from tests.engine_live.conftest import PAIRS, Own, not_of_mariadb_twice, with_change_tables
 from tests.engine_live.world import World, eventually, pause
 
 
@@ -41,6 +41,7 @@ def test_crashes_of(which: tuple[str, ...], world: World, own_servers: Own) -> N
     _crashes(which, world, own_servers)
 
 
+@with_change_tables("own_servers", "module", of=slice(1, 2))
 def test_crashes_of_both(world: World, own_servers: Own) -> None:
     _crashes(("erp", "crm"), world, own_servers)
 
@@ -85,7 +86,7 @@ def _confirmed(server: EmbeddedServer | EmbeddedMariaDB) -> int:
         return int(row[0])
 
 
-@not_of_mariadb_twice("own_servers", "module")
+@with_change_tables("own_servers", "module", more=PAIRS[:2], of=slice(1, 3))
 def test_the_engine_waits_for_a_server_that_is_away_and_goes_on_when_it_is_back(
     world: World, own_servers: Own
 ) -> None:

@@ -1,7 +1,8 @@
 """Everything at once, for as long as one likes, for each pair of databases: `DUOLOG_SOAK_SECONDS=600 make soak`.
 
 Hot rows on two servers, and every few seconds, by chance: the engine is killed or stopped, a link is cut, stalled or
-slow, a server crashes. Nobody's hands; at the end the auditor. The seed is printed first (`DUOLOG_SOAK_SEED`).
+slow, a server crashes; a file of SQLite is taken by a user for seconds, or moved away and back. Nobody's hands; at the
+end the auditor. The seed is printed first (`DUOLOG_SOAK_SEED`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from random import Random
 
 import pytest
 
-from tests.engine_live.conftest import Own
+from tests.engine_live.conftest import Own, with_change_tables
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.world import World, pause
+from tests.ground import Session, file_of
 
 SECONDS = float(os.environ.get("DUOLOG_SOAK_SECONDS", "120"))
 
 
+@with_change_tables("own_servers", "module", of=slice(1, 3))
 @pytest.mark.lab
 def test_soak_of_two_systems_with_every_mishap(tmp_path: Path, own_servers: Own) -> None:
     seed = int(os.environ.get("DUOLOG_SOAK_SEED", time.time_ns() % 1_000_000))
@@ -45,6 +48,59 @@ def test_soak_of_two_systems_with_every_mishap(tmp_path: Path, own_servers: Own)
         for line in lines.values():
             line.close()
     print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {mishaps}, equal {caught_up:.1f} s later")
+
+
+@with_change_tables("both", more=(), of=slice(3, 4))
+@pytest.mark.lab
+def test_soak_of_two_files_with_every_mishap(tmp_path: Path, both: dict[str, str]) -> None:
+    seed = int(os.environ.get("DUOLOG_SOAK_SEED", time.time_ns() % 1_000_000))
+    print(f"\nsoak: DUOLOG_SOAK_SEED={seed}")
+    chance = Random(seed)
+    world = World(tmp_path, "soak", both, trailed=True)
+    try:
+        _start(world)
+        users = world.users(rate=40, threads=2, hot=20, seed=seed)
+        for each in users:
+            each.start()
+        counted = dict.fromkeys(("kill", "stop", "hold", "away"), 0)
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            kind = chance.choice(list(counted))
+            counted[kind] += 1
+            pause(chance.random() * 3)
+            if kind in ("kill", "stop"):
+                world.live.kill9() if kind == "kill" else world.live.stop()
+                _start(world)
+            else:
+                _keep(both[chance.choice(list(both))], kind, chance.random() * 4)
+        for each in users:
+            each.stop()
+        caught_up = world.equal(120)
+        world.stays_still()
+        assert world.judged() == []
+        assert world.live.stop() == 0
+    finally:
+        world.go_home()
+    print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {counted}, equal {caught_up:.1f} s later")
+
+
+def _keep(address: str, kind: str, seconds: float) -> None:
+    """Keeps a file from everybody: it is written by one user, or is elsewhere."""
+    path = Path(file_of(address))
+    if kind == "hold":
+        with Session(address, autocommit=False) as session:
+            session.execute("SELECT 1")
+            pause(seconds)
+        return
+    away = path.parent / "away"
+    away.mkdir()
+    parts = [path, *path.parent.glob(f"{path.name}-[sw]*")]
+    for part in parts:
+        part.rename(away / part.name)
+    pause(seconds)
+    for part in reversed(parts):
+        (away / part.name).rename(part)
+    away.rmdir()
 
 
 def _torment(

@@ -16,7 +16,7 @@ from typing import Final
 
 from tests import ground
 from tests.engine_live.schema import code, placed
-from tests.ground import POSTGRESQL, Session
+from tests.ground import MARIADB, POSTGRESQL, SQLITE, Session
 
 WRITE: Final = """
 WITH old AS (SELECT {code} AS key, {column} AS seen FROM {thing} WHERE {code} = %(thing)s FOR UPDATE),
@@ -35,6 +35,16 @@ COMMIT
 """
 """What came to be read, changed and noted in one statement has to be said in several: sent together, so that no user
 keeps a row locked while he is on the line. A thing that is gone is noted in vain: the event refers to it."""
+
+SQLITE_WRITE: Final = """
+BEGIN IMMEDIATE;
+INSERT INTO {event} ({token}, {of}, {field}, {saw}, {delta})
+SELECT %(token)s, {code}, %(field)s, {column}, %(delta)s FROM {thing} WHERE {code} = %(thing)s;
+UPDATE {thing} SET {column} = %(token)s, {amount} = {amount} + %(delta)s WHERE {code} = %(thing)s;
+COMMIT
+"""
+"""Here nobody else writes meanwhile: what is overwritten can be noted first."""
+WRITES: Final = {POSTGRESQL: WRITE, MARIADB: MARIA_WRITE, SQLITE: SQLITE_WRITE}
 
 RECONNECT_S: Final = 0.05
 
@@ -103,8 +113,7 @@ class Users:
 
     def _statement(self, name: str) -> str:
         of = ground.kind(self.address)
-        template = WRITE if of == POSTGRESQL else MARIA_WRITE
-        return placed(template.replace("{column}", "{" + name + "}"), self.system, of)
+        return placed(WRITES[of].replace("{column}", "{" + name + "}"), self.system, of)
 
     def _guarded(self, number: int, chance: Random) -> None:
         try:

@@ -41,8 +41,7 @@ class Crew:
         for system, address in addresses.items():
             schema.create(address, system, trailed=True)
             schema.fill(address, system, 0, things - 1)
-        kinds = {system: ground.kind(address) for system, address in addresses.items()}
-        text = schema.rules(name, kinds).replace("reference: thing, ", "").replace(", reference: thing", "")
+        text = schema.rules(name, addresses).replace("reference: thing, ", "").replace(", reference: thing", "")
         words = f'store: "{store}"\nworkers: {{kafka: "{kafka}", partitions: {partitions}}}\nsystems:\n'
         self._text = text.replace("systems:\n", words, 1)
         self._own = {system: ground.account(address) for system, address in addresses.items()}

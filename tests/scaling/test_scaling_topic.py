@@ -169,6 +169,26 @@ def test_our_own_mark_is_told_to_the_engine_that_made_it_alone(published: Topic)
     assert told[0] == []
 
 
+def test_who_was_fenced_is_told_so_whatever_the_driver_calls_it(topic: Topic) -> None:
+    """Its own thread may learn it first; then the driver says no more than that it is in an error state."""
+    first = topic.publisher()
+    first.open(lambda: topic.database.end)
+    assert first._producer is not None
+    first._producer.begin_transaction()
+    first._producer.send(topic.topic, value=b"", partition=0)
+    second = topic.publisher()
+    second.open(lambda: topic.database.end)
+    manager = first._producer._transaction_manager
+    first._producer.send(topic.topic, value=b"", partition=1)
+    eventually(manager.has_error, 20, "the producer's own thread has not learned it")
+
+    with pytest.raises(Fenced):
+        topic.write(row(1))
+        first.run(lambda: False)
+    first.close()
+    second.close()
+
+
 def test_who_publishes_next_goes_on_where_the_topic_ends_and_fences_the_other(topic: Topic) -> None:
     first = topic.publisher()
     first.open(lambda: topic.database.end)

@@ -6,6 +6,7 @@ nothing was written twice, and who was frozen wrote nothing any more after anoth
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -19,10 +20,15 @@ from tests.scaling.crew import Crew
 TAKEN_OVER_S = 60.0
 
 
+def named(word: str, address: str) -> str:
+    """What a crew is called: all processes of a run share the broker, and number databases of their own."""
+    return f"{word}{os.getpid()}{Path(address).name}"
+
+
 @pytest.fixture
 def crew(erp_db: str, crm_db: str, third_db: str, real_kafka: str, tmp_path: Path) -> Crew:
     """Databases with things in them, set up, and nobody at work."""
-    return Crew(tmp_path, f"crew{Path(erp_db).name}", {"erp": erp_db, "crm": crm_db}, real_kafka, third_db)
+    return Crew(tmp_path, named("crew", erp_db), {"erp": erp_db, "crm": crm_db}, real_kafka, third_db)
 
 
 def test_one_worker_does_all_and_a_second_takes_a_share(crew: Crew) -> None:
@@ -46,8 +52,7 @@ def test_one_worker_does_all_and_a_second_takes_a_share(crew: Crew) -> None:
 def test_a_killed_workers_share_goes_to_the_others_on_mariadb_too(
     erp_db: str, crm_maria: str, third_db: str, real_kafka: str, tmp_path: Path
 ) -> None:
-    name = f"mixed{Path(erp_db).name}"
-    crew = Crew(tmp_path, name, {"erp": erp_db, "crm": crm_maria}, real_kafka, third_db, partitions=2)
+    crew = Crew(tmp_path, named("mixed", erp_db), {"erp": erp_db, "crm": crm_maria}, real_kafka, third_db, partitions=2)
     _killed(crew)
 
 

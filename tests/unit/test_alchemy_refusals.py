@@ -58,6 +58,12 @@ MEANINGS: list[tuple[Exception, str, Meaning]] = [
     (of("oracledb.exceptions", OracleCode(942)), "942", Meaning.CHANGED),
     (of("oracledb.exceptions", OracleCode(3113)), "3113", Meaning.GONE),
     (odbc(1222), "1222", Meaning.BLOCKED),
+    (odbc(3616), "3616", Meaning.REFUSED),
+    (odbc(7139), "7139", Meaning.REFUSED),
+    (odbc(51234), "51234", Meaning.REFUSED),
+    (odbc(9420), "9420", Meaning.REFUSED),
+    (odbc(8104), "8104", Meaning.DENIED),
+    (odbc(9002), "9002", Meaning.GONE),
     (odbc(1205), "1205", Meaning.LOST),
     (odbc(2627), "2627", Meaning.REFUSED),
     (odbc(208), "208", Meaning.CHANGED),
@@ -88,6 +94,13 @@ def test_a_refusal_and_a_broken_line_are_told_without_the_drivers_words() -> Non
     assert reason(refused, ()) == "2627 duplicate key"
     assert "Secret" not in str(translate(refused, "erp")) + str(translate(gone, "erp"))
     assert isinstance(translate(gone, "erp"), SystemUnavailable)
+
+
+def test_a_value_larger_than_what_sql_server_captures_is_refused_and_does_not_stop_the_others() -> None:
+    error = exc.DBAPIError("UPDATE", {}, odbc(7139))
+
+    assert verdict(error) == "refused"
+    assert reason(error, ()) == "7139 larger than what is captured (`max text repl size`)"
 
 
 def test_an_address_that_is_none_is_refused_without_being_quoted() -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, oracle, postgresql, sqlite
 
-from adapters.alchemy import statements
+from adapters.alchemy import pictures, statements
 from adapters.alchemy.abilities import abilities
 from adapters.alchemy.columns import AlchemyColumn, column
 
@@ -141,3 +141,19 @@ def test_rows_are_written_by_statements_of_one_row_each(name: str) -> None:
 
     assert [said(name, each) for each in made] == list(WRITTEN[name])
 
+
+
+def test_a_uuid_of_sql_server_is_left_to_the_driver_which_knows_it_as_one() -> None:
+    told = {"name": "ID", "type": mssql.UNIQUEIDENTIFIER(), "nullable": False}
+    made = column(told, "ID", dialect("mssql"), abilities("mssql"))
+    sa.Table("ACCOUNT", sa.MetaData(), made.element)
+
+    compiled = statements.every([made]).compile(dialect=dialect("mssql"))
+
+    assert next(kind for *_, kind in compiled._result_columns)._type_affinity is sa.types.NullType
+
+
+def test_a_table_of_sql_server_is_held_by_a_question_that_it_has_to_answer() -> None:
+    asked = said("mssql", pictures.holding(columns("mssql")[0].table))
+
+    assert asked == "SELECT TOP 1 1 FROM [ERP].[ACCOUNT] WITH (TABLOCK, HOLDLOCK)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -63,12 +64,14 @@ def test_what_a_driver_tells_is_spelled_as_the_house_does(
     assert made(kind).text(value) == text
 
 
-BY_SQL: list[tuple[str, sa.types.TypeEngine[Any], str, str]] = [
+BY_SQL: list[tuple[str, sa.types.TypeEngine[Any], Any, str]] = [
     ("oracle", sa.TIMESTAMP(timezone=True), "2026-01-31 12:00:00.500000", "2026-01-31 12:00:00.5+00"),
     ("oracle", oracle.DATE(), "2026-01-31 00:00:00.000000", "2026-01-31 00:00:00"),
     ("mssql", mssql.DATETIMEOFFSET(), "2026-01-31 12:00:00.1234567 +00:00", "2026-01-31 12:00:00.123456+00"),
     ("mssql", mssql.DATETIME2(), "2026-01-31 12:00:00.1000000", "2026-01-31 12:00:00.1"),
     ("mssql", sa.Time(), "12:00:00.0000000", "12:00:00"),
+    ("mssql", mssql.UNIQUEIDENTIFIER(), UUID(int=10), "00000000-0000-0000-0000-00000000000a"),
+    ("mssql", mssql.UNIQUEIDENTIFIER(), "00000000-0000-0000-0000-00000000000A", "00000000-0000-0000-0000-00000000000a"),
     ("postgresql", sa.DateTime(timezone=True), "infinity", "infinity"),
     ("postgresql", sa.DateTime(timezone=True), "0044-03-15 12:00:00+00 BC", "0044-03-15 12:00:00+00 BC"),
     ("postgresql", sa.Date(), "12026-01-01", "12026-01-01"),
@@ -81,7 +84,7 @@ BY_SQL: list[tuple[str, sa.types.TypeEngine[Any], str, str]] = [
 
 @pytest.mark.parametrize(("name", "kind", "value", "text"), BY_SQL)
 def test_what_a_database_spells_is_brought_into_the_house_form(
-    name: str, kind: sa.types.TypeEngine[Any], value: str, text: str
+    name: str, kind: sa.types.TypeEngine[Any], value: Any, text: str
 ) -> None:
     assert made(kind, name, abilities(name)).text(value) == text
 
@@ -129,6 +132,11 @@ def test_what_is_no_value_of_its_type_is_refused_without_being_quoted(
         made(kind).value(text)
 
     assert str(refused.value) == "a value is none of its column's type"
+
+
+@pytest.mark.parametrize("name", ["mysql", "oracle", "mssql", "sqlite", "postgresql"])
+def test_no_moment_is_made_of_a_local_time_which_a_user_s_zone_has_twice_a_year(name: str) -> None:
+    assert not re.search("UNIX_TIMESTAMP|CONVERT_TZ|SYSDATE\\(6\\)\\) \\*|localtime|GETDATE", abilities(name).now)
 
 
 FAMILIES: list[tuple[str, sa.types.TypeEngine[Any], str]] = [

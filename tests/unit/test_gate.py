@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,31 @@ def test_what_rests_on_a_store_that_failed_is_never_committed() -> None:
     for order in handed_out(rounds):
         with pytest.raises(SystemUnavailable, match="the store failed"):
             rounds.targets[order.system].apply(order)
+
+
+def test_who_waits_for_a_batch_is_looked_at_again_when_it_is_answered_and_not_before() -> None:
+    """Between, a reader may ring for each of ten thousand small transactions."""
+    rounds = decided(Looking())
+    rounds.offer(written(rounds))
+    rounds.turn()
+    batch = next(order for order in handed_out(rounds) if order.system == rounds.book.systems[1])
+    looked: list[int] = []
+    found = rounds.decider.blocked
+
+    def blocked(transaction: Transaction) -> bool:
+        looked.append(transaction.position)
+        return found(transaction)
+
+    rounds.decider.blocked = blocked  # type: ignore[method-assign]
+    for position in (10, 20, 30):
+        rounds.offer(replace(written(rounds), system=batch.system, position=position))
+        rounds.turn()
+    assert looked == [10]
+
+    rounds.arrive([rounds.targets[batch.system].apply(batch)])
+    rounds.turn()
+    assert looked == [10, 10, 20, 30]
+    assert not rounds.lanes[batch.system].inbox
 
 
 def test_a_gate_lets_those_pass_who_wait_and_tells_those_who_cannot_wait() -> None:

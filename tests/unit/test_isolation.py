@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adapters.relational.isolation import (
     Again,
     Blocked,
+    Doomed,
     Isolation,
     Lost,
     Refused,
@@ -208,3 +209,69 @@ def test_after_some_losses_locks_are_waited_for_no_more() -> None:
     results = isolated(fake, lambda: [[write("update", "item", (1,), rows)]], fake.begin, fake.rollback)
 
     assert (results, fake.begun, fake.waiting) == ([], patience + 1, False)
+
+
+class Dooming(Deadly):
+    """Writing one of the bad rows ends the whole transaction, always; others are blocked or refused."""
+
+    def __init__(self, bad: set[str], refused: set[str], locked: set[str]) -> None:
+        super().__init__(set(), 0)
+        self._bad, self._refused, self._locked = bad, refused, locked
+
+    @contextmanager
+    def _segment(self) -> Iterator[None]:
+        try:
+            with super()._segment():
+                yield
+        except Doomed:
+            self.written = set()
+            raise
+
+    def write(self, writes: list[Write]) -> list[RowResult]:
+        for key in [asked[1] for each in writes for asked in each.rows]:
+            if key in self._bad:
+                raise Doomed("why")
+            if key in self._locked:
+                raise Blocked
+            if key in self._refused:
+                raise Refused("why")
+            self.written.add(key)
+        return []
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=40), st.data())
+def test_a_row_that_dooms_the_transaction_is_found_and_all_others_are_written(
+    steps: list[int], data: st.DataObject
+) -> None:
+    rows = [row(step, str(number)) for number, step in enumerate(sorted(steps))]
+    keys = st.sampled_from([one[1] for one in rows])
+    bad = data.draw(st.sets(keys, max_size=3))
+    refused, locked = data.draw(st.sets(keys, max_size=2)) - bad, data.draw(st.sets(keys, max_size=1)) - bad
+    cut = data.draw(st.integers(0, len(rows)))
+    pages = [[write("update", "item", (1,), page)] for page in (rows[:cut], rows[cut:]) if page]
+    fake = Dooming(bad, refused, locked)
+
+    results = isolated(fake, lambda: pages, fake.begin, fake.rollback)
+
+    kinds = {result.key: result.kind for result in results}
+    assert sorted([*fake.written, *kinds]) == sorted(one[1] for one in rows)
+    assert len(kinds) == len(results)
+    aside = {one[0] for one in rows if one[1] in locked}
+    for step, key, *_ in rows:
+        if step in aside:
+            assert kinds[key] == "deferred"
+        elif key in bad | refused:
+            assert kinds[key] == "failed"
+        elif fake.begun <= losses_max:
+            assert key in fake.written
+
+
+def test_many_rows_that_doom_the_transaction_come_to_an_end() -> None:
+    rows = [row(step, f"{step}.{number}") for step in range(40) for number in range(3)]
+    fake = Dooming({one[1] for one in rows if one[1].endswith(".1")}, set(), set())
+
+    results = isolated(fake, lambda: [[write("update", "item", (1,), rows)]], fake.begin, fake.rollback)
+
+    assert {result.kind for result in results} <= {"failed", "deferred"}
+    assert any(result.kind == "failed" for result in results)
+    assert sorted([*fake.written, *(result.key for result in results)]) == sorted(one[1] for one in rows)

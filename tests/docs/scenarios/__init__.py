@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from tests.docs.scenarios import (
     by_debezium,
+    by_odbc,
     deciding,
     fed,
     held,
     on_mariadb,
+    on_sqlite,
     own_keys,
     prices,
     seats,
@@ -42,5 +44,7 @@ SCENARIOS: dict[str, list[Round]] = {
     "17_synchronous": seats.SEATS,
     "18_erp_by_debezium": by_debezium.BY_DEBEZIUM,
     "19_feed": fed.FED,
+    "20_shop_on_sqlite": on_sqlite.SHOP_ON_SQLITE,
+    "21_erp_by_odbc": by_odbc.ERP_BY_ODBC,
 }
 """By the name of the example."""

@@ -1,0 +1,1 @@
+"""SQL Server itself: in Docker, where that is."""
