@@ -5,18 +5,28 @@
 #     -v /etc/duolog/rules.yaml:/etc/duolog/rules.yaml:ro -v duolog-store:/var/lib/duolog \
 #     --env-file /etc/duolog/environment duolog
 #
+# With drivers of ODBC, for `adapter: sqlserver` and `adapter: odbc` (FreeTDS speaks to SQL Server):
+#
+#   docker build -t duolog:odbc --build-arg EXTRAS=odbc --build-arg PACKAGES="unixodbc tdsodbc odbc-postgresql" .
+#
 # The rule file should say `store: sqlite:////var/lib/duolog/store.db`: its own folder is not writable here.
 
 FROM python:3.13-slim AS build
+ARG EXTRAS=""
 WORKDIR /src
 COPY pyproject.toml README.md ./
 COPY engine engine
 COPY adapters adapters
 COPY rules rules
 COPY service service
-RUN python -m venv /opt/duolog && /opt/duolog/bin/pip install --no-cache-dir --disable-pip-version-check .
+RUN python -m venv /opt/duolog && /opt/duolog/bin/pip install --no-cache-dir --disable-pip-version-check \
+    ".${EXTRAS:+[$EXTRAS]}"
 
 FROM python:3.13-slim
+ARG PACKAGES=""
+RUN if [ -n "$PACKAGES" ]; then \
+      apt-get update && apt-get install --yes --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; \
+    fi
 RUN groupadd --system --gid 10001 duolog \
  && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/duolog duolog \
  && install -d -o duolog -g duolog -m 0700 /var/lib/duolog \

@@ -23,6 +23,7 @@ from benchmarks.bench import TooSlow
 from benchmarks.builtin import BuiltIn
 from benchmarks.circular import Circular
 from benchmarks.contender import Contender
+from benchmarks.copied import Copied
 from benchmarks.debezium import missing
 from benchmarks.duolog import Duolog
 from benchmarks.measures import MEASURES, median
@@ -77,7 +78,8 @@ def contender(measure: str, name: str) -> Contender:
     """The one of this name: built in is what the databases of the measure have."""
     if name == "duolog":
         return Duolog()
-    return Circular() if measure in PAIRS else BuiltIn()
+    copied = PAIRS[measure].copied[0] if measure in PAIRS else ""
+    return {"mariadb": Circular, "sqlite": Copied}.get(copied, BuiltIn)()
 
 
 def attempt(measure: str, contender: Contender, sizes: Sizes) -> dict[str, Any]:

@@ -12,10 +12,14 @@ from benchmarks.database import Database
 from benchmarks.mariadb import MariaDB
 from benchmarks.postgresql import PostgreSQL
 from benchmarks.sizes import Sizes
+from benchmarks.triggered import MariaDBByOdbc, PostgreSQLByOdbc, SQLite
 from benchmarks.workload import Workload
 
-KINDS: Final[Mapping[str, Callable[[], Database]]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
-"""By duolog's word."""
+KINDS: Final[Mapping[str, Callable[[], Database]]] = {
+    "postgresql": PostgreSQL, "mariadb": MariaDB, "postgresql by ODBC": PostgreSQLByOdbc,
+    "mariadb by ODBC": MariaDBByOdbc, "sqlite": SQLite,
+}  # fmt: skip
+"""By duolog's word, and by how it gets there."""
 
 POSTGRESQL: Final = ("postgresql", "postgresql")
 """The kinds of the ERP and of the CRM, of most measures."""

@@ -305,6 +305,9 @@ def remarks(results: Results) -> list[str]:
         "the process or the enabling of the subscription. Latency ends when another session there sees the row.",
         "- With MariaDB, built-in is MariaDB's own circular replication of the same rows between two MariaDB servers, "
         "also where duolog has PostgreSQL on one side: no server replicates into one of another kind.",
+        "- By ODBC and on SQLite, nobody reads a log: those drains count from the start of the process. By ODBC, "
+        "built-in is the servers' own replication; for SQLite it is a plain copy of the whole table from file to file "
+        "(`INSERT … SELECT`), which knows of no change and merges nothing.",
         "- With Debezium, built-in carries the same rows from PostgreSQL to PostgreSQL directly. The JVMs of Kafka and "
         "Kafka Connect are warm, and no part of duolog's memory and CPU; Debezium looks every 50 ms for changes "
         "(`poll.interval.ms`), as JSON without schemas.",
