@@ -1,16 +1,23 @@
-"""Turns the path of a database that is a file into the certainty that the file is there, and the one that was opened.
+"""Turns the path of a database that is a file into the certainty that the file is there, and the one that was opened;
+and the wish to write in it into its only lock.
 
-Asks the file system only, never the database. A connection keeps a file that was moved away or replaced, and would
-write into what nobody sees any more; and a driver makes an empty file where there is none.
+A connection keeps a file that was moved away or replaced, and would write into what nobody sees any more; and a driver
+makes an empty file where there is none. Never asks which rows there are.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from adapters.alchemy.refusals import Meaning, meaning
 from engine.errors import SystemUnavailable
 
+between_tries_s: Final = 0.001
 KEEPS_TRYING: Final = "put it back, or set the address right: duolog keeps trying"
 
 
@@ -44,3 +51,26 @@ def at(path: str | None, system: str) -> OpenFile | None:
     if not path or path.startswith((":", "file:")):
         return None
     return OpenFile(path, system)
+
+
+def begin_to_write(conn: sa.Connection) -> None:
+    """Begins a transaction of SQLite that has the only lock from its beginning, waiting for as long as the session's
+    `busy_timeout` says.
+
+    SQLite itself looks every 25 to 100 ms whether the lock is free: who writes without pause frees it for less than one
+    in between, and whoever else waits is late for seconds, or never comes. So it is asked for more often here. Raises
+    sqlalchemy.exc.DBAPIError."""
+    wait_ms = int(conn.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
+    deadline = time.monotonic() + wait_ms / 1000
+    conn.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except exc.DBAPIError as error:
+                if meaning(error) is not Meaning.BLOCKED or time.monotonic() > deadline:
+                    raise
+            time.sleep(between_tries_s)  # the pause between two looks: nobody tells when the lock is free
+    finally:
+        conn.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")

@@ -159,12 +159,14 @@ def _listen(engine: sa.Engine, can: Abilities, purpose: str, opened: OpenFile | 
 
     sa.event.listen(engine, "connect", connected)
     if can.locking == "whole":
-        words = "BEGIN IMMEDIATE" if purpose == WRITE else "BEGIN"
 
         def begin(conn: sa.Connection) -> None:
             if opened is not None:
                 opened.check()
-            conn.exec_driver_sql(words)
+            if purpose == WRITE:
+                file.begin_to_write(conn)
+            else:
+                conn.exec_driver_sql("BEGIN")
 
         sa.event.listen(engine, "begin", begin)
 

@@ -54,6 +54,9 @@ class Coordinates(Protocol):
         """The position that an event tells of its transaction, at least; 0 where events tell none. Raises
         ValueError."""
 
+    def of_snapshot(self, source: Source) -> Position:
+        """Behind what a snapshot of the connector's was taken; 0 where that is not told. Raises ValueError."""
+
     shared: bool
     """Several transactions may have one position."""
 
@@ -88,6 +91,10 @@ class PostgresCoordinates:
     def of_event(self, source: Source) -> Position:
         """No row tells where its transaction ends."""
         return 0
+
+    def of_snapshot(self, source: Source) -> Position:
+        """The LSN, as of a row."""
+        return source.lsn or 0
 
     def is_over(self, source: Source, ended: Position) -> bool:
         """Beside its own LSN a row tells where the last transaction ended that was told before its own."""
@@ -127,6 +134,10 @@ class BinlogCoordinates:
             raise ValueError("an event without `file` and `pos`")
         return _place(source.file, source.pos)
 
+    def of_snapshot(self, source: Source) -> Position:
+        """Where the log ended then, as of a row."""
+        return self.of_event(source)
+
     def is_over(self, source: Source, ended: Position) -> bool:
         """Events tell their positions."""
         return False
@@ -161,6 +172,10 @@ class SqlServerCoordinates:
             raise ValueError("an event without `commit_lsn`")
         return squeezed(source.commit_lsn)
 
+    def of_snapshot(self, source: Source) -> Position:
+        """The last LSN then, as of a row; that tables were looked at may be told without one."""
+        return self.of_event(source) if source.commit_lsn is not None else 0
+
     def is_over(self, source: Source, ended: Position) -> bool:
         """Events tell their positions."""
         return False
@@ -192,10 +207,11 @@ class OracleCoordinates:
         """Each row tells it."""
         if source.commit_scn is None:
             raise ValueError("an event without `commit_scn`")
-        scn = int(str(source.commit_scn).partition(",")[0])
-        if not 0 <= scn < 1 << (POSITION_BITS - SAME_SCN_BITS):
-            raise ValueError("an SCN beyond what a position has room for")
-        return scn << SAME_SCN_BITS
+        return _of_scn(source.commit_scn)
+
+    def of_snapshot(self, source: Source) -> Position:
+        """The SCN of which it is a picture."""
+        return _of_scn(source.scn) if source.scn is not None else 0
 
     def is_over(self, source: Source, ended: Position) -> bool:
         """Events tell their positions."""
@@ -271,6 +287,13 @@ def _place(file: str, offset: int) -> Position:
     if found is None or offset >> OFFSET_BITS or int(found[1]) >> POSITION_BITS - OFFSET_BITS:
         raise ValueError("a place that is none in a binlog")
     return int(found[1]) << OFFSET_BITS | offset
+
+
+def _of_scn(told: str | int) -> Position:
+    scn = int(str(told).partition(",")[0])
+    if not 0 <= scn < 1 << (POSITION_BITS - SAME_SCN_BITS):
+        raise ValueError("an SCN beyond what a position has room for")
+    return scn << SAME_SCN_BITS
 
 
 def _wide(lsn: str) -> int:

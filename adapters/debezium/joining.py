@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from adapters.debezium.coordinates import Coordinates, Marks
-from adapters.debezium.decoding.events import Begin, End, Order, RowEvent, Source, TruncateEvent
+from adapters.debezium.decoding.events import Begin, End, Order, RowEvent, SchemaEvent, Source, TruncateEvent
 from adapters.debezium.gathering import Gathering
 from adapters.kafka.topics import Place
 from engine.errors import LogIncomplete, LogLost
@@ -188,13 +188,22 @@ class Joining:
                 f"{found}: Debezium does not tell to which transaction a change belongs", system=self._system,
                 mend="set `provide.transaction.metadata` to true for the connector; then " + AGAIN,
             )  # fmt: skip
-        if event.source.snapshot == "incremental":
+        self._must_be_past(event.source, found)
+
+    def schema(self, event: SchemaEvent, found: Found) -> None:
+        """What became of tables. A connector that begins anew tells all of them again. Raises LogLost."""
+        if event.source.snapshotted:
+            self._must_be_past(event.source, found)
+
+    def _must_be_past(self, source: Source, found: Found) -> None:
+        """Raises LogLost for a snapshot that was taken behind what we were told: from there on it reads."""
+        if source.snapshot == "incremental":
             return
-        taken = self._coordinates.of_event(event.source) or event.source.lsn or 0
+        taken = self._coordinates.of_snapshot(source)
         if taken > self.told:
             raise LogLost(
-                f"{found}: Debezium has lost its place in the log and has read the table anew: what was changed in "
-                "between was never told", system=self._system, mend=AGAIN,
+                f"{found}: Debezium has lost its place in the log and began anew: what was changed in between was "
+                "never told", system=self._system, mend=AGAIN,
             )  # fmt: skip
 
     # ---- what goes

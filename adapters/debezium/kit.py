@@ -180,7 +180,7 @@ class DebeziumKit:
     def grants(self, book: RuleBook, role: str) -> list[str]:
         """The least rights that suffice: SQL, and Kafka's ACLs as commands."""
         topics = [*self._topics.wanted(book.tables[self.system], ledger=self._ledger(book)),
-                  self._topics.of_transactions, self._topics.of_heartbeats]  # fmt: skip
+                  self._topics.of_transactions, *self._topics.beside]  # fmt: skip
         return [*self._database.grants(book, role), *preflight.acls(role, topics)]
 
     def snapshot(self, book: RuleBook) -> Snapshot:

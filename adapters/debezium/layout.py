@@ -38,6 +38,16 @@ class Topics:
         """The topic of signs of life."""
         return self.heartbeats or f"__debezium-heartbeat.{self.prefix}"
 
+    @property
+    def of_schema(self) -> str:
+        """The topic of what became of tables, where the connector tells that (all but PostgreSQL's)."""
+        return self.prefix
+
+    @property
+    def beside(self) -> tuple[str, str]:
+        """Topics that tell nothing of rows: no bookmark is kept of them, and they may be missing."""
+        return self.of_heartbeats, self.of_schema
+
     def of_table(self, schema: str, name: str) -> str:
         """The topic of a table's rows. What cannot stand in a topic's name, Debezium makes `_`."""
         said = self.tables.get(f"{schema}.{name}")

@@ -31,12 +31,12 @@ class Opened:
 
     def missing(self, wanted: Mapping[str, int], topics: Topics) -> set[str]:
         """The topics that were not there yet."""
-        return {*wanted, topics.of_transactions, topics.of_heartbeats} - self.ids.keys()
+        return {*wanted, topics.of_transactions, *topics.beside} - self.ids.keys()
 
     def find(self, look: TopicLook, wanted: Mapping[str, int], topics: Topics) -> dict[Place, int]:
         """Adds topics and partitions that have come since, from their beginning on; of heartbeats, what comes from now
         on. Returns the offsets of what was added. Raises SystemUnavailable, AccessDenied."""
-        found = look.find([*wanted, topics.of_transactions, topics.of_heartbeats])
+        found = look.find([*wanted, topics.of_transactions, *topics.beside])
         found = {name: topic for name, topic in found.items() if self.ids.get(name, topic.id) == topic.id}
         places = [place for topic in found.values() for place in topic.places if place not in self.offsets]
         extents = look.extents(places)
@@ -53,7 +53,7 @@ def opened(system: str, look: TopicLook, topics: Topics, wanted: Mapping[str, in
 
     Raises LogLost, LogReset, AccessDenied, SystemUnavailable."""
     marked = bookmark(kept) if kept is not None else None
-    names = [*wanted, topics.of_transactions, topics.of_heartbeats]
+    names = [*wanted, topics.of_transactions, *topics.beside]
     found = look.find(names)
     for topic in found.values():
         if not topic.may_read:
@@ -71,6 +71,9 @@ def opened(system: str, look: TopicLook, topics: Topics, wanted: Mapping[str, in
     for place, extent in extents.items():
         if place[0] == topics.of_heartbeats:
             result.offsets[place] = extent.end
+            continue
+        if place[0] == topics.of_schema:  # it is short; what was told before we began is known by its place in the log
+            result.offsets[place] = extent.begin
             continue
         # A partition that no bookmark knows has come since; without any bookmark, all has to be there from the first.
         asked = at.get(place, 0 if place[0] not in known else extent.begin)

@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol
 
 from adapters.debezium.bookmark import Bookmark, Bookmarker, Kept, TopicMark
 from adapters.debezium.coordinates import COORDINATES, Marks, unreadable
-from adapters.debezium.decoding.events import Begin, End, Event, Heartbeat, RowEvent, TruncateEvent
+from adapters.debezium.decoding.events import Begin, End, Event, Heartbeat, RowEvent, SchemaEvent, TruncateEvent
 from adapters.debezium.joining import Found, Joining
 from adapters.debezium.layout import LEDGER, Topics, called
+from adapters.debezium.life import Life
 from adapters.debezium.opening import Opened, look, opened
 from adapters.kafka.broker import Broker
 from adapters.kafka.tail import OutOfRange, Tail
@@ -34,7 +35,7 @@ bytes_in_memory: Final = 128 << 20
 endings_max: Final = 5_000
 """So many ENDs are read ahead at most."""
 missing_after_s: Final = 30.0
-"""So long the events of a transaction whose END was read may take to come."""
+"""So long the events of a transaction whose END was read may take to come, while the connector lives."""
 settles_after_s: Final = 0.25
 """What was told before a message that has been read is in Kafka so much later, at the latest: topics know no order."""
 lacking_after_s: Final = 5.0
@@ -133,6 +134,9 @@ class DebeziumSource:
         self._heard_at = self._lives_since = self._event_at = self._looked_at = time.monotonic()
         self._lacking_since = 0.0
         self._lacking_of = ""
+        self._lacking_due = 0.0
+        """When it had been lacking for too long; 0: not yet."""
+        self._life = Life(self._heard_at)
         self._beaten_at = 0.0
         self._unseen_since = 0.0
         """When a row was written into the ledger of which nothing has been told yet; 0: all were."""
@@ -176,6 +180,7 @@ class DebeziumSource:
             run = next((value for name, value in headers if name == RUN_HEADER), b"")
             size = len(record.value) if record.value else 0
             now = time.monotonic()
+            self._life.told(now, run)
             found = Found((record.topic, record.partition), record.offset, size, run, now)
             try:
                 if isinstance(event, RowEvent | TruncateEvent):
@@ -187,6 +192,8 @@ class DebeziumSource:
                         self._unseen_since = 0.0
                 elif isinstance(event, Begin):
                     self._joining.begin(event, found)
+                elif isinstance(event, SchemaEvent):
+                    self._joining.schema(event, found)
             except ValueError as error:
                 raise unreadable(self.system, str(found), error) from None
             if isinstance(event, Heartbeat):
@@ -287,9 +294,14 @@ class DebeziumSource:
             self._lacking_since = 0.0
         elif self._lacking_since == 0.0 or self._lacking_of != self._joining.turn:
             self._lacking_since, self._lacking_of = now, self._joining.turn
-        elif now - self._lacking_since > missing_after_s:
+            self._lacking_due = 0.0
+            self._life.anew()
+        elif self._waited_s(now) <= missing_after_s:
+            self._lacking_due = 0.0
+        else:
+            self._lacking_due = self._lacking_due or now
             numbers = self._lacking_numbers()
-            if self._behind(self._of_tables(numbers), self._lacking_since + missing_after_s - settles_after_s):
+            if self._behind(self._of_tables(numbers), self._lacking_due - settles_after_s):
                 return
             told = ", ".join(f"`{name}` {have} of {wanted}" for name, (have, wanted) in sorted(lacking.items()))
             where = ", ".join(sorted({f"`{self._topic_of[number]}`" for number in numbers}))
@@ -298,6 +310,11 @@ class DebeziumSource:
                 mend="if these topics are called otherwise, say so by `topics: {prefix: …, tables: {…}}`; if something "
                 "drops messages (a filter, a transform, retention), mend it, then `duolog run RULES --merge-again`",
             )  # fmt: skip
+
+    def _waited_s(self, now: float) -> float:
+        """How long what is lacking could have come: while Debezium gives no sign of life, it cannot."""
+        beats = self._stream.topics.of_heartbeats in self._opened.ids
+        return self._life.lived_s if beats else now - self._lacking_since
 
     # ---- bookmarks
 
@@ -315,7 +332,7 @@ class DebeziumSource:
         transactions = (self._stream.topics.of_transactions, 0)
         topics: dict[str, dict[int, int]] = {}
         for place in self._tail.places():
-            if place[0] == self._stream.topics.of_heartbeats:
+            if place[0] in self._stream.topics.beside:
                 continue
             at = first.get(place, self._tail.next_offset(place)) if place != transactions else self._joining.next_end
             topics.setdefault(place[0], {})[place[1]] = at

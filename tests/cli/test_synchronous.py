@@ -59,6 +59,7 @@ def test_what_a_user_has_committed_is_in_the_other_system(place: Place) -> None:
     assert second[1] is None and second[2:] == ("the engine was stopped", "engine", False)
 
 
+@pytest.mark.alone
 def test_a_stop_lets_everybody_go_who_waits_and_ends_in_order(place: Place) -> None:
     place.rewrite("open after 1s", "closed")
     place.start()
@@ -92,6 +93,7 @@ class Update(Commit):
             self.took_s = time.monotonic() - begun
 
 
+@pytest.mark.alone
 def test_the_watchdog_of_a_dead_engine_lets_go_in_time_and_the_next_engine_arms_again(place: Place) -> None:
     place.start()
     place.until_armed()
@@ -209,6 +211,7 @@ def test_new_rules_arm_and_disarm(place: Place) -> None:
         assert status["synchronous"]["erp"]["when_away"] == "closed"
 
 
+@pytest.mark.alone
 def test_the_watchdog_goes_by_new_rules_like_its_engine(closed: Place) -> None:
     closed.start()
     closed.until_armed()
@@ -264,6 +267,7 @@ def test_a_system_that_was_armed_and_is_in_the_rules_no_more_is_told_of(closed: 
     assert "ALTER SYSTEM RESET synchronous_standby_names" in told[0]
 
 
+@pytest.mark.alone
 def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: Place) -> None:
     with place.running():
         place.until_armed()
@@ -277,6 +281,7 @@ def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: P
         place.soon(lambda: place.ranges()[-1][1] is not None, 20, "armed again")
 
 
+@pytest.mark.alone
 def test_an_engine_that_hangs_is_let_go_of_and_arms_again_when_it_has_caught_up(place: Place) -> None:
     with place.running():
         place.until_armed()
@@ -332,6 +337,7 @@ def test_a_release_frees_everybody_even_where_it_cannot_be_recorded(closed: Plac
     assert not closed.armed()
 
 
+@pytest.mark.alone
 def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Place) -> None:
     place.start()
     place.until_armed()

@@ -141,6 +141,7 @@ def test_what_the_engine_writes_waits_there_too_and_is_written_on(place: Place) 
         assert [row[1] is None for row in place.ranges()] == [False]
 
 
+@pytest.mark.alone
 def test_the_servers_timeout_lets_go_of_who_waits_for_a_dead_engine_and_the_next_arms_again(place: Place) -> None:
     place.start()
     place.until_armed()
@@ -232,6 +233,7 @@ def test_a_person_lets_go_while_the_engine_is_dead(place: Place) -> None:
     assert place.ranges()[-1][1] is None and place.ranges()[-1][3] == "release"
 
 
+@pytest.mark.alone
 def test_both_sides_wait_and_collide_and_everybody_is_answered(
     own_maria: EmbeddedMariaDB, own_server: EmbeddedServer, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_users_of_both_sides_at_once_are_all_answered(mixed: Mixed) -> None:
         assert len(took) == 20
 
 
+@pytest.mark.alone
 def test_after_the_death_of_the_engine_both_sides_are_open_in_time_and_armed_by_the_next(mixed: Mixed) -> None:
     mixed.start()
     mixed.both_armed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -111,12 +111,9 @@ class SqliteUser(User):
         kinds = list(self.ground.tables[table].columns.values())
         marks = ", ".join("?" * len(kinds))
         given = [[stored(kind, text) for kind, text in zip(kinds, row, strict=True)] for row in rows]
-        within = self.session.in_transaction
-        if not within:
-            self.session.execute("BEGIN IMMEDIATE")
-        self.session.executemany(f"INSERT INTO {named(table)} VALUES ({marks})", given)
-        if not within:
-            self.session.execute("COMMIT")
+        within = nullcontext() if self.session.in_transaction else self.transaction()
+        with within:  # what fails is rolled back: a transaction left open would keep everybody out
+            self.session.executemany(f"INSERT INTO {named(table)} VALUES ({marks})", given)
 
     def update(self, table: str, key: Sequence[str], **values: Text) -> None:
         """Changes one row."""

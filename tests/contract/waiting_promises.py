@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+import pytest
+
 from engine.vocabulary import RowResult, Write
 from tests.contract.ground import Ground, Made, User, batch, meanwhile, paged
 from tests.contract.target_promises import ACCOUNT, ALL, CREDIT, NAME, accounts, by_key
@@ -17,6 +19,7 @@ soon_s = 2.0
 class WaitingPromises:
     """Waits for nobody, overtakes nobody."""
 
+    @pytest.mark.alone
     def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(self, ground: Ground) -> None:
         ground.needs("row locks")
         rules, user = ground.make(ACCOUNT), ground.user()
@@ -33,6 +36,7 @@ class WaitingPromises:
         assert sum(credit == "5.00" for _, _, credit, _ in user.rows("account")) == 990
         assert took < soon_s
 
+    @pytest.mark.alone
     def test_many_locks_do_not_add_up(self, ground: Ground) -> None:
         ground.needs("row locks")
         rules, user = ground.make(ACCOUNT), ground.user()

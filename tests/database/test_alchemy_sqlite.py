@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,34 @@ def test_what_is_wrong_with_tables_is_told_with_its_mend(ground: SqliteGround) -
     assert found[("P203", "main.line")] == "did you mean `txt`?"
     assert found[("P210", "main.line")] == "CREATE UNIQUE INDEX line_key ON main.line (id);"
     assert ("P211", "main.line") in found and ("P212", "main.line") in found
+
+
+HURRIED = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+def hurry():
+    file.execute("UPDATE account SET name = name || '' WHERE id = 1")
+hurry()
+print(flush=True)
+while True:
+    hurry()
+"""
+
+
+def test_a_writer_gets_its_turn_beside_a_user_who_never_pauses(ground: SqliteGround) -> None:
+    """SQLite's own waiting looks so seldom that such a user kept us out for seconds: the target gave up."""
+    rules, user = ground.make(ACCOUNT), ground.user()
+    user.insert("account", *accounts(1, 3))
+
+    hurried = subprocess.Popen([sys.executable, "-c", HURRIED, str(ground.path)], stdout=subprocess.PIPE)
+    with hurried, ground.writing(rules) as target, ExitStack() as stack:
+        stack.callback(hurried.kill)
+        assert hurried.stdout is not None
+        hurried.stdout.readline()  # it has begun
+        for number in range(1, 51):
+            guarded = row(1, "2", (f"o{number}",), (f"o{number - 1}" if number > 1 else "n",))
+            outcome = target.apply(batch(number, write("update", "account", (NAME,), [guarded])))
+            assert outcome.exceptions == [], number
+        assert hurried.poll() is None, "nobody was in the way"
+
+    assert next(told for told in user.rows("account") if told[0] == "2")[NAME] == "o50"

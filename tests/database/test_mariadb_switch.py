@@ -102,6 +102,7 @@ def test_the_timeout_is_the_rules_or_the_largest(world: Waiters, switch: MariaSw
     assert world.admin.value(asked) == 2500
 
 
+@pytest.mark.alone
 def test_release_frees_everybody_at_once_and_tells_the_range(world: Waiters, switch: MariaSwitch) -> None:
     reading = Reading(world.opened(), at_once=True)
     armed = switch.arm(nullcontext)
@@ -264,6 +265,7 @@ def test_another_semi_synchronous_replica_keeps_it_from_being_armed(world: Waite
         switch.arm(nullcontext)
 
 
+@pytest.mark.alone
 def test_arming_gives_up_where_nothing_is_answered_and_nobody_waits_then(world: Waiters, switch: MariaSwitch) -> None:
     Reading(world.opened())
     began = time.monotonic()

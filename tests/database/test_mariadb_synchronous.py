@@ -32,6 +32,7 @@ def world(own_maria: EmbeddedMariaDB) -> Iterator[Waiters]:
         yield made
 
 
+@pytest.mark.alone
 def test_who_waits_is_not_seen_and_keeps_his_locks_until_all_is_delivered(world: Waiters) -> None:
     reading = Reading(world.opened())
     world.arm()
@@ -138,6 +139,7 @@ def test_a_new_file_of_the_log_is_no_answer_either(world: Waiters) -> None:
     assert reading._transactions() == [], "it was read before"
 
 
+@pytest.mark.alone
 def test_a_reader_comes_back_while_the_server_shows_nobody_the_end_of_its_log(world: Waiters) -> None:
     """Two wait: SHOW MASTER STATUS then waits with them, and a reader that asks it would never come to answer."""
     world.arm()

@@ -36,6 +36,7 @@ def _thousand(user: User) -> list[Any]:
     return [row(n // 10, str(n), ("5.00",), ("0.00",)) for n in range(1, 1001)]
 
 
+@pytest.mark.alone
 def test_only_the_source_transaction_that_meets_a_users_lock_steps_aside_and_soon(erp_maria: str, user: User) -> None:
     rows = _thousand(user)
 
@@ -113,6 +114,7 @@ def test_others_are_held_no_longer_than_the_lock_timeout_for_a_row_that_stays_lo
     other.conn.close()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("lock", ["LOCK TABLES account WRITE", "LOCK TABLES account READ"])
 def test_a_table_that_is_locked_costs_no_time(erp_maria: str, user: User, lock: str) -> None:
     rows = _thousand(user)

@@ -115,6 +115,7 @@ def test_what_a_person_wants_off_stays_off_until_it_is_allowed(erp: Armed) -> No
     assert switch.look().armed
 
 
+@pytest.mark.alone
 def test_every_method_answers_while_commits_wait(erp: Armed) -> None:
     switch = armed(erp)
     users = waiting(erp, 5)
@@ -131,6 +132,7 @@ def test_every_method_answers_while_commits_wait(erp: Armed) -> None:
         user.wait(2.0)
 
 
+@pytest.mark.alone
 def test_how_long_the_first_one_waits_is_told(erp: Armed) -> None:
     switch = armed(erp)
     waiting(erp, 1)

@@ -214,6 +214,7 @@ def test_a_source_that_is_not_synchronous_tells_of_all_alike(erp: Armed) -> None
     source.close()
 
 
+@pytest.mark.alone
 def test_other_databases_and_tables_wait_and_are_answered_at_once(erp: Armed) -> None:
     elsewhere = erp.server.create_database("elsewhere")
     with psycopg.connect(elsewhere, autocommit=True) as conn:

@@ -207,6 +207,7 @@ def time_of_a_refusal(address: str) -> float:
         return (time.monotonic() - began) / tried
 
 
+@pytest.mark.alone
 def test_a_locked_table_costs_a_few_lock_timeouts_not_one_a_row(erp_db: str, user: psycopg.Connection[Any]) -> None:
     user.execute("INSERT INTO account SELECT g, 'n', 0, NULL FROM generate_series(1, 500) g")
 

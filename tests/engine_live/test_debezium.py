@@ -154,14 +154,43 @@ def test_connect_or_broker_is_killed_and_comes_back(
     with read_by_debezium(tmp_path, addresses, broker, connect, f"{who}_dies", trailed=True) as world:
         world.live.run()
         world.live.running()
+        begun = time.time()
         users = _writing(world, CALM)
         for _ in range(2):
             pause(2.0)
+            eventually(lambda: connect.has_noted(begun), 30, "Connect notes nothing")  # else: see the next test
             (connect if who == "connect" else broker).kill9()
             pause(1.0)
             (connect if who == "connect" else broker).start()
             _carries(world)
         _rests(world, users)
+
+
+def test_a_connect_that_lost_its_place_is_told_of(
+    tmp_path: Path, addresses: dict[str, str], broker: KafkaServer, connect: ConnectServer
+) -> None:
+    """It was killed before it had noted anything, and began where MariaDB's log ended by then; what users had written
+    in between was never carried over, and nobody was told. PostgreSQL's slot remembers it."""
+    with read_by_debezium(tmp_path, addresses, broker, connect, "lost", trailed=True) as world:
+        world.live.run()
+        world.live.running()
+        users = _writing(world, CALM)
+        pause(1.0)
+        connect.kill9()
+        connect.offsets.unlink(missing_ok=True)
+        connect.start()
+        if kind(addresses["erp"]) == POSTGRESQL:
+            _carries(world)
+            _rests(world, users)
+        else:
+            eventually(lambda: "D212" in world.live.log_tail(), 120, world.live.log_tail)
+            for each in users:
+                each.stop()
+            assert world.live.stop() == 3  # somebody has to look
+            world.live.run("--merge-again")
+            world.live.running()
+            world.equal(90)  # by the rules, not by who was first: that is what was lost
+            assert world.live.stop() == 0
 
 
 def _carries(world: World) -> None:

@@ -71,6 +71,7 @@ def test_killed_at_random_moments_again_and_again(world: World) -> None:
     _comes_back_and_agrees(world, users)
 
 
+@pytest.mark.alone
 @with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(1))
 def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(world: World) -> None:
     users = _writing(world)

@@ -79,6 +79,7 @@ crm_of_each_kind = not_of_mariadb_twice("both")
 """What is locked is always the CRM's."""
 
 
+@pytest.mark.alone
 @crm_of_each_kind
 def test_a_locked_row_waits_alone_and_follows_when_it_is_free(pair: Pair) -> None:
     with pair.session("crm") as holder:
@@ -123,6 +124,7 @@ def test_a_locked_table_stops_only_its_own_flow_and_all_follows(pair: Pair) -> N
 
 
 @crm_of_each_kind
+@pytest.mark.alone
 def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
     with (
         _watched(pair, "crm") as waits, _measured(pair, "crm", 5000) as yard,
@@ -137,6 +139,7 @@ def test_users_are_never_kept_waiting_by_large_batches(pair: Pair) -> None:
 
 
 @crm_of_each_kind
+@pytest.mark.alone
 def test_users_who_lock_rows_crosswise_to_duolog_never_deadlock(pair: Pair) -> None:
     deadlocks = pair.sql("crm", DEADLOCKS[pair.kinds["crm"]])
     with (

@@ -109,6 +109,7 @@ def _of_postgresql(pair: Pair) -> bool:
     return pair.kinds["crm"] == POSTGRESQL
 
 
+@pytest.mark.alone
 def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(pair: Pair) -> None:
     pair.sql("crm", "INSERT INTO customer VALUES ('K0', 'first', 'taken', 1)")
     pair.becomes("erp", "SELECT id FROM customer WHERE id = 'K0'", [("K0",)])

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from service.embedded import EmbeddedServer
 from tests.engine_live.pair import Pair
+from tests.engine_live.world import pause
 
 THING = """
 CREATE TABLE thing (
@@ -98,6 +99,7 @@ def _quarrel(pair: Pair) -> None:
     for system, key in (("erp", "T1"), ("crm", "T1"), ("crm", "T2"), ("erp", "T2")):
         everything = "UPDATE thing SET lw = {of}, fw = {of}, sor = {of}, hd = {of} WHERE id = {key}"
         pair.sql(system, everything, of=f"of {system}", key=key)
+        pause(0.1)  # further apart than a busy machine's clocks can be told: else the order of the systems decides
     pair.both("UPDATE thing SET mx = 7, mn = 7 WHERE id = 'T1'", "UPDATE thing SET mx = 9, mn = 3 WHERE id = 'T1'")
     pair.both("UPDATE thing SET mx = 70, mn = -70 WHERE id = 'T2'",
               "UPDATE thing SET mx = 9, mn = NULL WHERE id = 'T2'")  # fmt: skip

@@ -106,6 +106,7 @@ def _restore(path: Path, backup: Path) -> None:
     fresh.replace(path)
 
 
+@pytest.mark.alone
 def test_while_thousands_of_rows_arrive_in_one_transaction_nobody_waits_longer_than_drivers_do(pair: Pair) -> None:
     """Python's waits for five seconds, if it is told nothing."""
     pair.sql("crm", "INSERT INTO customer SELECT 'C' || i, 'x' FROM generate_series(1, 20000) AS i")

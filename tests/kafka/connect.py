@@ -74,6 +74,18 @@ class ConnectServer(GuardedProcess):
             for name, options in self._connectors.items():
                 self.call("PUT", f"connectors/{name}/config", options)
 
+    @property
+    def offsets(self) -> Path:
+        """The file in which it notes how far its connectors came."""
+        return self.data / "offsets"
+
+    def has_noted(self, since: float) -> bool:
+        """True if it has noted after `since` (in seconds since 1970) how far each of its connectors came."""
+        if not self.offsets.exists() or self.offsets.stat().st_mtime < since:
+            return False
+        noted = self.offsets.read_bytes()
+        return all(said["topic.prefix"].encode() in noted for said in self._connectors.values())
+
     def call(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
         """Asks its REST interface. Raises ConnectorFailed with what it says to a wrong request."""
         data = None if body is None else json.dumps(body).encode()
@@ -118,7 +130,7 @@ class ConnectServer(GuardedProcess):
     def _command(self) -> list[str]:
         said = self.settings | {
             "listeners": f"http://127.0.0.1:{self.port}",
-            "offset.storage.file.filename": str(self.data / "offsets"),
+            "offset.storage.file.filename": str(self.offsets),
             "plugin.path": str(self._jars / "plugins"),
         }
         properties = self.data.parent / "connect.properties"

@@ -12,6 +12,7 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import NewPartitions
 
+from adapters.debezium import life
 from adapters.debezium import source as reading
 from adapters.debezium.decoding.events import RowEvent, TruncateEvent
 from adapters.debezium.layout import LEDGER, Topics
@@ -19,7 +20,7 @@ from adapters.debezium.source import DebeziumSource, Stream
 from adapters.kafka.broker import broker
 from adapters.store import SqlStore
 from adapters.store.bookmarks import Bookmarks
-from engine.errors import LogIncomplete
+from engine.errors import LogIncomplete, LogLost
 from engine.rulebook import Table
 from engine.vocabulary import Transaction
 from tests.kafka.recordings import Recording
@@ -101,6 +102,15 @@ class Debezium:
             "transaction": {"id": f"0-1-{number}", "total_order": order, "data_collection_order": order},
         }  # fmt: skip
 
+    def snapshot_of_tables(self, number: int) -> None:
+        """What the connector tells of tables when it begins, after the transaction of this number."""
+        source = {"connector": "mariadb", "db": "erp", "table": "item", "file": "bin.000001", "pos": 1000 * number,
+                  "row": 0, "snapshot": "true", "ts_ms": 1, "server_id": 0, "gtid": None}  # fmt: skip
+        changed = [{"type": "CREATE", "id": '"erp"."item"', "table": None}]
+        self.send(self.name.of_schema, {
+            "source": source, "ts_ms": 1, "databaseName": "erp", "ddl": "CREATE TABLE item ()", "tableChanges": changed,
+        })  # fmt: skip
+
     def heartbeat(self) -> None:
         self.send(self.name.of_heartbeats, {"ts_ms": 1})
 
@@ -170,6 +180,56 @@ def test_what_never_comes_stops_though_other_topics_are_held_back(
 
     with pytest.raises(LogIncomplete, match=r"`erp\.item` 0 of 1"):
         debezium.read(20)
+
+
+@pytest.fixture
+def beating(debezium: Debezium, monkeypatch: pytest.MonkeyPatch) -> Debezium:
+    """Its connector gives signs of life; the END of a transaction is there, and its event is not."""
+    monkeypatch.setattr(reading, "missing_after_s", 0.5)
+    monkeypatch.setattr(life, "sign_within_s", 0.2)
+    debezium.heartbeat()
+    debezium.producer.flush()
+    debezium.source.open(0)
+    debezium.begin(1)
+    debezium.end(1, item=1)
+    return debezium
+
+
+def test_a_half_told_transaction_waits_until_a_killed_connector_is_back(beating: Debezium) -> None:
+    """Kafka Connect was killed between two topics and was away for longer than events may take: that was taken for
+    messages that had been dropped, and a person was asked for."""
+    assert beating.read(2) == []
+    for _ in range(2):
+        beating.heartbeat()
+        assert beating.read(0.2) == []
+    beating.row(1, 1)
+
+    assert numbers(beating.read()) == [1]
+
+
+def test_what_a_living_connector_leaves_untold_stops(beating: Debezium) -> None:
+    def lives() -> None:
+        for _ in range(100):
+            beating.heartbeat()
+            assert beating.read(0.1) == []
+
+    with pytest.raises(LogIncomplete, match=r"`erp\.item` 0 of 1"):
+        lives()
+
+
+def test_a_connector_that_lost_its_place_is_told_of_though_it_reads_no_rows_anew(debezium: Debezium) -> None:
+    """Kafka Connect was killed before it had noted how far it was: it began where the log ended by then, and what users
+    had written in between was lost without a word."""
+    debezium.snapshot_of_tables(1)
+    debezium.producer.flush()
+    debezium.source.open((1 << 40) + 1500)
+    debezium.whole(2)
+    assert numbers(debezium.read()) == [2]
+    debezium.snapshot_of_tables(7)
+    debezium.whole(8)
+
+    with pytest.raises(LogLost, match="lost its place"):
+        debezium.read()
 
 
 def test_a_topic_that_gets_a_second_partition_is_read_there_too(

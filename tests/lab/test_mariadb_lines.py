@@ -168,6 +168,7 @@ def test_after_commit_shows_it_before(maria_server: EmbeddedMariaDB, dba: Dba) -
         user.is_told_ok()
 
 
+@pytest.mark.alone
 def test_after_the_timeout_a_plain_ok_and_nobody_waits(maria_server: EmbeddedMariaDB, dba: Dba) -> None:
     """Without an acknowledgement it waits the whole `rpl_semi_sync_master_timeout`, is told OK *without a warning*, and
     from then on nobody waits until a replica has caught up again. Only the server's status tells it."""

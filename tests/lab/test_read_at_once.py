@@ -26,6 +26,7 @@ AWAY_S = 2.0
 ON_EACH_SIDE = 2
 
 
+@pytest.mark.alone
 def test_in_a_short_form(tmp_path: Path) -> None:
     accidents: tuple[Kind, ...] = ("kill", "cut", "crash")
     verdict, shop_said = _tried(tmp_path, 200, Random(7), accidents)

@@ -198,6 +198,7 @@ def _crm_makes_one_and_perhaps_deletes_him(office: Office, n: int) -> None:
         assert office.look("erp", "SELECT FROM party_code WHERE code = %s", f"W{n}") == []
 
 
+@pytest.mark.alone
 def test_who_writes_the_same_record_or_makes_the_same_one_at_the_same_moment_is_answered(office: Office) -> None:
     for n in range(QUARRELS):
         _erp_makes_a_customer_with_an_order(office, n)

@@ -120,6 +120,7 @@ def test_after_a_stop_of_the_server_it_is_committed(erp: Side, mode: Literal["fa
     assert value(erp) == "changed"
 
 
+@pytest.mark.alone
 def test_an_emptied_setting_answers_it_with_a_plain_ok(armed: Side, waiter: Client) -> None:
     """Emptying the setting: who waits is told a plain OK, without a warning."""
     begun = time.monotonic()

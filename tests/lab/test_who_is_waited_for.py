@@ -7,6 +7,8 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
+import pytest
+
 from service.embedded import EmbeddedServer
 from tests.lab.clients import Client, Observer
 from tests.lab.conftest import Side
@@ -170,6 +172,7 @@ def test_every_commit_of_the_server_waits(erp: Side) -> None:
             clients[0].sends("DROP TABLE elsewhere").is_told_ok()
 
 
+@pytest.mark.alone
 def test_answered_keepalives_make_it_short(erp: Side) -> None:
     """A standby that answers each keepalive at once releases what it is not sent within milliseconds. The server says
     it once: one that answers only when asked for a reply makes them wait until its own timer comes round."""
