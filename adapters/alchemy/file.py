@@ -18,6 +18,7 @@ from adapters.alchemy.refusals import Meaning, meaning
 from engine.errors import SystemUnavailable
 
 between_tries_s: Final = 0.001
+_WAIT: Final = "PRAGMA busy_timeout = %d"
 KEEPS_TRYING: Final = "put it back, or set the address right: duolog keeps trying"
 
 
@@ -62,7 +63,7 @@ def begin_to_write(conn: sa.Connection) -> None:
     sqlalchemy.exc.DBAPIError."""
     wait_ms = int(conn.exec_driver_sql("PRAGMA busy_timeout").scalar_one())
     deadline = time.monotonic() + wait_ms / 1000
-    conn.exec_driver_sql("PRAGMA busy_timeout = 0")
+    conn.exec_driver_sql(_WAIT % 0)
     try:
         while True:
             try:
@@ -73,4 +74,4 @@ def begin_to_write(conn: sa.Connection) -> None:
                     raise
             time.sleep(between_tries_s)  # the pause between two looks: nobody tells when the lock is free
     finally:
-        conn.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")
+        conn.exec_driver_sql(_WAIT % wait_ms)

@@ -63,7 +63,7 @@ def configuration(kind: str, topics: Topics, tables: Sequence[Table], *, ledger:
         "snapshot.mode": "no_data",
     }
     if kind != "postgresql":
-        said |= HISTORY
+        said |= HISTORY | {"include.schema.changes": "true"}
     if kind in ("mariadb", "mysql"):
         said |= {"database.server.id": "<a number that no other server or replica has>"}
     if kind in ("mariadb", "mysql", "oracle", "mssql", "db2"):

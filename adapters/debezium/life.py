@@ -1,4 +1,5 @@
-"""Turns the times at which a connector's messages were read into how long it has lived, and could have told more.
+"""Turns the times at which a connector's messages were read into how long it has lived, and since when what it left
+untold is overdue.
 
 A connector that is killed leaves transactions half told: their END is in Kafka, some of their events are not, and come
 when it is started again, however late. Pure: it is told the time.
@@ -34,3 +35,29 @@ class Life:
     def anew(self) -> None:
         """Counts from now on."""
         self.lived_s = 0.0
+
+
+@dataclass(slots=True)
+class Lacking:
+    """Since when the next transaction lacks some of its events. Used by one thread."""
+
+    _life: Life
+    since: float = 0.0
+    """0: nothing is lacking."""
+    _turn: str = ""
+    _due: float = 0.0
+
+    def nothing(self) -> None:
+        """All that is awaited is there."""
+        self.since = 0.0
+
+    def due(self, turn: str, now: float, after_s: float, *, beats: bool) -> float:
+        """When the transaction `turn` had lacked something for longer than `after_s`; 0: not yet. `beats`: the
+        connector gives signs of life, and what is lacking could come only while it does."""
+        if self.since == 0.0 or self._turn != turn:
+            self.since, self._turn, self._due = now, turn, 0.0
+            self._life.anew()
+            return 0.0
+        waited_s = self._life.lived_s if beats else now - self.since
+        self._due = (self._due or now) if waited_s > after_s else 0.0
+        return self._due

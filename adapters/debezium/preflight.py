@@ -21,7 +21,7 @@ METADATA: Final = "provide.transaction.metadata"
 
 def assess(facts: Facts) -> list[Finding]:
     """All that is wrong or worth knowing."""
-    found = [*_judge_connector(facts), *_judge_transactions(facts), *_judge_heartbeats(facts)]
+    found = [*_judge_connector(facts), *_judge_transactions(facts), *_judge_heartbeats(facts), *_judge_schema(facts)]
     for topic in (*facts.wanted, facts.topics.of_transactions):
         found += _judge_topic(facts, topic)
     return found
@@ -94,6 +94,17 @@ def _judge_heartbeats(facts: Facts) -> Iterator[Finding]:
         yield _warning(
             facts, "P176", f"Debezium has given no sign of life for {silent_ms // 60_000} minutes",
             "look at its connector: GET /connectors/NAME/status of Kafka Connect",
+        )  # fmt: skip
+
+
+def _judge_schema(facts: Facts) -> Iterator[Finding]:
+    """PostgreSQL's slot remembers how far the connector was; elsewhere only the connector does."""
+    name = facts.topics.of_schema
+    if facts.kind != "postgresql" and facts.found and name not in facts.found:
+        yield _warning(
+            facts, "P199", f"there is no topic `{name}`, which tells what becomes of tables: it would not be noticed "
+            "that Debezium has lost its place in the log, and begun anew without what was written in between",
+            "set `include.schema.changes=true` for the connector",
         )  # fmt: skip
 
 

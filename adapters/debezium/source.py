@@ -19,7 +19,7 @@ from adapters.debezium.coordinates import COORDINATES, Marks, unreadable
 from adapters.debezium.decoding.events import Begin, End, Event, Heartbeat, RowEvent, SchemaEvent, TruncateEvent
 from adapters.debezium.joining import Found, Joining
 from adapters.debezium.layout import LEDGER, Topics, called
-from adapters.debezium.life import Life
+from adapters.debezium.life import Lacking, Life
 from adapters.debezium.opening import Opened, look, opened
 from adapters.kafka.broker import Broker
 from adapters.kafka.tail import OutOfRange, Tail
@@ -132,11 +132,8 @@ class DebeziumSource:
         """How far topics reached once."""
         self._ends_at = 0.0
         self._heard_at = self._lives_since = self._event_at = self._looked_at = time.monotonic()
-        self._lacking_since = 0.0
-        self._lacking_of = ""
-        self._lacking_due = 0.0
-        """When it had been lacking for too long; 0: not yet."""
         self._life = Life(self._heard_at)
+        self._lacking = Lacking(self._life)
         self._beaten_at = 0.0
         self._unseen_since = 0.0
         """When a row was written into the ledger of which nothing has been told yet; 0: all were."""
@@ -153,7 +150,7 @@ class DebeziumSource:
             now = time.monotonic()
             self._keep(now)
             if event is not None:
-                self._lacking_since = 0.0
+                self._lacking.nothing()
                 return event
             self._beat(now)
             self._find_topics(now)
@@ -227,7 +224,7 @@ class DebeziumSource:
 
     def _find_topics(self, now: float) -> None:
         """Topics that have come since; and partitions, where something of a transaction does not come."""
-        lacking = self._lacking_since and now - self._lacking_since > lacking_after_s
+        lacking = self._lacking.since and now - self._lacking.since > lacking_after_s
         missing = self._opened.missing(self._wanted, self._stream.topics)
         if now - self._looked_at < topics_every_s or not (missing or lacking):
             return
@@ -291,30 +288,20 @@ class DebeziumSource:
         """Raises LogIncomplete if events of the next transaction do not come."""
         lacking = self._joining.lacking() if self._joining.waiting else {}
         if not lacking:
-            self._lacking_since = 0.0
-        elif self._lacking_since == 0.0 or self._lacking_of != self._joining.turn:
-            self._lacking_since, self._lacking_of = now, self._joining.turn
-            self._lacking_due = 0.0
-            self._life.anew()
-        elif self._waited_s(now) <= missing_after_s:
-            self._lacking_due = 0.0
-        else:
-            self._lacking_due = self._lacking_due or now
-            numbers = self._lacking_numbers()
-            if self._behind(self._of_tables(numbers), self._lacking_due - settles_after_s):
-                return
-            told = ", ".join(f"`{name}` {have} of {wanted}" for name, (have, wanted) in sorted(lacking.items()))
-            where = ", ".join(sorted({f"`{self._topic_of[number]}`" for number in numbers}))
-            raise LogIncomplete(
-                f"changes of a transaction are not in Kafka: {told}; looked for in {where}", system=self.system,
-                mend="if these topics are called otherwise, say so by `topics: {prefix: …, tables: {…}}`; if something "
-                "drops messages (a filter, a transform, retention), mend it, then `duolog run RULES --merge-again`",
-            )  # fmt: skip
-
-    def _waited_s(self, now: float) -> float:
-        """How long what is lacking could have come: while Debezium gives no sign of life, it cannot."""
+            self._lacking.nothing()
+            return
         beats = self._stream.topics.of_heartbeats in self._opened.ids
-        return self._life.lived_s if beats else now - self._lacking_since
+        due = self._lacking.due(self._joining.turn, now, missing_after_s, beats=beats)
+        numbers = self._lacking_numbers()
+        if not due or self._behind(self._of_tables(numbers), due - settles_after_s):
+            return
+        told = ", ".join(f"`{name}` {have} of {wanted}" for name, (have, wanted) in sorted(lacking.items()))
+        where = ", ".join(sorted({f"`{self._topic_of[number]}`" for number in numbers}))
+        raise LogIncomplete(
+            f"changes of a transaction are not in Kafka: {told}; looked for in {where}", system=self.system,
+            mend="if these topics are called otherwise, say so by `topics: {prefix: …, tables: {…}}`; if something "
+            "drops messages (a filter, a transform, retention), mend it, then `duolog run RULES --merge-again`",
+        )  # fmt: skip
 
     # ---- bookmarks
 
