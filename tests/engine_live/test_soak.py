@@ -16,6 +16,7 @@ import pytest
 
 from tests.engine_live.conftest import Own, with_change_tables
 from tests.engine_live.proxy import Proxy
+from tests.engine_live.users import Users
 from tests.engine_live.world import World, pause
 from tests.ground import Session, file_of
 
@@ -37,17 +38,11 @@ def test_soak_of_two_systems_with_every_mishap(tmp_path: Path, own_servers: Own)
         for each in users:
             each.start()
         mishaps = _torment(world, own_servers, lines, Random(seed))
-        for each in users:
-            each.stop()
-        caught_up = world.equal(120)
-        world.stays_still()
-        assert world.judged() == []
-        assert world.live.stop() == 0
+        _ends_equal(world, users, mishaps)
     finally:
         world.go_home()
         for line in lines.values():
             line.close()
-    print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {mishaps}, equal {caught_up:.1f} s later")
 
 
 @with_change_tables("both", more=(), of=slice(3, 4))
@@ -73,15 +68,20 @@ def test_soak_of_two_files_with_every_mishap(tmp_path: Path, both: dict[str, str
                 _start(world)
             else:
                 _keep(both[chance.choice(list(both))], kind, chance.random() * 4)
-        for each in users:
-            each.stop()
-        caught_up = world.equal(120)
-        world.stays_still()
-        assert world.judged() == []
-        assert world.live.stop() == 0
+        _ends_equal(world, users, counted)
     finally:
         world.go_home()
-    print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {counted}, equal {caught_up:.1f} s later")
+
+
+def _ends_equal(world: World, users: list[Users], mishaps: dict[str, int]) -> None:
+    """Nobody writes any more: soon all is equal, explained and still."""
+    for each in users:
+        each.stop()
+    caught_up = world.equal(120)
+    world.stays_still()
+    assert world.judged() == []
+    assert world.live.stop() == 0
+    print(f"soak: {SECONDS:.0f} s, {len(world.told.committed)} transactions, {mishaps}, equal {caught_up:.1f} s later")
 
 
 def _keep(address: str, kind: str, seconds: float) -> None:

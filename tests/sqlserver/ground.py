@@ -7,7 +7,7 @@ compared as the server's own collation does: `a`, `A` and `a ` are equal to it, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -44,15 +44,12 @@ class SqlServerUser(User):
         kinds = list(self.ground.tables[table].columns.values())
         one = f"({', '.join(GIVEN.get(kind, '?') for kind in kinds)})"
         at_once = min(1000, parameters_max // len(kinds))
-        within = not self.session.autocommit
-        self.session.autocommit = False
-        for at in range(0, len(rows), at_once):
-            some = rows[at : at + at_once]
-            given = [stored(kind, text) for row in some for kind, text in zip(kinds, row, strict=True)]
-            self.session.execute(f"INSERT INTO {named(table)} VALUES {', '.join([one] * len(some))}", given)
-        if not within:
-            self.session.commit()
-            self.session.autocommit = True
+        within = self.transaction() if self.session.autocommit else nullcontext()
+        with within:  # what fails is rolled back: a transaction left open would keep others out
+            for at in range(0, len(rows), at_once):
+                some = rows[at : at + at_once]
+                given = [stored(kind, text) for row in some for kind, text in zip(kinds, row, strict=True)]
+                self.session.execute(f"INSERT INTO {named(table)} VALUES {', '.join([one] * len(some))}", given)
 
     def update(self, table: str, key: Sequence[str], **values: Text) -> None:
         """Changes one row."""
