@@ -34,7 +34,7 @@ Lack: TypeAlias = Literal["concurrency", "connections", "log", "row locks", "str
 somebody reads; locks of single rows; rows and transactions that are larger than memory; a way for us to write it."""
 
 SYSTEM: Final = "erp"
-patience_s: Final = 30.0
+patience_s: Final = 120.0
 """How long anything may take that has to come."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from contextlib import closing
 from random import Random
 
@@ -12,6 +11,7 @@ from engine.errors import SystemUnavailable
 from engine.vocabulary import ABSENT
 from tests.contract.ground import Ground, Made, User, batch, changes, meanwhile, next_one
 from tests.database.books import row, write
+from tests.memory import counted_memory
 
 WORD = Made("word", {"w": "word", "v": "text"}, key=("w",))
 KEYS = ["a", "B", "ä", "z", "Z", "10", "9", "中", "\U0001f600", "￿", "\ue000", "a b", "a\u0301", "á", "", "a ", "A"]
@@ -81,17 +81,14 @@ class SnapshotPromises:
         rules, user = ground.make(WORD), ground.user()
         user.insert("word", *((f"{n * 7919 % 100_003:06}", "x" * 200) for n in range(100_000)))
 
-        with closing(ground.snapshot(rules)) as picture:
-            tracemalloc.start()
+        with closing(ground.snapshot(rules)) as picture, counted_memory() as peak:
             count, last = 0, ""
             for key, _ in picture.rows("word"):
                 assert key > last
                 count, last = count + 1, key
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
+            assert peak() < 8_000_000
 
         assert count == 100_000
-        assert peak < 8_000_000
 
     def test_a_picture_that_is_closed_shows_nothing_more(self, ground: Ground) -> None:
         rules, user = ground.make(WORD), ground.user()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tracemalloc
 
 import pytest
 
@@ -11,6 +10,7 @@ from engine.errors import SystemStopped, SystemUnavailable
 from engine.vocabulary import ABSENT, Transaction
 from tests.contract.ground import Ground, Made, batch, changes, next_one, opened, until
 from tests.database.books import row, write
+from tests.memory import counted_memory
 
 ITEM = Made("item", {"id": "integer", "name": "text"})
 SECOND = Made("Second item", {"id": "integer"})
@@ -172,13 +172,11 @@ class SourcePromises:
         with ground.reading(rules, ground.end()) as source:
             with user.transaction():
                 user.insert("item", *((str(n), f"name of number {n}") for n in range(count)))
-            tracemalloc.start()
-            found = sum(len(chunk) for chunk in next_one(source).chunks())
-            _, peak = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
+            with counted_memory() as peak:
+                found = sum(len(chunk) for chunk in next_one(source).chunks())
+                assert peak() < 24 << 20
 
         assert found == count
-        assert peak < 24 << 20
         assert list(ground.spool.iterdir()) == []
 
     def test_a_cut_connection_is_unavailable_and_nothing_is_missing_afterwards(self, ground: Ground) -> None:

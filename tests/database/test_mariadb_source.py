@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from engine.errors import LogIncomplete, SchemaChanged, SystemUnavailable
 from engine.rulebook import Table
 from engine.vocabulary import ABSENT, Progress, Transaction
 from tests.database.maria_erp import MariaErp, names, patience_s, transaction
+from tests.memory import counted_memory
 
 
 @pytest.fixture
@@ -186,18 +186,16 @@ def test_a_transaction_of_200_000_rows_is_spooled_with_flat_memory(erp: MariaErp
     source = erp.opened(spool_dir=tmp_path)
     erp.run("INSERT INTO item SELECT seq, CONCAT('name of number ', seq) FROM seq_1_to_200000")
 
-    tracemalloc.start()
-    item = transaction(source)
-    count, last = 0, None
-    for chunk in item.chunks():
-        count += len(chunk)
-        last = chunk[-1]
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with counted_memory() as peak:
+        item = transaction(source)
+        count, last = 0, None
+        for chunk in item.chunks():
+            count += len(chunk)
+            last = chunk[-1]
+        assert peak() < 24 << 20
 
     assert item.rows == count == 200_000
     assert last == (0, "I", ("200000", "name of number 200000"), None)
-    assert peak < 24 << 20
     assert list(tmp_path.iterdir()) == []
 
 

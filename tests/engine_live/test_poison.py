@@ -109,7 +109,12 @@ def _of_postgresql(pair: Pair) -> bool:
     return pair.kinds["crm"] == POSTGRESQL
 
 
-@pytest.mark.alone
+def _is_refused(pair: Pair, entity: str, key: str, statement: str, **given: object) -> None:
+    """The ERP writes it, and the CRM refuses it."""
+    pair.sql("erp", statement, key=key, **given)
+    eventually(lambda: (entity, key, "crm") in pair.quarantine(), 10, pair.live.log_tail)
+
+
 def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(pair: Pair) -> None:
     pair.sql("crm", "INSERT INTO customer VALUES ('K0', 'first', 'taken', 1)")
     pair.becomes("erp", "SELECT id FROM customer WHERE id = 'K0'", [("K0",)])
@@ -143,6 +148,7 @@ def test_each_kind_of_bad_row_is_quarantined_with_its_reason_and_thousands_flow(
 
 
 def test_what_waits_is_still_told_when_the_engine_is_stopped(pair: Pair) -> None:
+    _is_refused(pair, "customer", "W1", "INSERT INTO customer VALUES ({key}, 'w', 'w1', 151)")
     waiting = len(pair.quarantine())
     pair.stop()
 
@@ -154,25 +160,29 @@ def test_what_waits_is_still_told_when_the_engine_is_stopped(pair: Pair) -> None
 
 
 def test_after_the_cause_is_mended_retry_brings_them(pair: Pair) -> None:
-    pair.sql("crm", "INSERT INTO region VALUES ('Geheimnis')")
+    _is_refused(pair, "customer", "M1", "INSERT INTO customer VALUES ({key}, 'm', 'm1', 151)")
+    _is_refused(pair, "order", "OM", "INSERT INTO orders VALUES ({key}, NULL, 'mended', 'x')")
+    pair.sql("crm", "INSERT INTO region VALUES ('mended')")
     pair.sql("crm", "ALTER TABLE customer DROP CONSTRAINT human")
 
-    answer = pair.live.json("retry", "customer", "K1")["answer"]
-    assert answer == "1 retried"
-    assert pair.live.json("retry", "order")["answer"] == "1 retried"
+    assert pair.live.json("retry", "customer", "M1")["answer"] == "1 retried"
+    assert pair.live.json("retry", "order", "OM")["answer"] == "1 retried"
 
-    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'K1'", [("K1",)])
-    pair.becomes("crm", "SELECT id FROM orders WHERE id = 'O1'", [("O1",)])
-    assert ("customer", "K1", "crm") not in pair.quarantine()
+    pair.becomes("crm", "SELECT id FROM customer WHERE id = 'M1'", [("M1",)])
+    pair.becomes("crm", "SELECT id FROM orders WHERE id = 'OM'", [("OM",)])
+    assert not {("customer", "M1", "crm"), ("order", "OM", "crm")} & set(pair.quarantine())
     pair.sql("crm", HUMANS_AGAIN[_of_postgresql(pair)])
 
 
 def test_a_quarantined_record_that_its_user_changes_is_tried_again_by_itself(pair: Pair) -> None:
-    pair.sql("erp", "UPDATE customer SET name = 'short' WHERE id = 'K3'")
-    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'K3'", [("short",)])
-    pair.sql("erp", "UPDATE customer SET name = 'there' WHERE id = 'K2'")
-    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'K2'", [("there",)])
-    assert not {("customer", "K2", "crm"), ("customer", "K3", "crm")} & set(pair.quarantine())
+    _is_refused(pair, "customer", "C2", "INSERT INTO customer VALUES ({key}, NULL, 'c2', 1)")
+    far = "INSERT INTO customer VALUES ({key}, {name}, 'c3', 1)"
+    _is_refused(pair, "customer", "C3", far, name=f"{SECRET} is far too long")
+    pair.sql("erp", "UPDATE customer SET name = 'short' WHERE id = 'C3'")
+    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'C3'", [("short",)])
+    pair.sql("erp", "UPDATE customer SET name = 'there' WHERE id = 'C2'")
+    pair.becomes("crm", "SELECT name FROM customer WHERE id = 'C2'", [("there",)])
+    assert not {("customer", "C2", "crm"), ("customer", "C3", "crm")} & set(pair.quarantine())
 
 
 def test_an_update_that_is_refused_leaves_the_row_as_it_was_and_the_next_one_brings_all(pair: Pair) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import struct
-import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from adapters.relational import spool
 from engine.errors import SchemaChanged, WireError
 from engine.rulebook import Table
 from engine.vocabulary import ABSENT, Progress, Transaction
+from tests.memory import counted_memory
 from tests.wire.test_golden import LONG, golden
 
 ITEM = Table("public", "item", ("id", "name", "price"), (0,))
@@ -263,11 +263,8 @@ def test_memory_stays_flat_over_a_transaction_of_a_hundred_thousand_rows(tmp_pat
     fold(folded, large(20_000))
     gc.collect()
 
-    tracemalloc.start()
-    item = fold(folded, large(100_000))
-    assert isinstance(item, Transaction)
-    assert sum(map(len, item.chunks())) == 100_000
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert peak < 16 << 20
+    with counted_memory() as peak:
+        item = fold(folded, large(100_000))
+        assert isinstance(item, Transaction)
+        assert sum(map(len, item.chunks())) == 100_000
+        assert peak() < 16 << 20
