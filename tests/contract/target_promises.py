@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from engine.errors import EngineFault, SystemUnavailable
 from engine.vocabulary import ABSENT, RowResult, Values, Write
-from tests.contract.ground import Ground, Made, batch, changes, meanwhile, next_one
+from tests.contract.ground import Ground, Made, User, batch, changes, meanwhile, next_one
 from tests.database.books import row, write
 
 ACCOUNT = Made("account", {"id": "integer", "name": "word", "credit": "decimal", "note": "text"})
@@ -375,11 +376,13 @@ class TargetPromises:
         start = ground.end()
         user.insert("account", ("1", "u0", None, None))
         seen: list[tuple[int, object]] = []
-        number = matched = 0
+        number = matched = too_late = 0
 
-        with ground.writing(rules) as target, meanwhile(
-            ground, lambda writer, n: writer.update("account", ["1"], name=f"u{n}")
-        ):  # fmt: skip
+        def work(writer: User, n: int) -> None:
+            writer.update("account", ["1"], name=f"u{n}")
+            time.sleep(too_late / 1000)  # the more often we come too late, the longer the user rests
+
+        with ground.writing(rules) as target, meanwhile(ground, work):
             while matched < 15:
                 number += 1
                 for known in target.reread("account", ["1"]):
@@ -387,6 +390,7 @@ class TargetPromises:
                     seen.append((known.position, known.row[NAME]))
                     rows = [row(number, "1", (f"o{number}",), (known.row[NAME],))]
                     outcome = target.apply(batch(number, write("update", "account", (NAME,), rows)))
+                    too_late = too_late + 1 if outcome.exceptions else 0
                     if not outcome.exceptions:
                         matched += 1
                         seen.append((outcome.separator, known.row[NAME]))
