@@ -90,8 +90,10 @@ class Answers(Changes):
         defaults = self._take_exceptions(outcome)
         self._count("written", outcome.rows)
         mark.applied = outcome.number_to
-        mark.recent.append((outcome.number_to, outcome.separator))
-        self.delta.applied.append(Applied(system, outcome.number_to, outcome.separator))
+        # A batch of which nothing was left to write has no separator: the reader is no further for it.
+        separator = max(outcome.separator, mark.recent[-1][1] if mark.recent else 0)
+        mark.recent.append((outcome.number_to, separator))
+        self.delta.applied.append(Applied(system, outcome.number_to, separator))
         for name, values in defaults:
             if self.taken_up:
                 self._take_defaults(name, values, outcome)
