@@ -50,6 +50,7 @@ class Oracle:
         self.check_owner(records)
         self.judge.check(records)
         self.judge.check_times(self.store.journal)
+        self.judge.check_authors(self.store.journal)
 
     def check_lists(self, records: dict[tuple[str, str], Record], fully: bool) -> None:
         """What is held or in quarantine is listed, and nothing else is."""
