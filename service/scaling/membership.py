@@ -2,14 +2,15 @@
 
 Turns a consumer group on two topics that hold nothing into sets of numbers: their partitions stand for engines and
 readers. Heartbeats go out from a thread of the driver's; a worker that is silent for the session timeout is left out,
-and what it had goes to the others. It starts nothing: `service.scaling.worker` does.
+and what it had goes to the others. A driver that stays out of the group is replaced by another. It starts nothing:
+`service.scaling.worker` does.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
@@ -18,16 +19,19 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 from kafka.errors import KafkaError
 
 from adapters.kafka.broker import Broker, translated
-from engine.errors import DuologError, SystemUnavailable
+from engine.errors import DuologError
 from service.scaling.job import Tell
 from service.scaling.share import engines_topic, readers_topic
 
 SESSION_MS: Final = 10_000
+"""Also how long the group waits, at a new agreement, for a member that does not come."""
 HEARTBEAT_MS: Final = 2_000
 PAUSE_S: Final = 1.0
+GIVEN_UP_SESSIONS: Final = 2.5
+"""For so long a driver may be out of the group: a new agreement and the end of a silent member are in less."""
 
 
-class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+class Membership:
     """See the module. `engines` and `readers` are replaced as a whole, by another thread."""
 
     def __init__(self, name: str, broker: Broker, tell: Tell) -> None:
@@ -37,69 +41,104 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._name = name
         self._broker = broker
         self._tell = tell
-        self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="membership", daemon=True)
+        self._member = self._another()
 
     def start(self) -> None:
         """Joins."""
-        self._thread.start()
+        self._member.start()
+
+    def look_after(self) -> None:
+        """To be called now and then: begins anew when the driver has been out of the group for long.
+
+        It can look for the group's coordinator for ever, and can forget that it waits for an agreement (kafka-python
+        3.0.12, both seen under load); another consumer finds its way."""
+        silent_s = time.monotonic() - self._member.belonged_at
+        if silent_s > GIVEN_UP_SESSIONS * SESSION_MS / 1000:
+            self._tell("group unavailable", f"out of the group of workers for {silent_s:.0f} s; joining it anew")
+            self._member.give_up()
+            self._member = self._another()
+            self._member.start()
 
     def leave(self) -> None:
         """Leaves, so that the others need not wait for the session to time out."""
+        self._member.give_up()
+        self._member.join(timeout=10)
+
+    def _another(self) -> _Member:
+        return _Member(self._name, self._broker, self._tell, self._have)
+
+    def _have(self, member: _Member, assigned: Collection[TopicPartition]) -> None:
+        if member is not self._member:
+            return  # it was given up, and has woken
+        engines, readers = engines_topic(self._name), readers_topic(self._name)
+        self.engines = frozenset(at.partition for at in assigned if at.topic == engines)
+        self.readers = frozenset(at.partition for at in assigned if at.topic == readers)
+        self.changed.set()
+
+
+class _Member(threading.Thread, ConsumerRebalanceListener):  # type: ignore[misc]
+    """One driver's way in the group, from joining to leaving it."""
+
+    def __init__(
+        self, name: str, broker: Broker, tell: Tell, have: Callable[[_Member, Collection[TopicPartition]], None]
+    ) -> None:
+        super().__init__(name="membership", daemon=True)
+        self.belonged_at = time.monotonic()
+        """When it last was seen in the group, or began to look for it."""
+        self._group = name
+        self._broker = broker
+        self._tell = tell
+        self._have = have
+        self._leaving = threading.Event()
+
+    def give_up(self) -> None:
+        """Asks it to leave the group, as soon as it hears of anything."""
         self._leaving.set()
-        self._thread.join(timeout=10)
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Before every new agreement: what we have, we most probably keep. What we lose, we are told after it."""
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         """The group went on without us."""
-        self._have(())
+        self._have(self, ())
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """A new agreement: this is all that we have now."""
-        self._have(assigned)
+        self._have(self, assigned)
 
-    def _have(self, assigned: Collection[TopicPartition]) -> None:
-        engines, readers = engines_topic(self._name), readers_topic(self._name)
-        self.engines = frozenset(at.partition for at in assigned if at.topic == engines)
-        self.readers = frozenset(at.partition for at in assigned if at.topic == readers)
-        self.changed.set()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Joins, again and again, until asked to leave."""
         while not self._leaving.is_set():
             try:
                 self._take_part()
-            except (SystemUnavailable, DuologError) as error:
+            except DuologError as error:
                 self._tell("group unavailable", str(error))
+                self.belonged_at = time.monotonic()  # it is told, and tried again: nothing hangs
                 self._leaving.wait(PAUSE_S)
 
     def _take_part(self) -> None:
         """One membership, until it breaks or we leave. Raises DuologError."""
         with translated("", "joining the group of workers"):
             consumer = KafkaConsumer(
-                **self._broker.arguments(f"duolog {self._name} worker"), group_id=f"duolog.{self._name}",
-                session_timeout_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS, enable_auto_commit=False,
-                partition_assignment_strategy=[StickyPartitionAssignor], auto_offset_reset="latest",
-                metrics_enabled=False, allow_auto_create_topics=False,
+                **self._broker.arguments(f"duolog {self._group} worker"), group_id=f"duolog.{self._group}",
+                session_timeout_ms=SESSION_MS, max_poll_interval_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS,
+                enable_auto_commit=False, partition_assignment_strategy=[StickyPartitionAssignor],
+                auto_offset_reset="latest", metrics_enabled=False, allow_auto_create_topics=False,
             )  # fmt: skip
         try:
             with translated("", "taking part in the group of workers"):
-                consumer.subscribe([engines_topic(self._name), readers_topic(self._name)], listener=self)
-                self._stay(consumer)
+                consumer.subscribe([engines_topic(self._group), readers_topic(self._group)], listener=self)
+                while not self._leaving.is_set():
+                    consumer.poll(timeout_ms=200)
+                    if _belongs(consumer):
+                        self.belonged_at = time.monotonic()
         finally:
             with suppress(KafkaError):
                 consumer.close(autocommit=False)
 
-    def _stay(self, consumer: KafkaConsumer) -> None:
-        """Until we leave. Raises SystemUnavailable when nobody has answered for the group as long as a session lasts.
 
-        The driver can look for the group's coordinator for ever, and as fast as it can, when a connection to it has
-        failed once (kafka-python 3.0.12); another consumer finds it."""
-        heard_at = time.monotonic()
-        while not self._leaving.is_set():
-            consumer.poll(timeout_ms=200)
-            if not consumer._coordinator.coordinator_unknown():  # the driver has no public word for it
-                heard_at = time.monotonic()
-            elif time.monotonic() > heard_at + SESSION_MS / 1000:
-                raise SystemUnavailable(f"nobody answers for the group of workers `duolog.{self._name}`")
+def _belongs(consumer: KafkaConsumer) -> bool:
+    """True if it takes part in what the group agreed last, and the group has heard of it within a session."""
+    coordinator = consumer._coordinator  # the driver has no public word for this
+    heard = not (coordinator.coordinator_unknown() or coordinator.heartbeat.session_timeout_expired())
+    return heard and coordinator.stable()

@@ -58,6 +58,7 @@ class Worker:
         try:
             while not self._stop_asked:
                 membership.changed.wait(LOOK_EVERY_S)
+                membership.look_after()
                 if membership.changed.is_set():
                     membership.changed.clear()
                     self._agree(sharing, membership)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from kafka import KafkaConsumer
 from kafka.coordinator.base import BaseCoordinator
+from kafka.coordinator.consumer import ConsumerCoordinator
 
 from adapters.changes.topic import make_topics
 from adapters.kafka.broker import broker
@@ -16,31 +20,99 @@ from service.scaling.membership import Membership
 from service.scaling.share import engines_topic, readers_topic
 from tests.engine_live.world import eventually
 
+Told = list[tuple[str, ...]]
+Broken = Callable[[object], bool]
+"""True for the driver that is to be broken: the first of its kind, from when the test says so."""
 
-def test_a_driver_that_looks_for_the_coordinator_for_ever_is_given_up(
-    real_kafka: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seen under load: a worker's driver was busy for 14 minutes with finding a coordinator that all others had."""
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """When it is set, the first driver that was made is broken."""
     monkeypatch.setattr(membership, "SESSION_MS", 6_000)
-    lost = threading.Event()
-    found = BaseCoordinator.coordinator_unknown
+    return threading.Event()
+
+
+@pytest.fixture
+def broken(lost: threading.Event) -> Broken:
     first: list[object] = []
 
-    def unknown(coordinator: BaseCoordinator) -> Any:
-        first.extend([coordinator] if not first else [])
-        return True if lost.is_set() and coordinator is first[0] else found(coordinator)
+    def is_broken(driver: object) -> bool:
+        first.extend([] if first else [driver])
+        return lost.is_set() and driver is first[0]
 
-    monkeypatch.setattr(BaseCoordinator, "coordinator_unknown", unknown)
-    name, told = f"member{os.getpid()}", list[tuple[str, ...]]()
+    return is_broken
+
+
+@pytest.fixture
+def told() -> Told:
+    return []
+
+
+@pytest.fixture
+def member(real_kafka: str, lost: threading.Event, told: Told) -> Iterator[Membership]:
+    """One that has joined once it is started."""
+    name = f"member{os.getpid()}_{time.time_ns()}"
     where = broker(real_kafka)
     make_topics(where, {engines_topic(name): 2, readers_topic(name): 1})
-    member = Membership(name, where, lambda *words: told.append(words))
+    made = Membership(name, where, lambda *words: told.append(words))
+    yield made
+    lost.clear()
+    made.leave()
+
+
+def _finds_its_way_back(member: Membership, lost: threading.Event, told: Told) -> None:
     member.start()
+    eventually(lambda: member.engines == {0, 1}, 60, lambda: str(told))
+    lost.set()
+    member.changed.clear()
+
+    def told_of_it() -> bool:
+        member.look_after()
+        return any("out of the group of workers" in words[-1] for words in told)
+
+    eventually(told_of_it, 60, lambda: str(told))
+    eventually(lambda: member.changed.is_set() and member.engines == {0, 1}, 60, lambda: str(told))
+    assert len(told) == 1, told
+
+
+def test_a_driver_that_looks_for_the_coordinator_for_ever_is_given_up(
+    member: Membership, lost: threading.Event, broken: Broken, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen under load: a worker's driver was busy for 14 minutes with finding a coordinator that all others had."""
+    found = BaseCoordinator.coordinator_unknown
+    monkeypatch.setattr(BaseCoordinator, "coordinator_unknown", lambda driver: broken(driver) or found(driver))
+    _finds_its_way_back(member, lost, told)
+
+
+def test_a_driver_that_waits_for_an_agreement_for_ever_is_given_up(
+    member: Membership, lost: threading.Event, broken: Broken, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen under load: the group had agreed with a worker that heard nothing of it, and then went on without it."""
+    join = BaseCoordinator._do_join_and_sync_async
+
+    async def never(driver: BaseCoordinator) -> Any:
+        if broken(driver):
+            await driver._net.sleep(3600)
+        return await join(driver)
+
+    monkeypatch.setattr(BaseCoordinator, "_do_join_and_sync_async", never)
+    need = ConsumerCoordinator.need_rejoin
+    monkeypatch.setattr(ConsumerCoordinator, "need_rejoin", lambda driver: broken(driver) or need(driver))
+    _finds_its_way_back(member, lost, told)
+
+
+def test_a_driver_that_never_comes_back_is_given_up(
+    member: Membership, lost: threading.Event, broken: Broken, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll, released = KafkaConsumer.poll, threading.Event()
+
+    def stuck(driver: KafkaConsumer, *given: Any, **options: Any) -> Any:
+        if broken(driver):
+            released.wait(120)
+        return poll(driver, *given, **options)
+
+    monkeypatch.setattr(KafkaConsumer, "poll", stuck)
     try:
-        eventually(lambda: member.engines == {0, 1}, 60, lambda: str(told))
-        lost.set()
-        eventually(lambda: any("nobody answers" in words[-1] for words in told), 30, lambda: str(told))
-        member.changed.clear()
-        eventually(lambda: member.changed.is_set() and member.engines == {0, 1}, 60, lambda: str(told))
+        _finds_its_way_back(member, lost, told)
     finally:
-        member.leave()
+        released.set()
