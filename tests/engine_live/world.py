@@ -214,7 +214,9 @@ class World:
         """All that the auditor finds wrong. To be asked when the users have stopped and all is equal."""
         system, address = next(iter(self.addresses.items()))
         said = auditor.differences(self.addresses) + auditor.lost(self.addresses, self.told)
-        said += auditor.unexplained(address, system, self.live.journal(), start) + auditor.missums(address, system)
+        journal = self.live.journal()
+        said += auditor.unexplained(address, system, journal, start) + auditor.missums(address, system)
+        said += [json.dumps(entry) for entry in journal if any(entry["key"] in each for each in said)]
         if self.trailed:
             for system, address in self.addresses.items():
                 said += auditor.written_twice(address, system)
