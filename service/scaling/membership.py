@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -34,13 +34,14 @@ GIVEN_UP_SESSIONS: Final = 2.5
 class Membership:
     """See the module. `engines` and `readers` are replaced as a whole, by another thread."""
 
-    def __init__(self, name: str, broker: Broker, tell: Tell) -> None:
+    def __init__(self, name: str, broker: Broker, tell: Tell, *, partitions: int, systems: int) -> None:
         self.engines: frozenset[int] = frozenset()
         self.readers: frozenset[int] = frozenset()
         self.changed = threading.Event()
         self._name = name
         self._broker = broker
         self._tell = tell
+        self._shares = {engines_topic(name): partitions, readers_topic(name): systems}
         self._member = self._another()
 
     def start(self) -> None:
@@ -65,7 +66,7 @@ class Membership:
         self._member.join(timeout=10)
 
     def _another(self) -> _Member:
-        return _Member(self._name, self._broker, self._tell, self._have)
+        return _Member(self._name, self._broker, self._tell, self._shares, self._have)
 
     def _have(self, member: _Member, assigned: Collection[TopicPartition]) -> None:
         if member is not self._member:
@@ -80,7 +81,8 @@ class _Member(threading.Thread, ConsumerRebalanceListener):  # type: ignore[misc
     """One driver's way in the group, from joining to leaving it."""
 
     def __init__(
-        self, name: str, broker: Broker, tell: Tell, have: Callable[[_Member, Collection[TopicPartition]], None]
+        self, name: str, broker: Broker, tell: Tell, shares: Mapping[str, int],
+        have: Callable[[_Member, Collection[TopicPartition]], None],
     ) -> None:
         super().__init__(name="membership", daemon=True)
         self.belonged_at = time.monotonic()
@@ -88,6 +90,7 @@ class _Member(threading.Thread, ConsumerRebalanceListener):  # type: ignore[misc
         self._group = name
         self._broker = broker
         self._tell = tell
+        self._shares = shares
         self._have = have
         self._leaving = threading.Event()
 
@@ -122,12 +125,12 @@ class _Member(threading.Thread, ConsumerRebalanceListener):  # type: ignore[misc
             consumer = KafkaConsumer(
                 **self._broker.arguments(f"duolog {self._group} worker"), group_id=f"duolog.{self._group}",
                 session_timeout_ms=SESSION_MS, max_poll_interval_ms=SESSION_MS, heartbeat_interval_ms=HEARTBEAT_MS,
-                enable_auto_commit=False, partition_assignment_strategy=[StickyPartitionAssignor],
+                enable_auto_commit=False, partition_assignment_strategy=[_Sharer(self._shares)],
                 auto_offset_reset="latest", metrics_enabled=False, allow_auto_create_topics=False,
             )  # fmt: skip
         try:
             with translated("", "taking part in the group of workers"):
-                consumer.subscribe([engines_topic(self._group), readers_topic(self._group)], listener=self)
+                consumer.subscribe(list(self._shares), listener=self)
                 while not self._leaving.is_set():
                     consumer.poll(timeout_ms=200)
                     if _belongs(consumer):
@@ -142,3 +145,34 @@ def _belongs(consumer: KafkaConsumer) -> bool:
     coordinator = consumer._coordinator  # the driver has no public word for this
     heard = not (coordinator.coordinator_unknown() or coordinator.heartbeat.session_timeout_expired())
     return heard and coordinator.stable()
+
+
+class _Sharer(StickyPartitionAssignor):  # type: ignore[misc]
+    """Shares out what there is to share, by topic: how many partitions it has is known from the rules.
+
+    The driver asks what it has heard of the topics so far. That may be nothing at the first agreement, and when it
+    hears of them between two of its own steps it takes them for what it has shared out, and never agrees anew (seen
+    under load: a worker alone in its group had nothing to do, for ever)."""
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        super().__init__()
+        self._shares = shares
+
+    def assign(self, cluster: Any, members: Any) -> Any:
+        """By member, what it gets. `cluster` is not asked."""
+        return super().assign(_Topics(self._shares), members)
+
+
+class _Topics:
+    """What the assignor asks a cluster for."""
+
+    def __init__(self, shares: Mapping[str, int]) -> None:
+        self._shares = shares
+
+    def topics(self) -> set[str]:
+        """The names of all topics."""
+        return set(self._shares)
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        """The numbers of a topic's partitions; None: there is no such topic."""
+        return set(range(self._shares[topic])) if topic in self._shares else None

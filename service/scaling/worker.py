@@ -51,7 +51,10 @@ class Worker:
         sharing = sharing_of(wire(self._rules), self._tell)
         require_set_up(sharing.passed.wired, self._rules)
         make_topics(sharing.broker, sharing.topics())
-        membership = Membership(sharing.name, sharing.broker, self._tell)
+        systems = len(sharing.passed.wired.book.systems)
+        membership = Membership(
+            sharing.name, sharing.broker, self._tell, partitions=sharing.plan.partitions, systems=systems
+        )
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         membership.start()

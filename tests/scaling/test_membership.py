@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from kafka import KafkaConsumer
+from kafka.cluster import ClusterMetadata
 from kafka.coordinator.base import BaseCoordinator
 from kafka.coordinator.consumer import ConsumerCoordinator
 
@@ -54,7 +55,7 @@ def member(real_kafka: str, lost: threading.Event, told: Told) -> Iterator[Membe
     name = f"member{os.getpid()}_{time.time_ns()}"
     where = broker(real_kafka)
     make_topics(where, {engines_topic(name): 2, readers_topic(name): 1})
-    made = Membership(name, where, lambda *words: told.append(words))
+    made = Membership(name, where, lambda *words: told.append(words), partitions=2, systems=1)
     yield made
     lost.clear()
     made.leave()
@@ -116,3 +117,12 @@ def test_a_driver_that_never_comes_back_is_given_up(
         _finds_its_way_back(member, lost, told)
     finally:
         released.set()
+
+
+def test_a_driver_that_has_not_heard_of_the_topics_shares_them_out_all_the_same(
+    member: Membership, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen under load: it shared out nothing, then heard of the topics, and took that for what it had shared out."""
+    monkeypatch.setattr(ClusterMetadata, "partitions_for_topic", lambda cluster, topic: None)
+    member.start()
+    eventually(lambda: (member.engines, member.readers) == ({0, 1}, {0}), 30, lambda: str(told))
