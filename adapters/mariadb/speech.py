@@ -38,12 +38,10 @@ class MariaSpeech(Parts):
 
     def __init__(self, sending: Sending, *, timeouts_end_all: bool = False) -> None:
         """`timeouts_end_all`: the server has `innodb_rollback_on_timeout`."""
-        super().__init__(sending)
+        patient = sending.conn.server.flavour == "mariadb" and not timeouts_end_all
+        super().__init__(sending, may_be_patient=patient)
         self.sending = sending
         self._timeouts_end_all = timeouts_end_all
-        self.may_be_patient = sending.conn.server.flavour == "mariadb" and not timeouts_end_all
-        """A lock that somebody else has may be asked for again, as the transaction stands, and at once, as the server
-        can do without a wait."""
         self._forms: dict[tuple[WriteKind, int, tuple[int, ...]], tuple[Layout, Statement]] = {}
         self._plain: dict[int, Layout] = {}
         """Layouts of which the engine says what belongs to them, without that; by the id of the layout."""
@@ -83,6 +81,7 @@ class MariaSpeech(Parts):
         given = list(zip(*keys, strict=True))
         for first, count, document in self._pieces(given):
             self.sending.send(document)
+            self._find_busy(statements.keyed(place))
             ours = self.sending.send(statements.ordinals_there(place, "lock"))
             there = self.sending.send(statements.ordinals_there(place, "look"))
             found += [first + ordinal - 1 for ordinal in _ordinals(there) - _ordinals(ours) if ordinal <= count]
@@ -94,6 +93,8 @@ class MariaSpeech(Parts):
         asked = []
         for _, _, document in self._pieces(list(zip(*keys, strict=True))):
             self.sending.send(document)
+            if lock:
+                self._find_busy(statements.keyed(place))
             asked.append(self.sending.send(statements.read_by_key(place, "lock" if lock else "look")))
         read = reading(statements.live(place, sorted(place.columns)))
         return [read(row) for question in asked for row in question.ask().rows]

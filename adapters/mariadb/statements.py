@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never, cast
 
+from adapters.mariadb.busy import FREE
 from adapters.mariadb.columns import MariaColumn
 from adapters.mariadb.phrases import (
     assigned,
@@ -86,18 +87,18 @@ def select_table(table: Table, columns: Mapping[str, MariaColumn]) -> str:
 def read_by_key(place: Layout, mode: Literal["lock", "look"]) -> str:
     """The rows of the keys that were sent, in the order of fields that are here.
 
-    `lock`: takes each row's lock and leaves out the rows that somebody else has locked."""
-    return f"SELECT {_printed_list(place)} FROM {_keyed(place)}{_SKIPPING if mode == 'lock' else ''}"
+    `lock`: takes each row's lock and leaves out the rows that somebody else has locked (`busy.find` goes before)."""
+    return f"SELECT {_printed_list(place)} FROM {keyed(place)}{_SKIPPING if mode == 'lock' else ''}"
 
 
 def ordinals_there(place: Layout, mode: Literal["lock", "look"]) -> str:
     """The ordinals, joined by commas, of the keys that were sent and have a row; `lock`: as above."""
-    return f"SELECT GROUP_CONCAT(u.ord) FROM {_keyed(place)}{_SKIPPING if mode == 'lock' else ''}"
+    return f"SELECT GROUP_CONCAT(u.ord) FROM {keyed(place)}{_SKIPPING if mode == 'lock' else ''}"
 
 
 def take(place: Layout) -> str:
     """Locks the rows of the keys that were sent, in the order of these. Answers their number."""
-    return f"SELECT COUNT(*) FROM {_keyed(place)} FOR UPDATE"
+    return f"SELECT COUNT(*) FROM {keyed(place)} FOR UPDATE"
 
 
 def probe(place: Layout) -> str:
@@ -105,7 +106,7 @@ def probe(place: Layout) -> str:
     return f"SELECT {_printed_list(place)} FROM {_table(place)} AS t WHERE FALSE"
 
 
-_SKIPPING = " FOR UPDATE SKIP LOCKED"
+_SKIPPING = f" WHERE {FREE} FOR UPDATE SKIP LOCKED"
 
 
 def _update(form: Sent, place: Layout, fields: tuple[int, ...]) -> Statement:
@@ -218,7 +219,8 @@ def _matches(place: Layout) -> str:
     return key_matches(live(place, place.key))
 
 
-def _keyed(place: Layout) -> str:
+def keyed(place: Layout) -> str:
+    """The keys `u` that were sent with their rows `t`, as it stands behind FROM."""
     keys = given(lettered("k", len(place.key)))
     return f"{keys} STRAIGHT_JOIN {_table(place)} AS t ON {_matches(place)}"
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
+from adapters.relational.assembled.finding import contested
 from adapters.relational.assembled.shapes import Shape
 from adapters.relational.layout import KEY_SEPARATOR
 from adapters.relational.refused import Unreadable
@@ -90,11 +91,8 @@ def records_of(speech: Speech, system: str, shape: Shape) -> Looking:
 
 
 def _locked(speech: Speech, shape: Shape, keys: Sequence[str]) -> dict[str, PartRows]:
-    busy: set[int] = set()
     parts = range(len(shape.places))
-    for at, strength in shape.locks(parts):
-        busy.update(speech.contested(shape, at, strength, by_column(keys)))
-    others = {keys[ordinal - 1] for ordinal in busy}
+    others = {keys[index] for index in contested(speech, shape, shape.locks(parts), by_column(keys))}
     return {key: rows for key, rows in _rows(speech, shape, keys, tuple(parts)).items() if key not in others}
 
 

@@ -194,6 +194,42 @@ def test_a_user_who_adds_a_child_to_a_key_that_is_not_the_primary_one_is_not_ove
     assert user.table("SELECT shop, tag FROM tag ORDER BY shop") == [("s", "user"), ("t", "ours")]
 
 
+def test_rows_of_records_that_users_have_locked_are_found_without_a_place_in_the_queue(
+    own_maria: EmbeddedMariaDB,
+) -> None:
+    """A record has several rows of a part, of which the first, the last, or one in the midst is locked."""
+    own_maria.start()
+    address = own_maria.create_database("queue")
+    keys = range(1, 9)
+    with Session(address) as session, Session(address) as other:
+        user = ground_of(address, session)
+        user.run(
+            "CREATE TABLE firm (id serial PRIMARY KEY, name text);"
+            "CREATE TABLE seat (id serial PRIMARY KEY, firm bigint, city text, KEY (firm));"
+            "INSERT INTO firm (name) SELECT seq FROM seq_1_to_8;"
+            "INSERT INTO seat (id, firm, city) SELECT 10 * f.seq + s.seq, f.seq, 'x' FROM seq_1_to_8 f, seq_1_to_3 s"
+        )
+        firm = Crossed(
+            "firm",
+            {"root": Rows("firm", {"name": "name"}),
+             "seat": Rows("seat", {"city": "city"}, {"firm": "root.id"}, first_by=[("id", "number")])},
+        )  # fmt: skip
+        other.execute("SET GLOBAL innodb_monitor_enable = 'lock_rec_lock_waits'")
+        rows = [(n, str(n), str(n), ("y", "x")) for n in keys]
+        with user.opened(crossed_book(firm)) as target:
+            with user.transaction():
+                user.run("UPDATE seat SET city = 'busy' WHERE id IN (21, 32, 63, 71, 72)")
+                user.run("UPDATE firm SET name = 'busy' WHERE id IN (4, 7)")
+                outcome = target.apply(batch(8, firm.write("update", "city", *rows)))
+                read = {each.key for each in target.reread("firm", [str(n) for n in keys])}
+            query = "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_rec_lock_waits'"
+            queued = other.rows(query)
+
+    assert queued == [(0,)]
+    assert {each.key for each in outcome.exceptions} == {"2", "3", "4", "6", "7"}
+    assert read == {"1", "5", "8"}
+
+
 # ---------------------------------------------------------------- texts that MariaDB holds equal
 
 

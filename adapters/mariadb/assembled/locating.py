@@ -13,24 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.mariadb.assembled.belonging import alias, chain, condition, joined, live
+from adapters.mariadb.busy import FREE
 from adapters.mariadb.phrases import comma, given, key_matches, lettered, printed, quoted
 from adapters.relational.assembled.places import Place
 
 
 def lock(places: Sequence[Place], at: int) -> str:
     """Locks all rows of a part that are joined to the records; waits for them. Answers their number."""
-    return f"SELECT COUNT(*) FROM {_rows(places, at)} FOR UPDATE"
+    return f"SELECT COUNT(*) FROM {found(places, at)} FOR UPDATE"
 
 
 def free(places: Sequence[Place], at: int) -> str:
-    """Locks those of the same rows that nobody else has locked. Answers (ordinal of the record, key of the row)."""
-    return f"{there(places, at)} FOR UPDATE SKIP LOCKED"
+    """Locks those of the same rows that nobody else has locked (`busy.find` goes before). Answers (ordinal of the
+    record, key of the row)."""
+    return f"{there(places, at)} WHERE {FREE} FOR UPDATE SKIP LOCKED"
 
 
 def there(places: Sequence[Place], at: int) -> str:
     """Answers (ordinal of the record, key of the row) of all of them."""
     key = comma(printed(column, alias(at)) for column in live(places[at].key_columns()))
-    return f"SELECT u.ord, {key} FROM {_rows(places, at)}"
+    return f"SELECT u.ord, {key} FROM {found(places, at)}"
 
 
 def read(places: Sequence[Place], at: int) -> str:
@@ -39,10 +41,10 @@ def read(places: Sequence[Place], at: int) -> str:
     listed = comma(printed(column, alias(at)) for column in live(place.columns))
     where = place.part.where if at else None
     belongs = condition(where, live(place.columns), alias(at)) if where is not None else None
-    return f"SELECT u.ord, {listed} FROM {_rows(places, at)}" + (f" WHERE {belongs}" if belongs is not None else "")
+    return f"SELECT u.ord, {listed} FROM {found(places, at)}" + (f" WHERE {belongs}" if belongs is not None else "")
 
 
-def _rows(places: Sequence[Place], at: int) -> str:
+def found(places: Sequence[Place], at: int) -> str:
     """The given keys `u`, their root rows `t`, and the rows by which those of a part are found, that part's too."""
     root = places[0]
     tables = [given(lettered("k", len(root.key)))]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
+from adapters.mariadb import busy
 from adapters.mariadb.assembled import codes as coding
 from adapters.mariadb.assembled import locating, rows
 from adapters.mariadb.assembled.belonging import Judged, chain, live
@@ -35,8 +36,11 @@ class Parts:
     insert_in_order: Final = True
     checks_each_row: Final = True
 
-    def __init__(self, sending: Sending) -> None:
+    def __init__(self, sending: Sending, *, may_be_patient: bool) -> None:
         self._sending = sending
+        self.may_be_patient = may_be_patient
+        """A lock that somebody else has may be asked for again, as the transaction stands, and at once, as the server
+        can do without a wait."""
         self._made: dict[tuple[object, ...], str] = {}
         """Statements, by what they do to what."""
         self._judges: dict[str, Judge] = {}
@@ -53,11 +57,19 @@ class Parts:
         found: set[int] = set()
         for first, document in self._documents(keys):
             self._sending.send(document)
+            self._find_busy(self._text(("found", shape.entity, at), locating.found, shape.places, at))
             free = self._sending.send(self._text(("free", shape.entity, at), locating.free, shape.places, at))
             there = self._sending.send(self._text(("there", shape.entity, at), locating.there, shape.places, at))
             others = set(map(tuple, there.ask().rows)) - set(map(tuple, free.ask().rows))
             found.update(first + int(row[0]) for row in others)
         return sorted(found)
+
+    def _find_busy(self, rows: str) -> None:
+        """What is sent next with SKIP LOCKED leaves out, without asking, the rows that others have locked."""
+        if self.may_be_patient:
+            busy.find(self._sending, rows)
+        else:
+            busy.know(self._sending, [])
 
     def look(self, shape: Shape, parts: Sequence[int], keys: Columns) -> list[Answer]:
         """See `Speech.look`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from adapters.relational.assembled.shapes import Shape
+from adapters.relational.assembled.shapes import Shape, Strength
 from adapters.relational.assembled.values import Record, Value
 from adapters.relational.speech import Columns, Speech
 from engine.vocabulary import Text, Values, WriteRow
@@ -53,11 +53,23 @@ class Finder:
     ) -> list[int]:
         """Which of these records are there, and others have a row of them locked, by index; the others' locks are ours
         now. Raises `Speech.errors`."""
-        keys = _keys(given)
-        found: set[int] = set()
-        for at, strength in shape.locks(parts, removed):
-            found.update(self._speech.contested(shape, at, strength, keys))
-        return [ordinal - 1 for ordinal in sorted(found)]
+        return contested(self._speech, shape, shape.locks(parts, removed), _keys(given))
+
+
+def contested(speech: Speech, shape: Shape, locks: Iterable[tuple[int, Strength]], keys: Columns) -> list[int]:
+    """Of the records with these root keys, those of which others have a row locked, by index; the others' are ours now.
+
+    Part after part, as rows are found through those that are ours: a record that is contested is left out from there.
+    Raises `Speech.errors`."""
+    left = list(range(len(keys[0]) if keys else 0))
+    found: set[int] = set()
+    for at, strength in locks:
+        if not left:
+            break
+        asked = [[values[index] for index in left] for values in keys]
+        found.update(left[ordinal - 1] for ordinal in speech.contested(shape, at, strength, asked))
+        left = [index for index in left if index not in found]
+    return sorted(found)
 
 
 def record_of(
