@@ -1,7 +1,8 @@
 """The engine is killed at every named point, stopped, and frozen, while users write; it comes back by itself.
 
 "By itself" means: `duolog run` with the same arguments, and nobody's hands. Every user's transaction is everywhere in
-the end, nothing was written twice, and the engine is at work again within ten seconds of its start.
+the end, nothing was written twice, and the engine is at work again within ten seconds of its start (where other tests
+run beside this one, it is waited for longer: see `tests.crowd`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from random import Random
 import pytest
 
 from service.failpoints import DAY_ONE, OF_A_FEED, POINTS
+from tests.crowd import within
 from tests.engine_live.conftest import PAIRS, with_change_tables
 from tests.engine_live.schema import placed
 from tests.engine_live.tidying import swept
@@ -72,6 +74,19 @@ def test_killed_at_random_moments_again_and_again(world: World) -> None:
 
 
 @pytest.mark.alone
+@with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(2))
+def test_killed_under_load_it_is_at_work_again_within_ten_seconds(world: World) -> None:
+    users = _writing(world)
+    for _ in range(2):
+        world.live.run()
+        world.live.running()
+        pause(1.0)
+        world.live.kill9()
+
+    _comes_back_and_agrees(world, users)
+
+
+@pytest.mark.alone
 @with_change_tables("both_servers", "module", more=PAIRS[:2], of=slice(1))
 def test_sigterm_in_the_midst_of_work_ends_with_0_and_leaves_nothing_half_done(world: World) -> None:
     users = _writing(world)
@@ -117,7 +132,7 @@ def _comes_back_and_agrees(world: World, users: list[Users]) -> None:
 
 
 def _carries(world: World, begun: float) -> None:
-    """What is written now arrives on the other side within ten seconds of the engine's start."""
+    """What is written now arrives on the other side within `RESUME_S` of the engine's start."""
     name = f"resumed {time.time_ns()}"
     for system in world.systems:
         with Session(world.addresses[system]) as session:
@@ -130,7 +145,7 @@ def _carries(world: World, begun: float) -> None:
             query = placed("SELECT 1 FROM {event} WHERE {token} = %s", other, session.kind)
             eventually(
                 lambda c=session, q=query, s=system: c.rows(q, [f"{name} {s}"]),
-                max(0.0, begun + RESUME_S - time.monotonic()), world.live.log_tail,
+                max(0.0, begun + within(RESUME_S) - time.monotonic()), world.live.log_tail,
             )  # fmt: skip
 
 
