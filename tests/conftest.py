@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psycopg
 import pymysql
 import pytest
+from hypothesis import settings
 
 from engine.errors import DuologError
 from service.embedded import find_programs, mariadb
@@ -17,6 +18,9 @@ from tests import left_behind, warm
 for _width in ("COLUMNS", "LINES"):
     # GNU readline, which pytest reads, tells them to every process of a run: but a test has no terminal.
     os.environ.pop(_width, None)
+# Beside others, an example takes as long as it takes.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 left_behind.watch()
 warm.install()
 

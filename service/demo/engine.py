@@ -15,9 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-stop_timeout_s: Final = 30.0
 command_timeout_s: Final = 300.0
 poll_interval_s: Final = 0.2
 log_tail_lines: Final = 20
@@ -37,6 +36,9 @@ class CommandFailed(Exception):
 
 class Engine:
     """The `duolog` command for one rule file."""
+
+    stop_within_s: ClassVar[float] = 30.0
+    """Who is told to end and has not by then is killed."""
 
     def __init__(self, rules: Path, addresses: Mapping[str, str], folder: Path) -> None:
         """`addresses`: by the names of the environment variables that the rule file asks for."""
@@ -125,7 +127,7 @@ class Engine:
             return None
         process.send_signal(signal.SIGTERM)
         try:
-            return process.wait(stop_timeout_s)
+            return process.wait(self.stop_within_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

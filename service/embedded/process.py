@@ -26,7 +26,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from engine.errors import DuologError
 
-start_timeout_s: Final = 60.0
+start_timeout_s: Final = 180.0
 stop_timeout_s: Final = 20.0
 probe_interval_s: Final = 0.02
 start_attempts_max: Final = 5

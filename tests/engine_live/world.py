@@ -14,10 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from service.demo.engine import COMMAND, Engine
+from service.demo.engine import COMMAND, Engine, quiet
 from tests import ground
+from tests.crowd import within
 from tests.engine_live import auditor, schema
 from tests.engine_live.proxy import Proxy
 from tests.engine_live.users import Told, Users
@@ -36,13 +37,16 @@ MADE: list[Live | World] = []
 
 
 def eventually(ready: Callable[[], Any], within_s: float, why: Callable[[], str] | str) -> Any:
-    """Polls until `ready` answers something true, and answers that; fails with `why` after `within_s`."""
+    """Polls until `ready` answers something true, and answers that; fails with `why` if a look later than `within_s`
+    (where nothing else runs: see `tests.crowd`) finds nothing. A look may itself take long."""
+    within_s = within(within_s)
     deadline = time.monotonic() + within_s
     while True:
+        late = time.monotonic() > deadline
         found = ready()
         if found:
             return found
-        if time.monotonic() > deadline:
+        if late:
             raise AssertionError(f"not within {within_s:.0f} s: {why if isinstance(why, str) else why()}")
         time.sleep(POLL_S)  # the pause between two looks
 
@@ -55,6 +59,7 @@ def pause(seconds: float) -> None:
 class Live(Engine):
     """`duolog` for one rule file, in a folder of its own."""
 
+    stop_within_s: ClassVar[float] = within(Engine.stop_within_s)
     _process: subprocess.Popen[bytes] | None = None
 
     def go_home(self) -> None:
@@ -97,9 +102,9 @@ class Live(Engine):
         """Waits for `duolog run` to end by itself; its exit code (negative: the signal)."""
         assert self._process is not None
         try:
-            return self._process.wait(within_s)
+            return self._process.wait(within(within_s))
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the engine still runs after {within_s} s:\n{self.log_tail()}") from None
+            raise AssertionError(f"the engine still runs after {within(within_s):.0f} s:\n{self.log_tail()}") from None
 
     def said(self) -> str:
         """Everything that `duolog run` wrote."""
@@ -188,24 +193,31 @@ class World:
         return time.monotonic() - begun
 
     def stays_still(self, for_s: float = QUIET_S) -> None:
-        """Watches that nothing at all is written any more, after a moment for the last confirmations."""
+        """Watches that nothing at all is written any more, after a moment for the last confirmations: the rows rest and
+        the engine says that it has nothing to do, or they rest for five seconds whatever it says."""
         marks: list[str] = []
-        since = time.monotonic()
+        since, asked = time.monotonic(), time.time()
         rest_s = TIDIED_S if any(ground.adapter(a) in ("odbc", ground.SQLITE) for a in self.addresses.values()) else 0
 
         def at_rest() -> bool:
-            nonlocal since
+            nonlocal since, asked
             before, marks[:] = list(marks), self._marks()
             if before != marks:
-                since = time.monotonic()
-            return before == marks and time.monotonic() >= since + rest_s
+                since, asked = time.monotonic(), time.time()
+            rested_s = time.monotonic() - since
+            return before == marks and rested_s >= rest_s and (self._says_quiet(asked) or rested_s >= within(5))
 
-        eventually(at_rest, 5 + 2 * rest_s, "the rows never come to rest")
+        eventually(at_rest, 15 + 2 * rest_s, "the rows never come to rest")
         until = time.monotonic() + for_s
         while time.monotonic() < until:
             self.live.must_live()
             assert self._marks() == marks, "something was written after all was quiet"
             time.sleep(POLL_S * 4)  # between two looks
+
+    def _says_quiet(self, after: float) -> bool:
+        """True if the engine has said that it has nothing to do, later than this time of the clock."""
+        told = self.live.document()
+        return quiet(told) and float(told["engine"]["at"]) > after
 
     def _marks(self) -> list[str]:
         return [auditor.mark(address, system) for system, address in self.addresses.items()]
