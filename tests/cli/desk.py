@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -21,9 +21,10 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.demo.engine import COMMAND, Engine, quiet
+from tests.crowd import within
 from tests.ground import MARIADB, ODBC, POSTGRESQL, Session, account, adapter, kind
 
-PATIENCE_S = 60.0
+PATIENCE_S = within(60.0)
 NOTED = {"sqlite", "odbc"}
 """Adapters whose databases tell what triggers noted."""
 Found = TypeVar("Found")
@@ -93,6 +94,8 @@ CREATE TABLE sales.line (
 
 class Desk(Engine):
     """One rule file in a folder of its own, the databases behind it, and every word that was printed."""
+
+    stop_within_s: ClassVar[float] = within(Engine.stop_within_s)
 
     def __init__(self, text: str, urls: Mapping[str, str], folder: Path, name: str = "shop.yaml") -> None:
         """`urls`: by system; the rule file asks for them as `${ERP_URL}` and so on."""

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from tests.cli.desk import Desk
+from tests.crowd import within
 
 ASYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}"}'
 SYNCHRONOUS = 'erp: {adapter: postgresql, url: "${ERP_URL}", commit: synchronous, when_away: %s}'
@@ -48,8 +49,8 @@ class Commit(threading.Thread):
 
     def answered(self, within_s: float) -> None:
         """Waits for an OK without a warning."""
-        self.join(within_s)
-        assert not self.is_alive(), f"the user has waited for {within_s} s"
+        self.join(within(within_s))
+        assert not self.is_alive(), f"the user has waited for {within(within_s):g} s"
         assert (self.trouble, self.notices) == ("", [])
 
 
@@ -93,7 +94,7 @@ class Place(Desk):
         """Kills the engine, and only it."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(within(10))
         self._process = None
 
     def reload(self) -> None:
@@ -103,9 +104,9 @@ class Place(Desk):
 
     def soon(self, ready: Callable[[], Any], within_s: float, what: str) -> None:
         """Polls, without asking whether an engine lives."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within(within_s)
         while not ready():
-            assert time.monotonic() < deadline, f"{what}: not within {within_s} s\n{self.log_tail()}"
+            assert time.monotonic() < deadline, f"{what}: not within {within(within_s):g} s\n{self.log_tail()}"
             time.sleep(0.02)
 
     def watchdogs(self) -> list[int]:

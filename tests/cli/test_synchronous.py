@@ -15,17 +15,19 @@ import psycopg
 import pytest
 
 from adapters.store import SqlStore
+from service.commands import waiting
 from service.demo.engine import COMMAND
 from service.embedded import EmbeddedServer
 from tests.cli.desk import CRM_TABLES, ERP_TABLES, SHOP
 from tests.cli.synchronous import ASYNCHRONOUS, SYNCHRONOUS, Commit, Place
+from tests.crowd import within
 
 
 @pytest.fixture
 def place(own_server: EmbeddedServer, crm_db: str, tmp_path: Path) -> Iterator[Place]:
-    """A place that is set up; commits wait for a second while nobody answers."""
+    """A place that is set up; while nobody answers, commits wait for longer than anything takes here."""
     own_server.start()
-    text = SHOP.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 1s")
+    text = SHOP.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 1min")
     desk = Place(text, {"erp": own_server.create_database("erp"), "crm": crm_db}, tmp_path)
     desk.sql("erp", ERP_TABLES)
     desk.sql("crm", CRM_TABLES)
@@ -38,9 +40,16 @@ def place(own_server: EmbeddedServer, crm_db: str, tmp_path: Path) -> Iterator[P
 
 
 @pytest.fixture
+def hasty(place: Place) -> Place:
+    """The same, but commits wait for no more than a second: nothing else may run beside such a test."""
+    place.rewrite("open after 1min", "open after 1s")
+    return place
+
+
+@pytest.fixture
 def closed(place: Place) -> Place:
     """The same, but commits wait for as long as nobody answers."""
-    place.rewrite("open after 1s", "closed")
+    place.rewrite("open after 1min", "closed")
     return place
 
 
@@ -52,7 +61,7 @@ def test_what_a_user_has_committed_is_in_the_other_system(place: Place) -> None:
             commit.answered(10)
             assert place.in_crm(f"C{number}"), (number, commit.took_s, place.ranges(), place.log_tail())
 
-    assert status["synchronous"]["erp"]["when_away"] == "open after 1s"
+    assert status["synchronous"]["erp"]["when_away"] == "open after 1min"
     assert not place.armed()
     first, second = place.ranges()
     assert first[1] is not None and first[2:] == ("never armed yet", "setup", False)
@@ -61,7 +70,7 @@ def test_what_a_user_has_committed_is_in_the_other_system(place: Place) -> None:
 
 @pytest.mark.alone
 def test_a_stop_lets_everybody_go_who_waits_and_ends_in_order(place: Place) -> None:
-    place.rewrite("open after 1s", "closed")
+    place.rewrite("open after 1min", "closed")
     place.start()
     place.until_armed()
     with psycopg.connect(place.urls["crm"]) as locking:
@@ -94,25 +103,25 @@ class Update(Commit):
 
 
 @pytest.mark.alone
-def test_the_watchdog_of_a_dead_engine_lets_go_in_time_and_the_next_engine_arms_again(place: Place) -> None:
-    place.start()
-    place.until_armed()
-    place.kill9()
+def test_the_watchdog_of_a_dead_engine_lets_go_in_time_and_the_next_engine_arms_again(hasty: Place) -> None:
+    hasty.start()
+    hasty.until_armed()
+    hasty.kill9()
     begun = time.monotonic()
-    commit = Commit(place, "C1")
+    commit = Commit(hasty, "C1")
     commit.answered(10)
 
     assert 0.5 < commit.took_s < 2.0, f"waited for {commit.took_s} s, {time.monotonic() - begun} s after the death"
-    assert place.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
-    assert place.ask("status").returncode == 0
-    place.soon(lambda: place.watchdogs() == [], 20, "the watchdog's end")
+    assert hasty.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
+    assert hasty.ask("status").returncode == 0
+    hasty.soon(lambda: hasty.watchdogs() == [], 20, "the watchdog's end")
 
-    with place.running():
-        place.until_armed()
-        assert place.in_crm("C1")
-        Commit(place, "C2").answered(10)
-        assert place.in_crm("C2")
-        assert place.ranges()[-1][1] is not None
+    with hasty.running():
+        hasty.until_armed()
+        assert hasty.in_crm("C1")
+        Commit(hasty, "C2").answered(10)
+        assert hasty.in_crm("C2")
+        assert hasty.ranges()[-1][1] is not None
 
 
 def test_closed_means_that_commits_wait_until_a_person_lets_them_go(closed: Place) -> None:
@@ -131,7 +140,7 @@ def test_closed_means_that_commits_wait_until_a_person_lets_them_go(closed: Plac
     released = closed.ask("release", "--json")
     assert released.returncode == 0, released.stderr
     for commit in commits:
-        commit.answered(5)
+        commit.answered(10)
     (one,) = json.loads(released.stdout)
     assert (one["system"], one["was_armed"], one["freed"]) == ("erp", True, 3)
     assert (one["why"], one["by"], one["stays"]) == ("by hand", "release", False)
@@ -151,26 +160,30 @@ def test_an_engine_that_comes_back_answers_those_who_waited(closed: Place) -> No
         assert len(closed.ranges()) == 1, "nobody was let go meanwhile"
 
 
-@pytest.mark.parametrize("away", ["open after 1s", "closed"])
+@pytest.mark.parametrize("away", ["open after 1min", "closed"])
 def test_a_slot_that_is_dropped_while_the_engine_is_away_frees_everybody(place: Place, away: str) -> None:
     if away == "closed":
-        place.rewrite("open after 1s", "closed")
+        place.rewrite("open after 1min", "closed")
     place.start()
     place.until_armed()
     place.kill9()
     commit = Commit(place, "C1")
-    place.local("SELECT pg_drop_replication_slot('duolog_shop_erp') WHERE NOT EXISTS (SELECT FROM pg_stat_replication)")
+    free = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'duolog_shop_erp'"
+    place.soon(lambda: place.local(free) == [(True,)], 20, "the server knows that the engine is gone")
+    place.local("SELECT pg_drop_replication_slot('duolog_shop_erp')")
     commit.answered(10)
 
-    if away == "closed":
-        assert "never catch up" in place.ranges()[-1][2] and place.ranges()[-1][3] == "watchdog"
+    assert "never catch up" in place.ranges()[-1][2] and place.ranges()[-1][3] == "watchdog"
     assert not place.armed()
     said = place.ask("run")
     assert said.returncode == 3
-    Commit(place, "C2").answered(5)
+    Commit(place, "C2").answered(10)
 
 
-def test_what_a_person_switches_off_stays_off_until_he_says_otherwise(place: Place) -> None:
+def test_what_a_person_switches_off_stays_off_until_he_says_otherwise(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "ARMED_WITHIN_S", within(waiting.ARMED_WITHIN_S))  # `arm` tells whether it is armed
     with place.running():
         place.until_armed()
         said = place.ask("release", "--stay", "--system", "erp")
@@ -182,10 +195,10 @@ def test_what_a_person_switches_off_stays_off_until_he_says_otherwise(place: Pla
         assert not place.armed()
         assert "stays so until `duolog arm" in place.ask("status").stdout
 
-        allowed = place.ask("arm", "--json")
+        allowed = place.here("arm", "--json")
         assert json.loads(allowed.stdout) == [{"system": "erp", "stayed": True, "armed": True, "engine": True}]
         place.until_armed()
-        Commit(place, "C1").answered(5)
+        Commit(place, "C1").answered(10)
         assert place.in_crm("C1")
 
 
@@ -200,7 +213,7 @@ def test_a_release_without_stay_lasts_until_all_is_caught_up(place: Place) -> No
 def test_new_rules_arm_and_disarm(place: Place) -> None:
     with place.running():
         place.until_armed()
-        place.rewrite(", commit: synchronous, when_away: open after 1s", "")
+        place.rewrite(", commit: synchronous, when_away: open after 1min", "")
         place.reload()
         place.eventually(lambda: not place.armed())
         assert place.ranges()[-1][2:] == ("the rules say asynchronous now", "engine", False)
@@ -268,35 +281,35 @@ def test_a_system_that_was_armed_and_is_in_the_rules_no_more_is_told_of(closed: 
 
 
 @pytest.mark.alone
-def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(place: Place) -> None:
-    with place.running():
-        place.until_armed()
-        Commit(place, "C1").answered(5)
-        with psycopg.connect(place.urls["crm"]) as locking:
+def test_a_target_that_is_busy_for_too_long_does_not_hold_its_source_up(hasty: Place) -> None:
+    with hasty.running():
+        hasty.until_armed()
+        Commit(hasty, "C1").answered(5)
+        with psycopg.connect(hasty.urls["crm"]) as locking:
             locking.execute("SELECT FROM sales.account FOR UPDATE")
-            update = Update(place, "C1")
+            update = Update(hasty, "C1")
             update.answered(5)
             assert 0.9 < update.took_s < 2.0
-            assert place.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
-        place.soon(lambda: place.ranges()[-1][1] is not None, 20, "armed again")
+            assert hasty.ranges()[-1][1:] == (None, "a commit has waited for longer than 1 s", "watchdog", False)
+        hasty.soon(lambda: hasty.ranges()[-1][1] is not None, 20, "armed again")
 
 
 @pytest.mark.alone
-def test_an_engine_that_hangs_is_let_go_of_and_arms_again_when_it_has_caught_up(place: Place) -> None:
-    with place.running():
-        place.until_armed()
-        assert place.pid is not None
-        os.kill(place.pid, signal.SIGSTOP)
+def test_an_engine_that_hangs_is_let_go_of_and_arms_again_when_it_has_caught_up(hasty: Place) -> None:
+    with hasty.running():
+        hasty.until_armed()
+        assert hasty.pid is not None
+        os.kill(hasty.pid, signal.SIGSTOP)
         try:
-            commits = [Commit(place, f"C{number}") for number in range(5)]
+            commits = [Commit(hasty, f"C{number}") for number in range(5)]
             for commit in commits:
                 commit.answered(5)
                 assert 0.5 < commit.took_s < 2.0
         finally:
-            os.kill(place.pid, signal.SIGCONT)
-        place.soon(lambda: place.ranges()[-1][1] is not None, 20, "armed again")
-        assert place.ranges()[-1][3] == "watchdog"
-        assert all(place.in_crm(f"C{number}") for number in range(5))
+            os.kill(hasty.pid, signal.SIGCONT)
+        hasty.soon(lambda: hasty.ranges()[-1][1] is not None, 20, "armed again")
+        assert hasty.ranges()[-1][3] == "watchdog"
+        assert all(hasty.in_crm(f"C{number}") for number in range(5))
 
 
 def test_comparing_again_waits_for_nobody_who_waits(closed: Place) -> None:
@@ -307,7 +320,7 @@ def test_comparing_again_waits_for_nobody_who_waits(closed: Place) -> None:
     closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
     said = closed.ask("match", "--again")
     assert said.returncode in (0, 1), said.stderr
-    commit.answered(5)
+    commit.answered(10)
     assert closed.ranges()[-1][2:] == ("everything is compared again", "engine", False)
 
 
@@ -320,7 +333,7 @@ def test_rules_that_are_wrong_keep_nobody_waiting(closed: Place) -> None:
     closed.rewrite("identity: [no]", "identity: [nowhere]")
     assert closed.ask("check").returncode == 2
     assert closed.ask("release").returncode == 0
-    commit.answered(5)
+    commit.answered(10)
 
 
 def test_a_release_frees_everybody_even_where_it_cannot_be_recorded(closed: Place) -> None:
@@ -331,29 +344,29 @@ def test_a_release_frees_everybody_even_where_it_cannot_be_recorded(closed: Plac
     closed.soon(lambda: closed.waiting() == 1, 10, "a user who waits")
     closed.local("DROP TABLE duolog.degraded")
     said = closed.ask("release")
-    commit.answered(5)
+    commit.answered(10)
     assert said.returncode == 3
     assert "there is no table `duolog.degraded`" in said.stderr
     assert not closed.armed()
 
 
 @pytest.mark.alone
-def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Place) -> None:
-    place.start()
-    place.until_armed()
-    dogs = place.watchdogs()
+def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(hasty: Place) -> None:
+    hasty.start()
+    hasty.until_armed()
+    dogs = hasty.watchdogs()
     own = subprocess.Popen(
-        [*COMMAND, "watchdog", str(place.rules)], env=place._environment, cwd=place.folder,
+        [*COMMAND, "watchdog", str(hasty.rules)], env=hasty._environment, cwd=hasty.folder,
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert own.stderr is not None and "watches erp" in own.stderr.readline()
         for pid in dogs:
             os.kill(pid, signal.SIGKILL)
-        place.kill9()
-        for path in place.folder.glob("*.db*"):
+        hasty.kill9()
+        for path in hasty.folder.glob("*.db*"):
             path.rename(path.with_suffix(".away"))
-        commit = Commit(place, "C1")
+        commit = Commit(hasty, "C1")
         commit.answered(5)
         assert commit.took_s < 2.0
         assert "let go: erp: 1 commits that waited" in own.stderr.readline()
@@ -363,11 +376,11 @@ def test_a_watchdog_beside_the_database_needs_neither_store_nor_engine(place: Pl
 
 
 def test_a_supervisor_that_ends_the_watchdog_of_a_dead_engine_leaves_nobody_waiting(place: Place) -> None:
-    place.rewrite("open after 1s", "open after 30s")
     place.start()
     place.until_armed()
     (dog,) = place.watchdogs()
     place.kill9()
+    place.soon(lambda: "the engine is gone" in place.log_tail(), 20, "the watchdog knows of the death")
     os.kill(dog, signal.SIGTERM)
     place.soon(lambda: not place.armed(), 10, "let go")
     assert place.ranges()[-1][1:] == (None, "the engine is gone, and its watchdog was ended", "watchdog", False)

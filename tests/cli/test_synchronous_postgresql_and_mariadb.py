@@ -14,9 +14,10 @@ from service.embedded import EmbeddedMariaDB, EmbeddedServer
 from tests.cli.desk import ERP_TABLES
 from tests.cli.synchronous import ASYNCHRONOUS, SYNCHRONOUS, Commit, Place
 from tests.cli.test_verbs_mariadb import CRM_TABLES, MIXED
+from tests.crowd import within
 
 CRM_ASYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}"}'
-CRM_SYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}", commit: synchronous, when_away: open after 2s}'
+CRM_SYNCHRONOUS = 'crm: {adapter: mariadb, url: "${CRM_URL}", commit: synchronous, when_away: open after 1min}'
 
 
 class Mixed(Place):
@@ -48,11 +49,11 @@ class Mixed(Place):
 
 @pytest.fixture
 def mixed(own_server: EmbeddedServer, own_maria: EmbeddedMariaDB, tmp_path: Path) -> Iterator[Mixed]:
-    """Both sides, set up."""
+    """Both sides, set up; while nobody answers, commits wait for longer than anything takes here."""
     own_server.start()
     own_maria.settings["rpl_semi_sync_master_wait_point"] = "AFTER_SYNC"
     own_maria.start()
-    text = MIXED.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 2s").replace(CRM_ASYNCHRONOUS, CRM_SYNCHRONOUS)
+    text = MIXED.replace(ASYNCHRONOUS, SYNCHRONOUS % "open after 1min").replace(CRM_ASYNCHRONOUS, CRM_SYNCHRONOUS)
     urls = {"erp": own_server.create_database("erp"), "crm": own_maria.create_database("crm")}
     desk = Mixed(text, urls, tmp_path)
     desk.sql("erp", ERP_TABLES)
@@ -75,7 +76,7 @@ def test_both_sides_wait_for_each_other_and_a_stop_lets_both_go(mixed: Mixed) ->
             assert mixed.local("SELECT 1 FROM customer WHERE no = %s", f"M{number}")
 
     assert not mixed.armed()
-    assert mixed.crm_commit("M99") < 1.5, "the server still waits"
+    assert mixed.crm_commit("M99") < 30, "the server still waits"
 
 
 def test_users_of_both_sides_at_once_are_all_answered(mixed: Mixed) -> None:
@@ -92,12 +93,13 @@ def test_users_of_both_sides_at_once_are_all_answered(mixed: Mixed) -> None:
         for number in range(20):
             Commit(mixed, f"E{number}").answered(10)
             assert mixed.in_crm(f"E{number}")
-        other.join(60)
+        other.join(within(60))
         assert len(took) == 20
 
 
 @pytest.mark.alone
 def test_after_the_death_of_the_engine_both_sides_are_open_in_time_and_armed_by_the_next(mixed: Mixed) -> None:
+    mixed.rewrite("open after 1min", "open after 2s")
     mixed.start()
     mixed.both_armed()
     mixed.kill9()
@@ -113,7 +115,7 @@ def test_after_the_death_of_the_engine_both_sides_are_open_in_time_and_armed_by_
 
 
 def test_a_server_that_is_armed_takes_on_how_long_its_users_wait_by_new_rules(mixed: Mixed) -> None:
-    mixed.rewrite("when_away: open after 2s", "when_away: closed")
+    mixed.rewrite("when_away: open after 1min", "when_away: closed")
     with mixed.running():
         mixed.both_armed()
         assert mixed.crm_patience_ms() > 2_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from service.demo.engine import COMMAND
 from tests.cli.desk import ERP_TABLES, SHOP, Desk
+from tests.crowd import within
 
 USER = "shop_keeper"
 
@@ -150,18 +152,35 @@ def test_a_shadow_beside_the_engine_finds_what_other_rules_would_have_done(desk:
     text = desk.rules.read_text(encoding="utf-8")
     new.write_text(text.replace("crm: account_name}", "crm: account_name, owner: erp}"), encoding="utf-8")
     with desk.running():
-        shadow = subprocess.Popen(
-            [*COMMAND, "run", str(new), "--shadow", str(desk.rules), "--for", "8s", "--json", "--values"],
-            env=desk._environment, cwd=desk.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        follow = [*COMMAND, "run", str(new), "--shadow", str(desk.rules), "--json", "--values"]
+        said = desk.folder / "shadow.said"
+        with said.open("wb") as out:
+            shadow = subprocess.Popen(
+                follow, env=desk._environment, cwd=desk.folder, stdout=out, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
         number = 0
-        while shadow.poll() is None:  # until it has ended, whenever it came to listen
+
+        def told() -> bool:
+            nonlocal number
+            assert shadow.poll() is None
             number += 1
             desk.sql("crm", f"UPDATE account SET account_name = 'Name {number}' WHERE account_no = 'C1'")
             desk.settle()
-        said, trouble = shadow.communicate()
-        assert shadow.returncode == 0 and said, trouble
-        *found, summary = map(json.loads, said.splitlines())
+            return said.stat().st_size > 0
+
+        try:
+            desk.eventually(told)  # whenever it came to listen
+        finally:
+            shadow.send_signal(signal.SIGINT)
+            _, trouble = shadow.communicate()
+        assert shadow.returncode == 0, trouble
+        *found, summary = map(json.loads, said.read_text(encoding="utf-8").splitlines())
+
+        ended = subprocess.run(
+            [*follow, "--for", "1s"], env=desk._environment, cwd=desk.folder,
+            capture_output=True, text=True, timeout=within(60), check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0 and "summary" in json.loads(ended.stdout.splitlines()[-1]), ended.stderr
 
     assert found and {(each["entity"], *each["fields"]) for each in found} == {("customer", "name")}, said
     assert summary["summary"]["transactions"] > 0

@@ -22,12 +22,13 @@ from adapters.postgresql.switch import PostgresSwitch
 from engine.errors import SlotBusy, SystemUnavailable
 from engine.rulebook import Synchronous
 from service.embedded import EmbeddedServer
+from tests.crowd import within
 from tests.database.books import Bound, book
 from tests.servers import need_programs
 
 BOOK = replace(book(Bound("item", ("id", "v"), ("id",))), synchronous={"erp": Synchronous(None, "release")})
 US = slot_name(BOOK.name, "erp")
-patience_s = 20.0
+patience_s = within(20.0)
 STREAMS = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = %s"
 _numbers = itertools.count(1)
 
@@ -104,9 +105,13 @@ class Armed:
         return lsn_number(self.value("SELECT pg_current_wal_flush_lsn()::text"))
 
     def names(self) -> str:
+        """Whom a new session finds named."""
+        return self.shown("synchronous_standby_names")
+
+    def shown(self, setting: str) -> str:
         """What a new session finds set."""
         with self.server.connect() as fresh:
-            row = fresh.execute("SHOW synchronous_standby_names").fetchone()
+            row = fresh.execute(f"SHOW {setting}".encode()).fetchone()
         assert row is not None
         return str(row[0])
 

@@ -14,8 +14,9 @@ from adapters.mariadb.session import address, connect
 from adapters.mariadb.source import MariaSource
 from engine.rulebook import Table
 from engine.vocabulary import Transaction
+from tests.crowd import within
 
-patience_s = 20.0
+patience_s = within(20.0)
 
 
 class Session:

@@ -11,20 +11,27 @@ from adapters.mariadb.source import MariaSource
 from engine.errors import DuologError
 from engine.vocabulary import Position, Progress, Transaction
 from service.embedded import EmbeddedMariaDB
-from tests.database.maria_erp import MariaErp, Session
+from tests.crowd import within
+from tests.database.maria_erp import MariaErp
 
 WAITS_S = 0.3
-"""Who has not been answered for so long waits."""
+"""Who has come to COMMIT, and has not been answered for so long, waits."""
 PATIENCE_S = 10.0
 LONG_MS = 600_000
+AT_COMMIT = """
+SELECT EXISTS (SELECT 1 FROM information_schema.processlist WHERE id = %d AND (state LIKE 'Waiting for semi-sync ACK%%'
+OR state IN ('Commit', 'Waiting for prior transaction to commit', 'waiting for handler commit')))
+"""
+"""Those behind the first who waits do so in states of their own."""
 
 
 class Committing:
     """A statement of a user's own session, under way in a thread."""
 
-    def __init__(self, session: Session, statement: str) -> None:
+    def __init__(self, world: Waiters, statement: str) -> None:
         self.failed: BaseException | None = None
-        self.session = session
+        self.world = world
+        self.session = world.erp.another()
         self._statement = statement
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -36,13 +43,21 @@ class Committing:
             self.failed = error
 
     def waits(self) -> bool:
-        """Has not been answered after a while."""
+        """Has come to COMMIT, and has not been answered after a while."""
+        until(lambda: not self._thread.is_alive() or self._is_at_commit(), "the user came to COMMIT")
+        return self.hangs()
+
+    def hangs(self) -> bool:
+        """Has not been answered after a while, whatever it has come to."""
         self._thread.join(WAITS_S)
         return self._thread.is_alive()
 
+    def _is_at_commit(self) -> bool:
+        return bool(self.world.admin.value(AT_COMMIT % self.session._conn.thread_id()))
+
     def answered(self, within_s: float = PATIENCE_S) -> None:
         """Comes to its end without an error."""
-        self._thread.join(within_s)
+        self._thread.join(within(within_s))
         assert not self._thread.is_alive(), "the user still waits"
         assert self.failed is None, self.failed
 
@@ -94,7 +109,7 @@ class Reading:
     def stop(self) -> None:
         """Ends the thread; the connection stays."""
         self._stopping = True
-        self._thread.join(PATIENCE_S)
+        self._thread.join(within(PATIENCE_S))
 
 
 class Waiters:
@@ -110,8 +125,13 @@ class Waiters:
 
     def arm(self, timeout_ms: int = LONG_MS, *, point: str = "AFTER_SYNC") -> None:
         """As the switch does it, in short."""
-        for setting in (f"wait_point = {point}", f"timeout = {timeout_ms}", "wait_no_slave = ON", "enabled = ON"):
+        self.patience(timeout_ms)
+        for setting in (f"wait_point = {point}", "wait_no_slave = ON", "enabled = ON"):
             self.admin.run(f"SET GLOBAL rpl_semi_sync_master_{setting}")
+
+    def patience(self, timeout_ms: int = LONG_MS) -> None:
+        """For how long the server has whoever comes to COMMIT from now on wait, if it has anybody wait."""
+        self.admin.run(f"SET GLOBAL rpl_semi_sync_master_timeout = {timeout_ms}")
 
     def disarm(self) -> None:
         """Lets everybody go."""
@@ -127,7 +147,7 @@ class Waiters:
 
     def commit(self, statement: str) -> Committing:
         """A user of his own commits."""
-        return Committing(self.erp.another(), statement)
+        return Committing(self, statement)
 
     def seen(self, key: int = 1) -> str:
         """What a new session sees of a row."""
@@ -157,8 +177,8 @@ def waiters(server: EmbeddedMariaDB, **settings: str) -> Iterator[Waiters]:
 
 def until(true: object, what: str, within_s: float = PATIENCE_S) -> None:
     """Waits for something."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + within(within_s)
     assert callable(true)
     while not true():
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        assert time.monotonic() < deadline, f"not within {within(within_s):g} s: {what}"
         time.sleep(0.005)

@@ -168,6 +168,7 @@ while True:
 """
 
 
+@pytest.mark.alone
 def test_a_writer_gets_its_turn_beside_a_user_who_never_pauses(ground: SqliteGround) -> None:
     """SQLite's own waiting looks so seldom that such a user kept us out for seconds: the target gave up."""
     rules, user = ground.make(ACCOUNT), ground.user()

@@ -11,6 +11,7 @@ import pytest
 from adapters.mariadb import target as target_module
 from adapters.mariadb.address import address
 from engine.errors import SystemUnavailable
+from tests.crowd import within
 from tests.database.books import Bound, row, write
 from tests.database.maria_target import User, batch, opened, rules, target
 from tests.engine_live.proxy import Proxy
@@ -21,9 +22,9 @@ UPDATE = write("update", "item", (1,), [row(1, "1", ("c",), ("a",))])
 
 @pytest.fixture
 def user(erp_maria: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    """A user and a table, on a server that takes an engine for gone after 4 s of silence, in a transaction after 2."""
-    monkeypatch.setattr(target_module, "gone_after_s", 4)
-    monkeypatch.setattr(target_module, "gone_within_s", 2)
+    """A user and a table, on a server that takes an engine for gone after 10 s of silence, in a transaction after 8."""
+    monkeypatch.setattr(target_module, "gone_after_s", 10)
+    monkeypatch.setattr(target_module, "gone_within_s", 8)
     made = User(erp_maria)
     made.do("CREATE TABLE item (id int PRIMARY KEY, name text); INSERT INTO item VALUES (1, 'a')")
     yield made
@@ -43,7 +44,7 @@ def test_who_is_gone_without_a_word_makes_room_for_the_next(erp_maria: str, user
         with pytest.raises(SystemUnavailable, match="writes this system as the engine"):
             after.open()
 
-        until = time.monotonic() + 15
+        until = time.monotonic() + within(20)
         while True:
             try:
                 after.open()

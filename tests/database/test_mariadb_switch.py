@@ -11,12 +11,14 @@ from contextlib import closing, nullcontext
 import pytest
 
 from adapters.mariadb import degraded as ranges
+from adapters.mariadb import switch as switch_module
 from adapters.mariadb.positions import from_text
 from adapters.mariadb.switch import MariaSwitch
 from adapters.relational.switch import Degraded
 from engine.errors import AccessDenied, NotSetUp, SystemUnavailable
 from engine.rulebook import Synchronous
 from service.embedded import EmbeddedMariaDB
+from tests.crowd import within
 from tests.database.maria_synchronous import Reading, Waiters, until, waiters
 
 CHANGE = "UPDATE item SET name = CONCAT(name, 'b') WHERE id = 1"
@@ -24,7 +26,8 @@ CLOSED = Synchronous(None, "release")
 
 
 @pytest.fixture
-def world(own_maria: EmbeddedMariaDB) -> Iterator[Waiters]:
+def world(own_maria: EmbeddedMariaDB, monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiters]:
+    monkeypatch.setattr(switch_module, "armed_within_s", within(switch_module.armed_within_s))
     with waiters(own_maria) as made:
         made.erp.run(ranges.CREATE)
         made.erp.run(ranges.first("unit", made.start))
@@ -64,7 +67,8 @@ def test_nothing_is_armed_without_a_reader(switch: MariaSwitch, world: Waiters) 
     with pytest.raises(SystemUnavailable, match="our reader is not connected"):
         switch.arm(nullcontext)
     assert not switch.look().armed
-    world.commit(CHANGE).answered(0.5)
+    world.patience()  # who waited now would do so for long
+    world.commit(CHANGE).answered()
 
 
 def test_arming_ends_the_range_where_commits_begin_to_wait(world: Waiters, switch: MariaSwitch) -> None:
@@ -140,14 +144,15 @@ def test_what_a_person_let_go_stays_so_until_it_is_allowed(world: Waiters, switc
 
 def test_the_servers_own_timeout_is_recorded_from_the_last_place_that_is_sure(world: Waiters) -> None:
     reading = Reading(world.opened(), at_once=True)
-    with closing(switch_of(world, Synchronous(0.5, "release"))) as switch:
+    with closing(switch_of(world)) as switch:
         switch.arm(nullcontext)
         world.commit(CHANGE).answered()
         sure = switch.look().delivered
         assert sure == world.erp.position()
         reading.at_once = False
 
-        world.commit(CHANGE).answered(2)
+        world.patience(500)  # not sooner: those before must not be let go, however long they take
+        world.commit(CHANGE).answered()
         seen = switch.look()
         assert seen.degraded is not None
         assert (seen.degraded.since, seen.degraded.by) == (sure, "server")
@@ -163,10 +168,11 @@ def test_the_servers_own_timeout_is_recorded_from_the_last_place_that_is_sure(wo
 
 def test_what_was_let_go_while_nobody_looked_on_is_found_by_the_next_who_looks(world: Waiters) -> None:
     reading = Reading(world.opened(), at_once=True)
-    with closing(switch_of(world, Synchronous(0.3, "release"))) as switch:
+    with closing(switch_of(world)) as switch:
         armed = switch.arm(nullcontext)
     reading.at_once = False
-    world.commit(CHANGE).answered(2)
+    world.patience(300)  # not sooner: what arms it must not be let go
+    world.commit(CHANGE).answered()
     reading.deliver_all()
     until(lambda: world.status("status") == "ON", "all looks as before")
 
@@ -217,7 +223,7 @@ def test_a_new_file_of_the_log_moves_nothing_while_somebody_waits(world: Waiters
 
     with closing(switch_of(world)) as another:
         range_ = another.release("by hand", "release")
-    user.answered(1)
+    user.answered()
     flushing.answered()
     (transaction,) = reading.transactions(1)
     assert range_.since < transaction.position
@@ -242,7 +248,8 @@ def test_a_server_that_was_started_again_is_degraded(world: Waiters, switch: Mar
     assert seen.degraded is not None
     assert armed <= seen.degraded.since
     assert seen.degraded.by == "server"
-    world.commit(CHANGE).answered(0.5)
+    world.patience()  # who waited now would do so for long
+    world.commit(CHANGE).answered()
     source.open(reading.position())
     Reading(source, at_once=True)
     assert switch.arm(nullcontext) > seen.degraded.since
@@ -313,27 +320,39 @@ def test_every_commit_outside_the_ranges_has_waited(world: Waiters) -> None:
     threads = [threading.Thread(target=deliver), *(threading.Thread(target=use, args=(n,)) for n in range(4))]
     for thread in threads:
         thread.start()
-    with closing(switch_of(world, Synchronous(0.4, "release"))) as switch:
+
+    def more(count: int, what: str) -> None:
+        enough = len(answered) + count
+        until(lambda: switch.look() and len(answered) >= enough, what)
+
+    with closing(switch_of(world, Synchronous(60, "release"))) as switch:
         for turn in range(6):
             switch.arm(nullcontext)
             for _ in range(8):
                 time.sleep(0.05)
                 switch.look()
+            more(50, "users who waited")
             if turn % 2:
+                world.patience(400)
+                more(5, "whoever waited before that, one of each user's at most")
                 slow.set()
                 until(lambda: switch.look().degraded is not None, "the server's timeout was seen")
                 slow.clear()
             else:
                 switch.release("in turn", "release")
             time.sleep(0.1)
+            more(40, "users who did not wait")
         stop.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(within(20))
+            assert not thread.is_alive()
         history = switch.history()
     world.disarm()
     until(lambda: len([1 for _ in reading._transactions()]) >= len(answered), "all were read")
 
     assert len(history) == 7
+    assert history[-1].by == "setup" and {each.by for each in history[:6:2]} == {"server"}
+    assert "release" in {each.by for each in history}
     assert len(answered) > 500
     unwaited = waited = 0
     for item in reading._transactions():

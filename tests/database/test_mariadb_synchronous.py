@@ -84,7 +84,7 @@ def test_nobody_is_let_go_by_reading_on_behind_him(world: Waiters) -> None:
     assert user.waits()
 
     source.delivered(transaction.position)
-    user.answered(0.5)
+    user.answered()
     assert reading.items == [] or reading.items[0].position > transaction.position
 
 
@@ -104,7 +104,7 @@ def test_nor_by_an_engine_that_knows_nothing_of_what_it_has_delivered(world: Wai
     assert user.waits()
 
     second.delivered(read)
-    user.answered(0.5)
+    user.answered()
     assert any(each.waits() for each in behind)
     reading.deliver_all()
     until(lambda: reading.deliver_all() or all(not each.waits() for each in behind), "all are answered")
@@ -146,7 +146,7 @@ def test_a_reader_comes_back_while_the_server_shows_nobody_the_end_of_its_log(wo
     users = [world.commit(f"UPDATE item SET name = 'b' WHERE id = {key}") for key in (1, 2, 3)]
     assert all(user.waits() for user in users)
     asking = world.commit("SHOW MASTER STATUS")
-    assert asking.waits()
+    assert asking.hangs()
 
     began = time.monotonic()
     reading = Reading(world.opened(), at_once=True)
@@ -191,12 +191,12 @@ def test_our_own_write_passes_behind_a_user_who_waits(world: Waiters) -> None:
     assert own.waits()
 
     reading.source.delivered(transaction.position)
-    user.answered(0.5)
+    user.answered()
     ours = reading.transactions(2)[1]
     assert ours.own
     assert own.waits()
     reading.source.delivered(ours.position)
-    own.answered(0.5)
+    own.answered()
 
 
 @pytest.mark.parametrize("bytes_each", [1_000_000, 20_000_000], ids=["spooled", "longer-than-a-packet"])
@@ -224,9 +224,10 @@ def test_the_servers_own_timeout_lets_go_and_the_answer_to_the_last_arms_again(w
     reading = Reading(world.opened())
     world.arm(timeout_ms=300)
     first = world.commit(CHANGE)
-    first.answered(2)
+    first.answered()
     assert world.status("status") == "OFF"
-    world.commit("UPDATE item SET name = 'b' WHERE id = 2").answered(0.2)
+    world.patience()  # who waited now would do so for long
+    world.commit("UPDATE item SET name = 'b' WHERE id = 2").answered()
     one, two = reading.transactions(2)
 
     reading.source.delivered(one.position)
@@ -255,7 +256,7 @@ def test_a_reader_that_is_killed_comes_back_and_answers(world: Waiters) -> None:
     reading = Reading(source)
     assert user.waits()
     source.delivered(transaction.position)
-    user.answered(0.5)
+    user.answered()
 
 
 def test_a_cut_line_answers_nobody_and_the_next_one_does(world: Waiters) -> None:
@@ -275,7 +276,7 @@ def test_a_cut_line_answers_nobody_and_the_next_one_does(world: Waiters) -> None
     Reading(source)
     assert user.waits()
     source.delivered(transaction.position)
-    user.answered(0.5)
+    user.answered()
 
 
 def test_many_users_are_answered_in_order_over_files_and_cuts(world: Waiters) -> None:

@@ -89,6 +89,7 @@ def test_rows_that_are_never_all_free_at_once_are_taken_one_after_the_other(erp_
         each.conn.close()
 
 
+@pytest.mark.alone
 def test_others_are_held_no_longer_than_the_lock_timeout_for_a_row_that_stays_locked(
     erp_maria: str, user: User
 ) -> None:
@@ -260,7 +261,7 @@ def test_under_a_running_writer_every_separator_stands_right_behind_what_was_mat
     missed: list[tuple[int, str]] = []
     others = [in_background(lambda: _noise(erp_maria, stop)) for _ in range(2)]
     with opened(erp_maria, rules(erp_maria, ACCOUNT)) as erp:
-        join, number, deadline = in_background(work), 0, time.monotonic() + 30
+        join, number, deadline = in_background(work), 0, time.monotonic() + within(30)
         while (len(seen) < 60 or len(missed) < 30) and time.monotonic() < deadline:
             number += 1
             (known,) = erp.reread("account", ["1"]) or (None,)

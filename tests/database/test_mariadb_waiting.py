@@ -18,6 +18,7 @@ from engine.catalog import Finding
 from engine.errors import SystemUnavailable
 from engine.rulebook import RuleBook, Synchronous
 from service.embedded import EmbeddedMariaDB
+from tests.crowd import within
 from tests.database.books import Bound, book
 from tests.database.maria_synchronous import Reading, Waiters, until, waiters
 from tests.database.maria_target import batch
@@ -130,7 +131,7 @@ def test_the_rights_that_are_printed_suffice_and_each_that_is_missing_is_named(
         assert user.waits()
         assert switch.look().waiting == 1, "without PROCESS, the first of them at least"
         switch.release("by hand", "release")
-        user.answered(0.5)
+        user.answered()
 
     world.admin.run("REVOKE REPLICATION MASTER ADMIN ON *.* FROM clerk; REVOKE UPDATE ON duolog.degraded FROM clerk")
     told = findings(clerk, CLOSED)
@@ -171,7 +172,7 @@ def test_a_write_that_a_dead_engine_left_waiting_does_not_keep_the_next_one_out(
     reading.stop()
     source.close()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + within(20)
     while True:
         try:
             following.open()
@@ -182,7 +183,7 @@ def test_a_write_that_a_dead_engine_left_waiting_does_not_keep_the_next_one_out(
                 dead.close()  # the server would end it: its line leads nowhere
             assert time.monotonic() < deadline
     with closing(following), closing(dead):
-        user.answered(1)
+        user.answered()
         assert [outcome.number_to for outcome in following.committed(0)] == [1]
     with closing(kit.switch(rules)) as switch:
         range_ = switch.look().degraded
@@ -208,6 +209,6 @@ def test_setup_and_teardown_let_go_of_who_waits_for_an_engine_that_is_gone(world
     assert users[0].waits()
     taken = kit.teardown(rules)
     for user in users:
-        user.answered(1)
+        user.answered()
     assert taken == ["table `duolog.ledger`", "table `duolog.degraded`", "database `duolog`"]
     assert world.admin.value("SELECT @@GLOBAL.rpl_semi_sync_master_enabled") == 0

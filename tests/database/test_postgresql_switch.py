@@ -93,7 +93,7 @@ def test_released_all_who_wait_are_answered_and_the_range_is_recorded(erp: Armed
     found = erp.switch().release("tried", "watchdog")  # as another process does
 
     for user in users:
-        user.wait(2.0)
+        user.wait()
         assert user.error is None and user.notices == []  # a plain OK
     assert erp.names() == ""
     assert erp.value("SELECT source FROM pg_settings WHERE name = 'synchronous_standby_names'") == "default"
@@ -167,7 +167,7 @@ def test_a_slot_dropped_while_armed_is_seen_and_the_range_begins_before(erp: Arm
     state = switch.look()
     assert (state.armed, state.reading, state.readable, state.waiting) == (True, False, False, 1)
     found = switch.release("the slot is gone", "watchdog")
-    user.wait(2.0)
+    user.wait()
     until = switch.history()[1].until
     assert until is not None and until <= found.since <= sure
 
@@ -183,7 +183,8 @@ def test_arming_is_given_up_when_nothing_makes_commits_wait(own_server: Embedded
         assert "P117" in codes
 
 
-def test_arming_can_be_given_up_by_another_thread_and_is_undone(erp: Armed) -> None:
+def test_arming_can_be_given_up_by_another_thread_and_is_undone(erp: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.postgresql.switch.armed_within_s", 120.0)  # not given up by itself
     switch = erp.switch()
     source = erp.source()  # nobody reads from it: nothing is ever confirmed, so the server does not count it
     source.open(erp.confirmed())
@@ -202,7 +203,7 @@ def test_arming_can_be_given_up_by_another_thread_and_is_undone(erp: Armed) -> N
     switch.close()
     thread.join()
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 30.0
     assert "duolog is being stopped" in found[0].found
     assert erp.names() == ""
     assert switch.look().degraded is not None  # and it can be used again
@@ -245,7 +246,7 @@ def test_without_its_table_it_lets_go_all_the_same(erp: Armed) -> None:
     erp.run("DROP TABLE duolog.degraded")
     with pytest.raises(NotSetUp, match=r"there is no table `duolog\.degraded`"):
         switch.release("tried", "release")
-    users[0].wait(2.0)
+    users[0].wait()
 
 
 def test_a_server_that_was_restarted_is_looked_at_again(own_server: EmbeddedServer) -> None:
@@ -261,7 +262,7 @@ def test_a_server_that_was_restarted_is_looked_at_again(own_server: EmbeddedServ
         user = Committer(erp.url, insert(1))
         erp.until(lambda: switch.look().waiting == 1)
         switch.release("tried", "watchdog")
-        user.wait(2.0)
+        user.wait()
         erp.sql = psycopg.connect(erp.url, autocommit=True)
 
 
@@ -288,7 +289,7 @@ def test_others_stay_named_and_come_back_as_they_were(erp: Armed, names: str) ->
         users = waiting(erp, 1)
         erp.until(lambda: switch.look().waiting == 1)
         switch.release("tried", "release")
-        users[0].wait(2.0)
+        users[0].wait()
         assert erp.names() == names
         erp.followers[0].delivers.set()
         set_names(erp, "")
@@ -319,8 +320,8 @@ def test_who_waits_for_another_standby_does_not_wait_for_us(erp: Armed) -> None:
         assert switch.look().waiting == 1
         erp.followers[0].delivers.set()
         set_names(erp, "")
-        user.wait(2.0)
-        second.wait(2.0)
+        user.wait()
+        second.wait()
 
 
 def test_a_reader_that_was_cut_is_told_where_others_answered_meanwhile(erp: Armed) -> None:
@@ -330,7 +331,7 @@ def test_a_reader_that_was_cut_is_told_where_others_answered_meanwhile(erp: Arme
         sure = switch.look()
         assert sure.stood_in and sure.reading
         erp.followers.pop().close()
-        Committer(erp.url, insert(1)).wait(5.0)  # the others answered
+        Committer(erp.url, insert(1)).wait()  # the others answered
         follower = erp.follow()  # and back before anybody looked
         erp.until(lambda: follower.read >= erp.end())
 
@@ -391,7 +392,7 @@ def test_the_printed_rights_are_enough_and_each_that_is_missing_is_named(erp: Ar
         erp.until(lambda: switch.look().waiting == 2)
         switch.release("tried", "release")
         for user in users:
-            user.wait(2.0)
+            user.wait()
         left = {f.code for f in PostgresKit("erp", clerk, insecure=True).findings(BOOK)[0]}
         assert not left & {"P124", "P125", "P126", "P127", "P128"}
     finally:

@@ -10,15 +10,26 @@ import pytest
 
 from adapters.postgresql.kit import PostgresKit
 from adapters.postgresql.setup import setup, teardown
-from adapters.postgresql.source import PostgresSource, status_interval_s
+from adapters.postgresql.source import PostgresSource
 from engine.vocabulary import Progress, Transaction
+from tests.crowd import within
 from tests.database.armed import BOOK, US, Armed, Committer, erp, waiting_server
 
 __all__ = ["erp", "waiting_server"]
 
-promptly_s = status_interval_s / 2
-"""Who is answered within it is not answered by chance, by the report that a source without any news sends."""
+promptly_s = 60.0
+"""Who is answered within it is not answered by chance: nothing reports without any news in so short a time."""
+seldom_s = 5 * promptly_s
 at_once_s = 0.5
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_answered_by_chance(erp: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a source that has no news reports by itself, nor does the server ask it whether it is there."""
+    monkeypatch.setattr("adapters.postgresql.source.status_interval_s", seldom_s)
+    erp.run("ALTER SYSTEM SET wal_sender_timeout = 0")
+    erp.run("SELECT pg_reload_conf()")
+    erp.until(lambda: erp.shown("wal_sender_timeout") == "0")
 
 
 def name(erp: Armed, names: str) -> None:
@@ -46,7 +57,7 @@ def opened(erp: Armed) -> PostgresSource:
 
 
 def next_transaction(source: PostgresSource) -> Transaction:
-    deadline = time.monotonic() + 20.0
+    deadline = time.monotonic() + within(20.0)
     while time.monotonic() < deadline:
         item = source.read(0.1)
         if isinstance(item, Transaction):
@@ -261,7 +272,7 @@ def test_a_delivery_is_told_also_while_one_transaction_follows_the_other(erp: Ar
 
     told_after = 0
     while not user.returned and told_after < 250:  # each read finds the next one at once
-        assert isinstance(source.read(5.0), Transaction | Progress)
+        assert isinstance(source.read(promptly_s), Transaction | Progress)
         told_after += 1
 
     user.wait(promptly_s)

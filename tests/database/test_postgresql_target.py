@@ -473,8 +473,9 @@ def test_a_batch_after_trouble_goes_at_once_again(erp_db: str, user: psycopg.Con
 
 
 def test_a_record_that_is_being_committed_is_not_told_to_be_missing(
-    erp_db: str, user: psycopg.Connection[Any]
+    erp_db: str, user: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("adapters.postgresql.reread.visibility_wait_s", 30.0)  # the writer may be held up, too
     with opened(erp_db) as target, psycopg.connect(erp_db) as writer:
         writer.execute("INSERT INTO account VALUES (1, 'a', 1, NULL)")
         join = _in_background(lambda: (time.sleep(0.05), writer.commit()))

@@ -20,12 +20,22 @@ from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, Write
 
 from tests.engine_live.schema import EVENT, EVENT_FIELDS, FIELDS, THING, Names, table
 from tests.engine_live.users import Told
-from tests.ground import MARIADB, SQLITE, Session, file_of, kind, quoted
+from tests.ground import MARIADB, POSTGRESQL, SQLITE, Session, file_of, kind, quoted
 
 SAID_MAX: Final = 10
 
 MARK: Final = "(SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY ctid)) FROM {})"
-COUNTED: Final = "SELECT n_tup_upd, n_tup_ins FROM pg_stat_user_tables WHERE relid = %s::regclass"
+KEPT: Final = """
+CREATE PUBLICATION tally FOR TABLE {tables};
+SELECT pg_create_logical_replication_slot('tally_' || md5(current_database()), 'pgoutput')
+"""
+COUNTED: Final = """
+SELECT chr(get_byte(data, 0)), ('x' || encode(substr(data, 2, 4), 'hex'))::bit(32)::bigint::oid, count(*)
+FROM pg_logical_slot_peek_binary_changes(
+    'tally_' || md5(current_database()), NULL, NULL, 'proto_version', '1', 'publication_names', 'tally')
+GROUP BY 1, 2
+"""
+"""Of each message of the log its kind, and the table: in a message of another kind that is no table's number."""
 TALLY: Final = """
 CREATE TABLE IF NOT EXISTS tally (what text PRIMARY KEY, n integer NOT NULL DEFAULT 0);
 INSERT INTO tally (what) VALUES ('{what}');
@@ -174,10 +184,10 @@ def mark(address: str, system: str) -> str:
 
 
 class Tally:
-    """How many rows of each table were updated and inserted since it was made, by anybody: as the server itself counts.
+    """How many rows of each table were updated and inserted since it was made, by anybody, and committed.
 
-    PostgreSQL's statistics know of all sessions that have ended, and count what was rolled back, too. MariaDB's are no
-    better and know no kinds of writing: there its log is counted, by a library that duolog does not use. SQLite has
+    What a server's statistics count was rolled back in part, and how much of it depends on how busy the machine is. So
+    the logs are counted: PostgreSQL counts its own, MariaDB's is read by a library that duolog does not use. SQLite has
     none: there triggers count."""
 
     def __init__(self, address: str, system: str) -> None:
@@ -187,14 +197,31 @@ class Tally:
             self._kind = session.kind
             if self._kind == SQLITE:
                 self._count(session)
-            self._before = _end_of_log(session) if self._kind == MARIADB else self._statistics(session)
+            if self._kind == POSTGRESQL:
+                self._keep(session)
+            self._before = _end_of_log(session) if self._kind == MARIADB else ("", 0)
 
     def so_far(self) -> dict[str, int]:
         """By `thing updated`, `event inserted` and so on."""
         if self._kind == MARIADB:
             return self._logged()
         with Session(self._address) as session:
-            return {what: number - self._before[what] for what, number in self._statistics(session).items()}
+            return dict(session.rows("SELECT what, n FROM tally")) if self._kind == SQLITE else self._kept(session)
+
+    def _keep(self, session: Session) -> None:
+        """From here on the log of these tables is kept."""
+        tables = ", ".join(quoted(self._kind, names["table"]) for names in self._tables.values())
+        for statement in KEPT.format(tables=tables).split(";"):
+            session.execute(statement)
+
+    def _kept(self, session: Session) -> dict[str, int]:
+        found = {(letter, table): n for letter, table, n in session.rows(COUNTED)}
+        counted = {}
+        for what, names in self._tables.items():
+            table = session.value("SELECT %s::regclass::oid", [names["table"]])
+            for letter, how in (("U", "updated"), ("I", "inserted")):
+                counted[f"{what} {how}"] = int(found.get((letter, table), 0))
+        return counted
 
     def _count(self, session: Session) -> None:
         """From here on every row is."""
@@ -202,15 +229,6 @@ class Tally:
             where = quoted(SQLITE, table(names, SQLITE))
             for event, how in (("UPDATE", "updated"), ("INSERT", "inserted")):
                 session.execute(TALLY.format(what=f"{what} {how}", event=event, table=where))
-
-    def _statistics(self, session: Session) -> dict[str, int]:
-        if self._kind == SQLITE:
-            return dict(session.rows("SELECT what, n FROM tally"))
-        found = {}
-        for what, names in self._tables.items():
-            ((updated, inserted),) = session.rows(COUNTED, [names["table"]])
-            found[f"{what} updated"], found[f"{what} inserted"] = int(updated), int(inserted)
-        return found
 
     def _logged(self) -> dict[str, int]:
         place = urlsplit(self._address)

@@ -6,7 +6,7 @@ write, and it is started again: no write can then have seen the other side's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,12 @@ class Pair:
     def quarantine(self) -> dict[tuple[str, str, str], str]:
         """(entity, key, system) → reason."""
         return {(q["entity"], q["key"], q["system"]): q["reason"] for q in self.live.json("quarantine")}
+
+    def comes_to(self, look: Callable[[], Any], expected: Any, within_s: float = 15.0) -> None:
+        """Waits until a look at what the engine has noted finds this: a row may arrive before that is noted."""
+        eventually(lambda: look() == expected, within_s, lambda: (
+            f"found    {look()}\nexpected {expected}\n{self.live.log_tail()}"
+        ))  # fmt: skip
 
     def close(self) -> None:
         """The end, however it came."""

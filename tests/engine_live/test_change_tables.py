@@ -173,7 +173,7 @@ def test_a_row_that_is_refused_waits_with_what_refers_to_it_and_nothing_else_doe
     pair.sql("erp", "UPDATE customer SET age = 20 WHERE id = 'P1'")
 
     pair.becomes("crm", "SELECT id FROM orders WHERE id LIKE 'P%' ORDER BY id", [("P1",), ("P2",)])
-    assert pair.quarantine() == {}
+    pair.comes_to(pair.quarantine, {})
     assert SECRET not in pair.live.said()
 
 

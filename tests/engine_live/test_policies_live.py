@@ -99,7 +99,7 @@ def _quarrel(pair: Pair) -> None:
     for system, key in (("erp", "T1"), ("crm", "T1"), ("crm", "T2"), ("erp", "T2")):
         everything = "UPDATE thing SET lw = {of}, fw = {of}, sor = {of}, hd = {of} WHERE id = {key}"
         pair.sql(system, everything, of=f"of {system}", key=key)
-        pause(0.1)  # further apart than a busy machine's clocks can be told: else the order of the systems decides
+        pause(0.5)  # further apart than a busy machine's clocks can be told: else the order of the systems decides
     pair.both("UPDATE thing SET mx = 7, mn = 7 WHERE id = 'T1'", "UPDATE thing SET mx = 9, mn = 3 WHERE id = 'T1'")
     pair.both("UPDATE thing SET mx = 70, mn = -70 WHERE id = 'T2'",
               "UPDATE thing SET mx = 9, mn = NULL WHERE id = 'T2'")  # fmt: skip
@@ -180,12 +180,12 @@ def test_a_value_that_the_map_does_not_know_waits_in_quarantine_and_comes_when_i
     pair.sql("erp", "UPDATE thing SET st = 'X' WHERE id = 'T9'")
     pair.sql("erp", "UPDATE thing SET lw = 'flows' WHERE id = 'T10'")
     pair.becomes("crm", "SELECT lw FROM thing WHERE id = 'T10'", [("flows",)])
-    assert list(pair.quarantine()) == [("thing", "T9", "erp")]
+    pair.comes_to(lambda: list(pair.quarantine()), [("thing", "T9", "erp")])
 
     pair.sql("erp", "UPDATE thing SET st = 'A' WHERE id = 'T9'")
 
     pair.becomes("crm", "SELECT st FROM thing WHERE id = 'T9'", [("active",)])
-    assert pair.quarantine() == {}
+    pair.comes_to(pair.quarantine, {})
 
 
 def test_a_group_is_decided_whole(pair: Pair) -> None:

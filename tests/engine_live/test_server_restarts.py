@@ -57,15 +57,23 @@ def _crashes(which: tuple[str, ...], world: World, own_servers: Own) -> None:
     slots = all(isinstance(server, EmbeddedServer) for server in servers.values())
     tried = which if slots else ()
     went_back = 0
+    since = {system: _confirmed(servers[system]) for system in tried}
+
+    def has_confirmed() -> bool:
+        """Since the server was started last: else there is nothing that its slot could lose."""
+        return all(_confirmed(servers[system]) > since[system] for system in tried)
+
     for crash in ("immediate", "kill9", "immediate"):
         pause(1.0)
+        eventually(has_confirmed, 40, world.live.log_tail)
         before = {system: _confirmed(servers[system]) for system in tried}
         for system in which:
             servers[system].kill9() if crash == "kill9" else servers[system].stop("immediate")
         pause(0.3)
         for system in which:
             servers[system].start()
-        went_back += sum(_confirmed(servers[system]) < before[system] for system in tried)
+        since = {system: _confirmed(servers[system]) for system in tried}
+        went_back += sum(since[system] < before[system] for system in tried)
     pause(0.5)
     for each in users:
         each.stop()

@@ -21,9 +21,10 @@ from urllib.parse import unquote, urlsplit
 
 from kafka import KafkaConsumer, TopicPartition
 
+from tests.crowd import within
 from tests.kafka.programs import GuardedProcess, jars, java, quiet_port
 
-STREAMING_TIMEOUT_S: Final = 90.0
+STREAMING_TIMEOUT_S: Final = within(90.0)
 PROBE_INTERVAL_S: Final = 0.05
 TOLD_MAX: Final = 4000
 """How much of what it says reaches a test's message, in characters."""

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from tests.crowd import within
 from tests.kafka import recordings
 from tests.kafka.connect import Connector
 
-END_TIMEOUT_S: Final = 60.0
+END_TIMEOUT_S: Final = within(60.0)
 PROBE_INTERVAL_S: Final = 0.3
 
 

@@ -16,9 +16,11 @@ from typing import Any, Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 
+from tests.crowd import within
+
 FOLDER: Final = Path(__file__).resolve().parents[1] / "fixtures" / "debezium"
 HEARTBEATS_KEPT: Final = 3
-READ_TIMEOUT_S: Final = 60.0
+READ_TIMEOUT_S: Final = within(60.0)
 
 
 class Message(NamedTuple):

@@ -13,11 +13,12 @@ import pymysql
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from tests.crowd import within
 from tests.kafka.connect import ConnectorEnded, ConnectServer
 from tests.kafka_servers import Topics
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-READ_TIMEOUT_S = 30
+READ_TIMEOUT_S = within(30)
 
 
 def read(server: ConnectServer, topic: str, enough: Callable[[list[Any]], bool]) -> list[Any]:

@@ -23,11 +23,13 @@ from adapters.store.bookmarks import Bookmarks
 from engine.errors import LogIncomplete, LogLost
 from engine.rulebook import Table
 from engine.vocabulary import Transaction
+from tests.crowd import within
 from tests.kafka.recordings import Recording
 from tests.kafka_servers import Broker
 from tests.kafka_servers import Topics as Names
 from tests.wire.debezium import catalog, decoder, told_modes
 
+PATIENCE_S: Final = within(20)
 ITEM: Final = Table("erp", "item", ("id", "name"), (0,))
 PART: Final = Table("erp", "part", ("id", "name"), (0,))
 COLUMNS: Final = [("id", "int"), ("name", "varchar(40)")]
@@ -119,7 +121,7 @@ class Debezium:
         self.row(number, number, table=table)
         self.end(number, **{table: 1})
 
-    def read(self, seconds: float = 10, count: int = 1) -> list[Transaction]:
+    def read(self, seconds: float = PATIENCE_S, count: int = 1) -> list[Transaction]:
         self.producer.flush(20)
         found: list[Transaction] = []
         deadline = time.monotonic() + seconds
@@ -161,7 +163,7 @@ def test_a_beginning_without_an_end_does_not_stop_a_backlog_larger_than_memory(
     debezium.producer.flush()
     debezium.source.open(0)
 
-    assert numbers(debezium.read(20, 398)) == list(range(2, 400))
+    assert numbers(debezium.read(count=398)) == list(range(2, 400))
 
 
 def test_what_never_comes_stops_though_other_topics_are_held_back(
@@ -179,7 +181,7 @@ def test_what_never_comes_stops_though_other_topics_are_held_back(
     debezium.source.open(0)
 
     with pytest.raises(LogIncomplete, match=r"`erp\.item` 0 of 1"):
-        debezium.read(20)
+        debezium.read()
 
 
 @pytest.fixture
@@ -248,7 +250,7 @@ def test_a_topic_that_gets_a_second_partition_is_read_there_too(
     debezium.row(2, 2, partition=1)
     debezium.end(2, item=1)
 
-    assert numbers(debezium.read(20)) == [2]
+    assert numbers(debezium.read()) == [2]
 
 
 def test_a_bookmark_follows_topics_that_go_on_without_anything_for_us(
@@ -265,7 +267,7 @@ def test_a_bookmark_follows_topics_that_go_on_without_anything_for_us(
         debezium.begin(number)
         debezium.end(number)
     debezium.producer.flush()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and offset(debezium, position) < 198:
         assert not isinstance(debezium.source.read(0.1), Transaction)
 
@@ -300,7 +302,7 @@ def test_a_ledger_that_is_told_late_is_no_ledger_that_is_not_told(
         debezium.begin(5)
         debezium.end(5)
         with pytest.raises(LogIncomplete, match="ledger"):
-            debezium.read(5)
+            debezium.read()
     finally:
         debezium.close()
 
@@ -315,7 +317,7 @@ def test_an_emptied_table_that_is_told_late_is_told_nevertheless(debezium: Debez
     debezium.row(2, 2)
     debezium.end(2, item=1)
 
-    found = debezium.read(10, 2)
+    found = debezium.read(count=2)
 
     assert numbers(found) == [1, 2]
     assert [[change[1] for change in each.changes] for each in found] == [["T"], ["I"]]

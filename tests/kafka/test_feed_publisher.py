@@ -25,6 +25,7 @@ from engine.ports import Delta
 from engine.record import Record
 from engine.record import encode as encode_record
 from engine.vocabulary import JournalEntry, Version
+from tests.crowd import within
 from tests.engine_live.listener import Heard, all_records
 from tests.engine_live.world import eventually
 from tests.kafka_servers import Broker, Topics
@@ -94,7 +95,7 @@ class Desk:
             yield publisher
         finally:
             publisher.stop()
-            thread.join(30)
+            thread.join(within(30))
 
     def told(self, publisher: Publisher) -> None:
         """Waits until all is told."""

@@ -10,6 +10,7 @@ from kafka import KafkaProducer
 from adapters.kafka import tail as tails
 from adapters.kafka.broker import broker
 from adapters.kafka.tail import Tail
+from tests.crowd import within
 from tests.kafka_servers import Broker, Topics
 
 
@@ -46,7 +47,7 @@ def test_a_partition_that_was_held_back_goes_on_though_others_were_read_meanwhil
 def read(tail: Tail, count: int) -> list[str]:
     """So many messages, or a few more."""
     found: list[str] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + within(10)
     while len(found) < count and time.monotonic() < deadline:
         found += [record.value.decode() for record in tail.read(0.1)]
     return found

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from service.embedded import EmbeddedServer
+from tests.crowd import within
 from tests.lab.standby import until
 
 WAITS = "SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = %s"
@@ -113,7 +114,7 @@ class Observer:
         self._set(names)
         url = self.connection.info.dsn
         probe = Client(url, "synchronous_commit = remote_apply", name="probe")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + within(10)
         while not self.waits(probe):
             assert time.monotonic() < deadline, "commits do not wait"
             if probe.answered:

@@ -33,6 +33,7 @@ OVERRULED = "acknowledged, then overruled"
 QUARRELS: tuple[Quarrel, ...] = ("same row", "opposite order", "mixed owners", "different fields")
 
 
+@pytest.mark.alone
 def test_in_a_short_form(tmp_path: Path) -> None:
     _quarrelled(tmp_path, 100)
 

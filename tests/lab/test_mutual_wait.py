@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
+from tests.crowd import within
 from tests.lab.clients import Client
 from tests.lab.conftest import Side
 from tests.lab.standby import Standby, until
 
 NOBODY_SEES_IT_S = 1.5
 """Fifteen times the servers' deadlock_timeout."""
+WAITS_WHILE_LOOKED_AT = f"{within(2):g}s"
+"""A lock_timeout that does not end before it has been asked who is in the way."""
 
 
 CHANGE = {
@@ -98,13 +101,16 @@ def test_the_naive_answer_swaps_the_values(jam: Jam) -> None:
 
 def test_what_a_lock_waits_for_tells_it(jam: Jam) -> None:
     """It is seen from outside: the write ends at its lock_timeout, and who blocked it waits in `SyncRep`."""
+    for name in jam.sides:
+        _apply(jam, name, limit=WAITS_WHILE_LOOKED_AT)
     for name, side in jam.sides.items():
-        apply = _apply(jam, name, limit="300ms")
+        apply = jam.applies[name]
         until(lambda side=side, apply=apply: side.dba.blocked_by(apply.pid))
         (blocker,) = side.dba.blocked_by(apply.pid)
 
         assert blocker == jam.users[name].pid
         assert side.dba.ask("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", blocker) == "SyncRep"
+    for apply in jam.applies.values():
         apply.is_answered()
         assert isinstance(apply.error, psycopg.errors.LockNotAvailable)
 

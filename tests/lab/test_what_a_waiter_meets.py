@@ -11,6 +11,7 @@ from typing import Literal
 import psycopg
 import pytest
 
+from tests.crowd import within
 from tests.lab.clients import Client
 from tests.lab.conftest import Side
 from tests.lab.standby import until
@@ -43,7 +44,8 @@ def test_its_row_is_invisible_and_locked(armed: Side, waiter: Client) -> None:
     assert armed.dba.ask(asked, waiter.pid) == "IPC/SyncRep"
     assert value(armed) == "start"
 
-    other = Client(armed.url, "lock_timeout = '2s'").sends(CHANGE.format(1))
+    looked_at_s = within(2)  # it is seen while it is blocked
+    other = Client(armed.url, f"lock_timeout = '{looked_at_s:g}s'").sends(CHANGE.format(1))
     until(lambda: armed.dba.blocked_by(other.pid) == [waiter.pid])
     other.is_answered()
     assert isinstance(other.error, psycopg.errors.LockNotAvailable)

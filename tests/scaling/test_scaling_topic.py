@@ -22,6 +22,7 @@ from adapters.memory.system import MemorySystem
 from engine.errors import Fenced, LogLost, StoreUnfit, SystemUnavailable
 from engine.flows import Flow, Plan, Route
 from engine.vocabulary import ABSENT, INSERT, Change, Progress, Transaction
+from tests.crowd import within
 from tests.database.books import Bound, book
 from tests.engine_live.world import eventually
 
@@ -76,7 +77,7 @@ class Topic:
         """What a partition is told after one position, up to another."""
         found: list[Transaction] = []
         with closing(self.source(partition, resume)) as source:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + within(30)
             while True:
                 event = source.read(1)
                 assert time.monotonic() < deadline, f"not told up to {upto}"
@@ -210,7 +211,7 @@ def test_who_publishes_next_goes_on_where_the_topic_ends_and_fences_the_other(to
     assert second.position == ends[-1]
 
     ends += [topic.write(row(k)) for k in range(30, 60)]
-    thread.join(20)  # it tried to write what the second one is to write
+    thread.join(within(20))  # it tried to write what the second one is to write
     assert isinstance(died[0], Fenced) and died[0].code == "D504"
     first.close()
     assert first.position == ends[29], "nothing of it counts"

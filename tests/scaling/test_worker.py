@@ -18,6 +18,7 @@ from tests.engine_live.world import Live, eventually
 from tests.scaling.crew import Crew
 
 TAKEN_OVER_S = 60.0
+AT_ONCE_S = 7.0
 
 
 def named(word: str, address: str) -> str:
@@ -45,7 +46,20 @@ def test_one_worker_does_all_and_a_second_takes_a_share(crew: Crew) -> None:
     crew.equal()
     assert crew.judged() == []
     assert first.stop() == 0
-    crew.shared_by(second, within_s=15)  # at once: it need not wait for a session to time out
+    crew.shared_by(second)
+    assert second.stop() == 0
+
+
+@pytest.mark.alone
+def test_the_share_of_a_worker_that_is_stopped_is_taken_over_at_once(
+    erp_db: str, crm_db: str, third_db: str, real_kafka: str, tmp_path: Path
+) -> None:
+    """It leaves the group: nobody waits for its session to time out, which is 8 s or more from then."""
+    addresses = {"erp": erp_db, "crm": crm_db}
+    crew = Crew(tmp_path, named("left", erp_db), addresses, real_kafka, third_db, partitions=2, things=20)
+    first, second = _two(crew)
+    assert first.stop() == 0
+    crew.shared_by(second, within_s=AT_ONCE_S)
     assert second.stop() == 0
 
 
