@@ -2,7 +2,7 @@
 
 A lock that is asked for with a timeout of 0 is refused at once and never stands in the queue. SKIP LOCKED, too, leaves
 out what is locked, but MariaDB puts its request in the queue first and takes it back then: a user who asks in that
-moment for a row of ours is told that there is a deadlock, and may be its victim (seen in 10.11: 5 of 26,000
+moment for a row of ours is told that there is a deadlock, and may be its victim (decision 0045: 5 of 26,000
 transactions of a user who crossed ours). So rows are asked for one after the other, and at a lock it is found out which
 row that was. What is found is left out of the statements with SKIP LOCKED that follow (`FREE`); those then meet no
 lock, but for a row that has come into being since, and for what is locked beyond `met_max` rows.
